@@ -1,0 +1,82 @@
+import { isIP, isIPv4, isIPv6 } from "node:net";
+import { ArgumentError } from "./errors.js";
+
+/** An internet socket's address. What a connection reports can be passed back to `connect` as it is. */
+export interface InetAddress {
+  readonly family: "IPv4" | "IPv6";
+  /** The literal address; an IPv4 address mapped into IPv6 is given as IPv4. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A Unix socket's address; the empty path is an unnamed socket's, a leading NUL is the abstract name space. */
+export interface UnixAddress {
+  readonly family: "unix";
+  readonly path: string;
+}
+
+export type SocketAddress = InetAddress | UnixAddress;
+
+/** The literal forms under which a name is an address already: no resolution needed. */
+export function literalAddress(host: string, port: number): InetAddress | undefined {
+  const bare = host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
+  const family = isIP(bare);
+  if (family === 0) return undefined;
+  return { family: family === 4 ? "IPv4" : "IPv6", host: bare, port };
+}
+
+/** Checks a TCP port: a whole number from `least` (0 where the system may choose) to 65535. */
+export function checkPort(port: unknown, least: 0 | 1, name = "port"): number {
+  if (typeof port !== "number" || !Number.isInteger(port) || port < least || port > 65535) {
+    throw new ArgumentError(`${name} must be a whole number from ${least} to 65535, not ${describe(port)}`);
+  }
+  return port;
+}
+
+/**
+ * Reads an address as the command line writes it: `host:port`, `[v6]:port`, `:port` (every interface) or `unix:/path`
+ * (`unix:@name` for the abstract name space).
+ */
+export function parseAddress(text: string): { host?: string; port: number } | { path: string } {
+  if (text.startsWith("unix:")) {
+    const path = text.slice("unix:".length);
+    if (path === "") throw new ArgumentError(`address ${JSON.stringify(text)} lacks the path after unix:`);
+    return { path: path.startsWith("@") ? `\0${path.slice(1)}` : path };
+  }
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  const port = match === null ? Number.NaN : Number(match[3]);
+  if (match === null || !(port <= 65535)) {
+    throw new ArgumentError(`address ${JSON.stringify(text)} must be host:port, [v6]:port, :port or unix:/path`);
+  }
+  const [, v6, host] = match;
+  if (v6 !== undefined) {
+    if (!isIPv6(v6)) throw new ArgumentError(`address ${JSON.stringify(text)} has no IPv6 address in its brackets`);
+    return { host: v6, port };
+  }
+  return host === undefined || host === "" ? { port } : { host, port };
+}
+
+/** The form `parseAddress` reads, for logs and messages. */
+export function formatAddress(address: SocketAddress): string {
+  if (address.family === "unix") {
+    return address.path.startsWith("\0") ? `unix:@${address.path.slice(1)}` : `unix:${address.path}`;
+  }
+  return address.family === "IPv6" ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** `::ffff:192.0.2.1` is said as the IPv4 address it stands for, so that one peer has one name. */
+export function unmapAddress(host: string, port: number): InetAddress {
+  const tail = host.startsWith("::ffff:") ? host.slice("::ffff:".length) : "";
+  if (isIPv4(tail)) return { family: "IPv4", host: tail, port };
+  return { family: isIPv4(host) ? "IPv4" : "IPv6", host, port };
+}
+
+/** How an unexpected value is named in an error message: short, and never the whole of it. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === "function") return value.name === "" ? "a function" : `the function ${value.name}`;
+  if (typeof value === "symbol") return value.toString();
+  if (typeof value !== "object" || value === null) return String(value);
+  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name;
+  return name === undefined || name === "Object" ? "an object" : `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+}

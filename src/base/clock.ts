@@ -1,0 +1,17 @@
+/** Something that was begun and can be called off; calling it off twice is harmless. */
+export interface Cancellable extends Disposable {
+  cancel(): void;
+}
+
+/**
+ * The time a reactor lives in. The toolbox stands on this alone, so that it runs on a real reactor, in a simulation and
+ * in a browser alike.
+ */
+export interface Clock {
+  /** Milliseconds on a monotonic clock, with fractions; only differences mean anything. */
+  now(): number;
+  /** Calls back once, not before `delay` milliseconds have passed. */
+  addTimer(delay: number, callback: () => void): Cancellable;
+  /** Calls back in the reactor's next turn; first in, first out. */
+  nextTick(callback: () => void): void;
+}

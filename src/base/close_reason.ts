@@ -1,0 +1,47 @@
+import type { ConnectError, EventMachineError, LimitError } from "./errors.js";
+import type { SystemError } from "./system_error.js";
+
+/** The deadline of a connection that passed. `linger` is none of them: a local close stays a local close. */
+export type DeadlineName = "inactivity" | "first-byte" | "read" | "write" | "lifetime";
+
+/**
+ * Why a connection ended: what `unbind` is given and `closed` resolves to. One `kind` for each cause a program can want
+ * to tell apart; where something failed, `error` says what. (EventMachine gave an Errno or nil here, and nil meant the
+ * peer's FIN, a local close and the reactor's stop alike.)
+ */
+export type CloseReason =
+  /** The peer sent its FIN, and everything queued for it has been sent. */
+  | { readonly kind: "peer-closed" }
+  /** The peer reset the connection (ECONNRESET, EPIPE), or the network did. */
+  | { readonly kind: "peer-reset"; readonly error: SystemError }
+  /** `closeConnection`, or `closeConnectionAfterWriting`; `lingerExpired` when the peer's FIN did not come in time. */
+  | { readonly kind: "local-close"; readonly lingerExpired: boolean }
+  /** `abort`. */
+  | { readonly kind: "local-abort" }
+  /** No address could be connected to; the kinds tell why the last of them failed. */
+  | { readonly kind: "connect-refused"; readonly error: ConnectError }
+  | { readonly kind: "connect-timeout"; readonly error: ConnectError }
+  | { readonly kind: "connect-unreachable"; readonly error: ConnectError }
+  | { readonly kind: "name-not-found"; readonly error: ConnectError }
+  | { readonly kind: "connect-failed"; readonly error: ConnectError }
+  /** The caller gave up: its AbortSignal, or a close before the connection was made. */
+  | { readonly kind: "connect-aborted"; readonly error: ConnectError }
+  /** A deadline of the connection passed. */
+  | { readonly kind: "timeout"; readonly deadline: DeadlineName; readonly error: EventMachineError }
+  /** `sendData` was called with more than the outbound limit already unsent, or the reactor's own limit was passed. */
+  | { readonly kind: "outbound-limit"; readonly error: LimitError }
+  /** A callback threw, or its promise was rejected. */
+  | { readonly kind: "handler-error"; readonly error: unknown }
+  /** A file being sent ended before the length that was promised. */
+  | { readonly kind: "file-truncated"; readonly error: EventMachineError }
+  /** The reactor stopped. */
+  | { readonly kind: "stop" }
+  /** `drain` waited as long as it was told to. */
+  | { readonly kind: "drain-deadline" }
+  /** `detach` handed the descriptor out. */
+  | { readonly kind: "detached" }
+  /** Any other failure of the system under an open connection (ETIMEDOUT from keep-alive, ENOBUFS, …). */
+  | { readonly kind: "system-error"; readonly error: EventMachineError };
+
+/** The `kind` of a close reason, for tables and switches. */
+export type CloseReasonKind = CloseReason["kind"];

@@ -1,0 +1,38 @@
+/**
+ * Every default and every bound of the package, in one place. Times are in milliseconds, sizes in bytes.
+ * docs/limits.md lists them for users; the conformance suite pins each of them.
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** `sendData` returns false from this much unsent output on. */
+export const HIGH_WATER_MARK = 64 * KiB;
+/** `drained` follows when unsent output has fallen to this. */
+export const LOW_WATER_MARK = 16 * KiB;
+/** A write on a connection that already holds more unsent output than this closes it. */
+export const OUTBOUND_LIMIT = 16 * MiB;
+/** Above this much unsent output in all, the largest queues of the reactor are closed. */
+export const REACTOR_OUTBOUND_LIMIT = 512 * MiB;
+/** How long `closeConnectionAfterWriting` waits for the peer's FIN after its own. */
+export const LINGER_TIMEOUT = 5_000;
+/** How long a connect may take, name resolution and all attempts together. */
+export const CONNECT_TIMEOUT = 20_000;
+/** RFC 8305 section 5: the delay before the next address is tried beside the one under way. */
+export const CONNECTION_ATTEMPT_DELAY = 250;
+/** The most bytes read from one connection in one turn. */
+export const READ_QUOTA = 64 * KiB;
+/** The most connections accepted from one listener in one turn. */
+export const ACCEPT_QUOTA = 64;
+/** The length of the kernel's queue of connections not yet accepted. */
+export const LISTEN_BACKLOG = 1024;
+/** The most file bytes sent to one connection in one turn. */
+export const FILE_QUOTA = 256 * KiB;
+/** The longest line `LineText2` takes. */
+export const MAX_LINE_LENGTH = 64 * KiB;
+/** The longest sized binary block `LineText2` takes (EventMachine's MaxBinaryLength, there not enforced). */
+export const MAX_BINARY_LENGTH = 32 * MiB;
+/** The longest delay a timer takes: the largest that keeps whole milliseconds exact with a running clock added. */
+export const MAX_TIMER_DELAY = 2 ** 52;
+/** The longest path a Unix socket's address can carry on Linux, without the closing NUL. */
+export const MAX_UNIX_PATH = 107;

@@ -1,0 +1,22 @@
+/**
+ * The one list of what an engine may lack. A call that needs a capability the running engine does not have throws
+ * `UnsupportedError` with its name; docs/limits.md says which engine lacks what, and why.
+ */
+export const CAPABILITIES = {
+  detach: "hand the descriptor of an open connection out",
+  adoptStream: "drive a connected descriptor as a connection",
+  adoptListener: "accept from a listening descriptor",
+  abortUnix: "reset a Unix connection at once",
+  sendfile: "send files inside the kernel",
+  acceptQuota: "bound how many connections one turn accepts",
+  acceptBackoff: "stop accepting while out of descriptors, without losing newcomers",
+  reusePort: "share a port between listeners (SO_REUSEPORT)",
+  socketOptions: "read and set any socket option",
+  bufferSizes: "set the kernel's socket buffer sizes",
+  keepAliveProbes: "set the interval and number of keep-alive probes",
+  tcpUserTimeout: "set TCP_USER_TIMEOUT",
+  peerCredentials: "read the credentials of a Unix peer",
+  promptReset: "notice a reset while reading is paused",
+} as const;
+
+export type Capability = keyof typeof CAPABILITIES;

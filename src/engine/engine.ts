@@ -1,0 +1,57 @@
+import type { Capability } from "./capabilities.js";
+import type { StreamCommands, StreamEvents } from "./streams.js";
+
+/** What an engine counts; all of them only grow. */
+export interface EngineCounters {
+  accepted: number;
+  connected: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Events delivered, and the batches they came in. */
+  events: number;
+  batches: number;
+  /** System calls made for input, output and polling; 0 where the engine cannot know. */
+  systemCalls: number;
+}
+
+/** The turn, seen from the engine: it enters the reactor, delivers events, leaves it, and later asks it for its ticks. */
+export interface EngineEvents extends StreamEvents {
+  /** Before the first event of a batch. */
+  enter(): void;
+  /** After the last event of a batch. */
+  leave(): void;
+  /** The deadline set by `setDeadline` has passed; the engine forgets it. */
+  timer(): void;
+  /** After `requestTurn`: once the batch, process.nextTick and microtasks are through. */
+  ticks(): void;
+}
+
+/**
+ * One engine serves one reactor, from `open` to `close`. It is entered from Node's loop, delivers what has happened in
+ * batches, and puts whatever was written on the wire before the loop blocks again.
+ *
+ * An event handler that throws is the reactor's business: events never throw into the engine.
+ */
+export interface Engine extends StreamCommands {
+  readonly name: "native" | "portable" | "simulated";
+  readonly capabilities: ReadonlySet<Capability>;
+  /** True where `data` lends the engine's own memory until it returns; false where the receiver may keep the chunk. */
+  readonly lendsBuffers: boolean;
+
+  /** Begins delivering. The engine keeps the process alive (`ref`) until told otherwise. */
+  open(events: EngineEvents): void;
+  /** Ends it, when every handle has had its `closed`. No event follows. */
+  close(): void;
+  ref(): void;
+  unref(): void;
+
+  /** Milliseconds on the monotonic clock (that of `performance.now()` on real engines), read afresh. */
+  now(): number;
+  /** Calls `timer` when this moment has passed; Infinity for never. One deadline at a time. */
+  setDeadline(at: number): void;
+  /** Sees to it that `ticks` is called, in the turn under way or a turn of its own. */
+  requestTurn(): void;
+  /** Writes what is queued now as far as the kernel takes it, without blocking. */
+  flush(): void;
+  counters(): EngineCounters;
+}
