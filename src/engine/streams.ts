@@ -83,7 +83,8 @@ export interface StreamCommands {
   writeString(handle: Handle, text: string, encoding: BufferEncoding): number;
   /**
    * Queues `length` bytes of an open file from `offset`, behind what is queued. `fileSent` follows when the last of them
-   * is with the kernel; the engine neither closes the descriptor nor moves its position. One range at a time.
+   * is with the kernel; the engine neither closes the descriptor nor moves its position. Several ranges may be queued, with
+   * writes between them: all leave in the order of the calls, and each range has its own `fileSent`.
    */
   sendFile(handle: Handle, fd: number, offset: number, length: number): void;
   /** Bytes queued and not yet with the kernel; file bytes do not count. Still answers while `closed` is delivered. */
