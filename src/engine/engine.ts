@@ -27,7 +27,7 @@ export interface EngineEvents extends StreamEvents {
 }
 
 /**
- * One engine serves one reactor, from `open` to `close`. It is entered from Node's loop, delivers what has happened in
+ * One engine serves one reactor, from `start` to `stop`. It is entered from Node's loop, delivers what has happened in
  * batches, and puts whatever was written on the wire before the loop blocks again.
  *
  * An event handler that throws is the reactor's business: events never throw into the engine.
@@ -39,9 +39,9 @@ export interface Engine extends StreamCommands {
   readonly lendsBuffers: boolean;
 
   /** Begins delivering. The engine keeps the process alive (`ref`) until told otherwise. */
-  open(events: EngineEvents): void;
-  /** Ends it, when every handle has had its `closed`. No event follows. */
-  close(): void;
+  start(events: EngineEvents): void;
+  /** Ends it, when every handle has had its `closed`. No event follows. (`close` is a handle's.) */
+  stop(): void;
   ref(): void;
   unref(): void;
 
