@@ -1,0 +1,64 @@
+import { describe } from "../base/addresses.js";
+import { ArgumentError, EventMachineError } from "../base/errors.js";
+import { CAPABILITIES, type Capability } from "./capabilities.js";
+import type { Engine } from "./engine.js";
+import { loadNative } from "./native/addon.js";
+import { PortableEngine } from "./portable/portable_engine.js";
+
+/** Which engine a reactor runs on; "auto" is native where it can be loaded, else portable. */
+export type EngineName = "auto" | "native" | "portable";
+
+/** Which engine serves here, and why. */
+export interface EngineInfo {
+  readonly engine: "native" | "portable";
+  /** Why the native engine does not serve; undefined where it does. */
+  readonly reason: string | undefined;
+  /** What the engine cannot do: the name of each capability it lacks, and what that is. */
+  readonly lacks: readonly { readonly capability: Capability; readonly meaning: string }[];
+}
+
+/** Makes an engine. Throws `ERR_EM_ENGINE_UNAVAILABLE` when the native one is asked for by name and cannot be had. */
+export function createEngine(name: EngineName): Engine {
+  const chosen = name === "auto" ? preferred() : name;
+  if (chosen === "portable") return new PortableEngine();
+  const native = loadNative();
+  if ("create" in native) return native.create();
+  if (name === "native") {
+    throw new EventMachineError("ERR_EM_ENGINE_UNAVAILABLE", `the native engine cannot be used: ${native.reason}`);
+  }
+  sayOnce(native.reason);
+  return new PortableEngine();
+}
+
+export function engineInfo(name: EngineName = "auto"): EngineInfo {
+  const chosen = name === "auto" ? preferred() : name;
+  const native = loadNative();
+  const isNative = chosen === "native" && "create" in native;
+  const engine = isNative ? native.create() : new PortableEngine();
+  const reason = isNative ? undefined : "reason" in native ? native.reason : "the portable engine was asked for";
+  const lacks = (Object.keys(CAPABILITIES) as Capability[])
+    .filter((capability) => !engine.capabilities.has(capability))
+    .map((capability) => ({ capability, meaning: CAPABILITIES[capability] }));
+  return { engine: isNative ? "native" : "portable", reason, lacks };
+}
+
+export function checkEngineName(name: unknown): EngineName {
+  if (name === "auto" || name === "native" || name === "portable") return name;
+  throw new ArgumentError(`engine must be "auto", "native" or "portable", not ${describe(name)}`);
+}
+
+/** EVENTMACHINE_ENGINE decides for reactors that were not told. */
+function preferred(): "native" | "portable" {
+  const wish = process.env.EVENTMACHINE_ENGINE;
+  if (wish === undefined || wish === "" || wish === "auto") return "native";
+  const name = checkEngineName(wish);
+  return name === "portable" ? "portable" : "native";
+}
+
+let said = false;
+
+function sayOnce(reason: string): void {
+  if (said) return;
+  said = true;
+  process.emitWarning(`running on the portable engine: ${reason}`, { code: "EM_PORTABLE", type: "EventMachine" });
+}

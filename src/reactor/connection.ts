@@ -1,0 +1,457 @@
+import { inspect, types } from "node:util";
+import { describe, formatAddress, type SocketAddress } from "../base/addresses.js";
+import type { CloseReason } from "../base/close_reason.js";
+import { ArgumentError, StateError } from "../base/errors.js";
+import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+import { openForSending } from "./file_sends.js";
+import {
+  type ConnectAddress,
+  checkBoolean,
+  checkDuration,
+  checkInt,
+  checkKeepAlive,
+  checkObject,
+  checkSize,
+  checkWaterMarks,
+} from "./options.js";
+import * as reasons from "./reasons.js";
+import { State, type Transport } from "./transport.js";
+
+/** What `sendData` takes: bytes, text, or a list of them that leaves as one. */
+export type SendData = Uint8Array | string | readonly (Uint8Array | string)[];
+
+/** Where a connection stands. `initial` only inside its constructor. */
+export type ConnectionState = "initial" | "connecting" | "open" | "closing" | "closed";
+
+const STATE_NAMES = ["connecting", "open", "closing", "closed"] as const;
+
+/** Starts a new life of a connection; the reactor puts it in. */
+type Redial = (connection: Connection, address: ConnectAddress) => void;
+
+/**
+ * One network connection, driven by callbacks: extend it, override what you need, and hand the class to `startServer` or
+ * `connect`. (EventMachine::Connection.)
+ *
+ * Order on a client: constructor, `postInit`, `connect` returns, `connectionCompleted`, `receiveData`…, `unbind`. On a
+ * server: constructor, `postInit`, `receiveData`…, `unbind`. Callbacks may be async: a rejection counts as a throw, and
+ * delivery does not wait for it. In the constructor every method throws `ERR_EM_NOT_ATTACHED`.
+ */
+export class Connection {
+  /**
+   * A class that sets this to true gets views of the engine's own memory in `receiveData`: valid until the callback
+   * returns, and never to be kept. It saves a copy; without it the bytes are the receiver's for ever.
+   */
+  static readonly borrowsData: boolean = false;
+
+  #transport: Transport | undefined;
+  #redial: Redial | undefined;
+  #id = 0;
+
+  // Callbacks ----------------------------------------------------------------------------------------------------
+
+  /** The connection is attached to its reactor; a client's is not connected yet, and what it sends is queued. */
+  postInit(): unknown {
+    return undefined;
+  }
+
+  /** A client's connection is open. Not called on accepted connections, which are open from the start. */
+  connectionCompleted(): unknown {
+    return undefined;
+  }
+
+  /** Bytes came in, in whatever pieces the network made of them. */
+  receiveData(_data: Buffer): unknown {
+    return undefined;
+  }
+
+  /** The peer has sent its FIN: no more data will come. Only with `allowHalfOpen`; without it the connection ends. */
+  receiveEnd(): unknown {
+    return undefined;
+  }
+
+  /** Unsent output has fallen to the low-water mark, after `sendData` had returned false. */
+  drained(): unknown {
+    return undefined;
+  }
+
+  /** The reactor drains: finish what is under way, then close. Without an override the connection is left to its peer. */
+  shutdownRequested(): unknown {
+    return undefined;
+  }
+
+  /** The connection has ended; comes exactly once, also for a connect that failed. `reconnect` is legal from here on. */
+  unbind(_reason: CloseReason): unknown {
+    return undefined;
+  }
+
+  /**
+   * A callback of this connection threw, or its promise was rejected. Return true to go on; anything else closes the
+   * connection (reason `handler-error`) and hands the error to the reactor's `onError`.
+   */
+  onError(_error: unknown): unknown {
+    return false;
+  }
+
+  // State --------------------------------------------------------------------------------------------------------
+
+  /** A number no other connection of the reactor has had. 0 in the constructor. (EventMachine's signature.) */
+  get id(): number {
+    return this.#id;
+  }
+
+  get state(): ConnectionState {
+    return this.#transport === undefined ? "initial" : STATE_NAMES[this.#transport.state];
+  }
+
+  /** Why the connection ended; undefined until it has. */
+  get closeReason(): CloseReason | undefined {
+    const transport = this.#attached();
+    return transport.state === State.closed ? transport.reason : undefined;
+  }
+
+  /** Resolves when the connection is open, rejects with the ConnectError when it never will be. Made when asked for. */
+  get opened(): Promise<void> {
+    return this.#attached().opened();
+  }
+
+  /** Resolves with the reason when the connection has ended, after `unbind`. Never rejects. Made when asked for. */
+  get closed(): Promise<CloseReason> {
+    return this.#attached().closed();
+  }
+
+  /** The peer's address; undefined before the connection is open, still there after it closed. (get_peername.) */
+  get remoteAddress(): SocketAddress | undefined {
+    return this.#attached().remoteAddress();
+  }
+
+  /** Our own address of this connection, on the same terms. (get_sockname.) */
+  get localAddress(): SocketAddress | undefined {
+    return this.#attached().localAddress();
+  }
+
+  /** Bytes received in this life of the connection. */
+  get bytesIn(): number {
+    return this.#attached().bytesIn;
+  }
+
+  /** Bytes handed to the kernel in this life of the connection. Files sent with `sendFileData` do not count. */
+  get bytesOut(): number {
+    return this.#attached().bytesOut();
+  }
+
+  /** Milliseconds since bytes last moved in either direction; 0 when not open. (get_idle_time.) */
+  get idleTime(): number {
+    return this.#attached().idleTime();
+  }
+
+  // Sending ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends bytes or text (`encoding` default utf8). Everything sent in one turn leaves in one system call. The data has
+   * been copied or written when this returns. (send_data.)
+   *
+   * Returns false when the caller should stop producing: one `drained` follows. Also false when the connection is
+   * closing or closed: the data goes nowhere, `unbind` says why.
+   *
+   * Throws ArgumentError for anything but bytes and text, `ERR_EM_WRITE_AFTER_END` behind `halfClose`.
+   */
+  sendData(data: SendData, encoding: BufferEncoding = "utf8"): boolean {
+    const transport = this.#attached();
+    if (data instanceof Uint8Array) return transport.sendBytes(data);
+    if (typeof data === "string") return transport.sendString(data, checkEncoding(encoding));
+    if (types.isUint8Array(data)) return transport.sendBytes(data);
+    if (!Array.isArray(data)) throw notSendable(data);
+    for (const piece of data) if (typeof piece !== "string" && !types.isUint8Array(piece)) throw notSendable(piece);
+    const pieces = data.map((piece: Uint8Array | string) =>
+      typeof piece === "string" ? Buffer.from(piece, checkEncoding(encoding)) : piece,
+    );
+    return transport.sendBytes(Buffer.concat(pieces));
+  }
+
+  /**
+   * Sends a whole file, inside the kernel where the engine can, in its place among what is sent before and after. Resolves
+   * with its length when the last byte is with the kernel; rejects with the system's error where it cannot be opened, and
+   * with `ERR_EM_CLOSED` when the connection ends under it. A file that shrinks meanwhile ends the connection (reason
+   * `file-truncated`). (send_file_data, without its 32 KiB limit.)
+   */
+  sendFileData(path: string): Promise<number> {
+    return this.streamFileData(path);
+  }
+
+  /** The same; `httpChunks` frames the file as one HTTP/1.1 chunk and the last chunk behind it. (stream_file_data.) */
+  async streamFileData(path: string, options: { httpChunks?: boolean } = {}): Promise<number> {
+    const transport = this.#attached();
+    checkObject(options, "options");
+    const { httpChunks = false } = options;
+    checkBoolean(httpChunks, "httpChunks");
+    if (transport.state >= State.closing || transport.isWriteEnded) {
+      throw new StateError("ERR_EM_CLOSED", "the connection takes no more output");
+    }
+    const file = openForSending(path);
+    if (!httpChunks) return transport.sendFile(file, "", "");
+    const head = file.size === 0 ? "" : `${file.size.toString(16)}\r\n`;
+    return transport.sendFile(file, head, file.size === 0 ? "0\r\n\r\n" : "\r\n0\r\n\r\n");
+  }
+
+  /** Bytes sent and not yet with the kernel; file bytes apart. (get_outbound_data_size.) */
+  get outboundSize(): number {
+    return this.#attached().outboundSize();
+  }
+
+  // Receiving ----------------------------------------------------------------------------------------------------
+
+  /** No `receiveData` and no `receiveEnd` from this moment until `resume`; sending goes on. (EventMachine's pause.) */
+  pause(): void {
+    this.#attached().pause();
+  }
+
+  /** What came in meanwhile is delivered in a later turn. */
+  resume(): void {
+    this.#attached().resume();
+  }
+
+  get isPaused(): boolean {
+    return this.#attached().isPaused;
+  }
+
+  // Ending -------------------------------------------------------------------------------------------------------
+
+  /** Closes now; unsent output is dropped. `unbind` comes in a later turn. Closing twice is harmless. (close_connection.) */
+  closeConnection(afterWriting = false): void {
+    const transport = this.#attached();
+    checkBoolean(afterWriting, "afterWriting");
+    if (afterWriting) return transport.finish();
+    transport.end(transport.state === State.connecting ? transport.calledOff() : reasons.LOCAL_CLOSE);
+  }
+
+  /**
+   * Sends everything, then the FIN, discards input until the peer's FIN or the linger deadline, then closes. A
+   * `closeConnection` meanwhile closes at once. (close_connection_after_writing.)
+   */
+  closeConnectionAfterWriting(): void {
+    this.#attached().finish();
+  }
+
+  /** Ends the sending direction: the FIN goes behind what is queued; data may still come in. */
+  halfClose(): void {
+    this.#attached().halfClose();
+  }
+
+  /** Resets the connection: both sides lose what is under way. */
+  abort(): void {
+    const transport = this.#attached();
+    transport.end(transport.state === State.connecting ? transport.calledOff() : reasons.LOCAL_ABORT, "abort");
+  }
+
+  /**
+   * Sends what is queued, then gives the descriptor to the caller, who owns it, with the bytes that were read and never
+   * delivered. `unbind` follows with reason `detached`. Capability `detach`. (EventMachine's detach.)
+   */
+  async detach(): Promise<{ fd: number; unread: Buffer }> {
+    const transport = this.#attached();
+    if (transport.state !== State.open) throw this.#notOpen("detach");
+    return transport.detach();
+  }
+
+  /**
+   * Starts a new life of this object: `connectionCompleted` or `unbind` follows, no constructor, no `postInit`; reason,
+   * counters, promises and deadlines begin anew, the object's own fields stay. Legal from `unbind` on. (reconnect.)
+   *
+   * Throws `ERR_EM_STILL_OPEN` on a connection that has not ended, `ERR_EM_NOT_RECONNECTABLE` on an accepted one, and
+   * `ERR_EM_NOT_RUNNING` when the reactor is stopping.
+   */
+  reconnect(address: ConnectAddress): void {
+    const transport = this.#attached();
+    if (transport.origin.accepts) {
+      throw new StateError("ERR_EM_NOT_RECONNECTABLE", "an accepted connection cannot be connected again");
+    }
+    if (transport.state !== State.closed) {
+      throw new StateError("ERR_EM_STILL_OPEN", `the connection has not ended yet (${this.state})`);
+    }
+    this.#redial?.(this, address);
+  }
+
+  /** Closes after writing, and waits for the end: `await using connection = …`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const transport = this.#attached();
+    transport.finish();
+    await transport.closed();
+  }
+
+  // Settings -----------------------------------------------------------------------------------------------------
+
+  /** Milliseconds without traffic after which the connection ends; 0 is off. (comm_inactivity_timeout.) */
+  get commInactivityTimeout(): number {
+    return this.#attached().settings.commInactivityTimeout;
+  }
+  set commInactivityTimeout(ms: number) {
+    this.#attached().adjust({ commInactivityTimeout: checkDuration(ms, "commInactivityTimeout") });
+  }
+
+  /** How long the connect under way may take in all; 0 is no limit. (pending_connect_timeout.) */
+  get pendingConnectTimeout(): number {
+    return this.#attached().origin.connectTimeout;
+  }
+  set pendingConnectTimeout(ms: number) {
+    this.#attached().origin.connectTimeout = checkDuration(ms, "pendingConnectTimeout");
+  }
+
+  get firstByteTimeout(): number {
+    return this.#attached().settings.firstByteTimeout;
+  }
+  set firstByteTimeout(ms: number) {
+    this.#attached().adjust({ firstByteTimeout: checkDuration(ms, "firstByteTimeout") });
+  }
+
+  get readTimeout(): number {
+    return this.#attached().settings.readTimeout;
+  }
+  set readTimeout(ms: number) {
+    this.#attached().adjust({ readTimeout: checkDuration(ms, "readTimeout") });
+  }
+
+  get writeTimeout(): number {
+    return this.#attached().settings.writeTimeout;
+  }
+  set writeTimeout(ms: number) {
+    this.#attached().adjust({ writeTimeout: checkDuration(ms, "writeTimeout") });
+  }
+
+  get lifetimeTimeout(): number {
+    return this.#attached().settings.lifetimeTimeout;
+  }
+  set lifetimeTimeout(ms: number) {
+    this.#attached().adjust({ lifetimeTimeout: checkDuration(ms, "lifetimeTimeout") });
+  }
+
+  get lingerTimeout(): number {
+    return this.#attached().settings.lingerTimeout;
+  }
+  set lingerTimeout(ms: number) {
+    this.#attached().adjust({ lingerTimeout: checkDuration(ms, "lingerTimeout") });
+  }
+
+  get highWaterMark(): number {
+    return this.#attached().settings.highWaterMark;
+  }
+  get lowWaterMark(): number {
+    return this.#attached().settings.lowWaterMark;
+  }
+  /** Changes both marks; `low` default is a quarter of `high`. */
+  setWaterMarks(high: number, low: number = Math.floor(high / 4)): void {
+    const transport = this.#attached();
+    checkSize(high, "highWaterMark", 1);
+    checkSize(low, "lowWaterMark");
+    checkWaterMarks(low, high);
+    transport.adjust({ highWaterMark: high, lowWaterMark: low });
+  }
+
+  get outboundLimit(): number {
+    return this.#attached().settings.outboundLimit;
+  }
+  set outboundLimit(bytes: number) {
+    this.#attached().adjust({ outboundLimit: checkSize(bytes, "outboundLimit") });
+  }
+
+  /** TCP_NODELAY. Throws `ERR_EM_NOT_OPEN` where there is no open socket, like all socket options. */
+  setNoDelay(on = true): void {
+    this.#setOptions("setNoDelay", { noDelay: checkBoolean(on, "on") });
+  }
+
+  /** SO_KEEPALIVE, with the probes' times in milliseconds. Capability `keepAliveProbes` for interval and count. */
+  enableKeepalive(probes: KeepAlive = {}): void {
+    this.#setOptions("enableKeepalive", { keepAlive: checkKeepAlive(probes) ?? {} });
+  }
+
+  disableKeepalive(): void {
+    this.#setOptions("disableKeepalive", { keepAliveOff: true });
+  }
+
+  /** TCP_USER_TIMEOUT in milliseconds, 0 for the system's. Capability `tcpUserTimeout`. */
+  setTcpUserTimeout(ms: number): void {
+    this.#setOptions("setTcpUserTimeout", { tcpUserTimeout: checkInt(ms, "tcpUserTimeout", 0) });
+  }
+
+  /** Any socket option by its numbers, as the kernel gives it. Capability `socketOptions`. (get_sock_opt.) */
+  getSockOpt(level: number, name: number, size = 4): Buffer {
+    const { core, handle } = this.#open("getSockOpt");
+    checkInt(level, "level", 0);
+    checkInt(name, "name", 0);
+    if (checkInt(size, "size", 1) > 1024) throw new ArgumentError(`size must be at most 1024, not ${size}`);
+    return core.engine.getSocketOption(handle, level, name, size);
+  }
+
+  /** Sets any socket option; a number is passed as a C int. Capability `socketOptions`. (set_sock_opt.) */
+  setSockOpt(level: number, name: number, value: number | Uint8Array): void {
+    const { core, handle } = this.#open("setSockOpt");
+    checkInt(level, "level", 0);
+    checkInt(name, "name", 0);
+    if (typeof value !== "number" && !types.isUint8Array(value)) {
+      throw new ArgumentError(`value must be a number or bytes, not ${describe(value)}`);
+    }
+    core.engine.setSocketOption(handle, level, name, typeof value === "number" ? cInt(value) : value);
+  }
+
+  /** The process at the other end of a Unix socket when it connected. Capability `peerCredentials`. */
+  peerCredentials(): { pid: number; uid: number; gid: number } {
+    const { core, handle } = this.#open("peerCredentials");
+    return core.engine.peerCredentials(handle);
+  }
+
+  // Insides ------------------------------------------------------------------------------------------------------
+
+  [inspect.custom](): string {
+    const name = this.constructor.name;
+    if (this.#transport === undefined) return `${name} { initial }`;
+    const remote = this.#transport.remoteAddress();
+    return `${name} { #${this.#id} ${this.state}${remote === undefined ? "" : ` ${formatAddress(remote)}`} }`;
+  }
+
+  #attached(): Transport {
+    const transport = this.#transport;
+    if (transport === undefined) {
+      throw new StateError("ERR_EM_NOT_ATTACHED", "the connection is not attached to a reactor yet (use postInit)");
+    }
+    return transport;
+  }
+
+  #open(method: string): Transport {
+    const transport = this.#attached();
+    if (transport.state !== State.open) throw this.#notOpen(method);
+    return transport;
+  }
+
+  #notOpen(method: string): StateError {
+    return new StateError("ERR_EM_NOT_OPEN", `${method} needs an open connection; this one is ${this.state}`);
+  }
+
+  #setOptions(method: string, options: SocketOptions & { keepAliveOff?: boolean }): void {
+    const { core, handle } = this.#open(method);
+    core.engine.setOptions(handle, options);
+  }
+
+  /** @internal */
+  static attach(connection: Connection, transport: Transport, redial: Redial | undefined): void {
+    connection.#transport = transport;
+    connection.#redial = redial;
+    if (connection.#id === 0) connection.#id = transport.core.nextId();
+  }
+}
+
+function checkEncoding(encoding: BufferEncoding): BufferEncoding {
+  if (encoding !== "utf8" && !Buffer.isEncoding(encoding)) {
+    throw new ArgumentError(`encoding must be one that Buffer knows, not ${describe(encoding)}`);
+  }
+  return encoding;
+}
+
+function cInt(value: number): Uint8Array {
+  if (!Number.isInteger(value) || value < -0x80000000 || value > 0x7fffffff) {
+    throw new ArgumentError(`value must fit a C int, not ${value}`);
+  }
+  return new Uint8Array(new Int32Array([value]).buffer);
+}
+
+function notSendable(data: unknown): ArgumentError {
+  return new ArgumentError(`data must be a Buffer, a Uint8Array, a string or an array of them, not ${describe(data)}`);
+}

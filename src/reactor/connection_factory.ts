@@ -1,0 +1,109 @@
+import { AsyncResource } from "node:async_hooks";
+import { describe } from "../base/addresses.js";
+import { ArgumentError, StateError } from "../base/errors.js";
+import { Connection } from "./connection.js";
+import type { Core } from "./core.js";
+import { AdoptedStream, Dialer } from "./dialer.js";
+import type { ConnectionMaker } from "./listener.js";
+import {
+  type ConnectAddress,
+  checkConnectAddress,
+  checkConnectOptions,
+  checkStreamOptions,
+  type StreamOptions,
+  type StreamSettings,
+} from "./options.js";
+import { Transport } from "./transport.js";
+
+/** A Connection class, and what its constructor takes. */
+export type Handler<A extends unknown[], C extends Connection> = new (...args: A) => C;
+
+/** Makes connections of one class and puts them on a transport, for servers and clients alike. */
+export class ConnectionFactory<A extends unknown[], C extends Connection> {
+  readonly #core: Core;
+  readonly #handler: Handler<A, C>;
+  readonly #args: A;
+  readonly #context: AsyncResource | undefined;
+
+  constructor(core: Core, handler: Handler<A, C> | undefined, args: A) {
+    this.#core = core;
+    this.#handler = handler === undefined ? (Connection as unknown as Handler<A, C>) : checkHandler(handler);
+    this.#args = args;
+    this.#context = core.asyncContext ? new AsyncResource("EventMachine") : undefined;
+  }
+
+  maker(settings: StreamSettings): ConnectionMaker {
+    const Handler = this.#handler;
+    const args = this.#args;
+    return {
+      make: () => new Handler(...args),
+      attach: (connection, transport) => Connection.attach(connection, transport, undefined),
+      borrows: this.#borrows,
+      startsPaused: this.#startsPaused,
+      settings,
+      context: this.#context,
+    };
+  }
+
+  connect(address: ConnectAddress): C {
+    const dialer = this.#dialer(address);
+    const connection = new this.#handler(...this.#args);
+    this.#dial(connection, dialer);
+    dialer.transport.call(connection.postInit);
+    return connection;
+  }
+
+  adopt(fd: number, options: StreamOptions): C {
+    const settings = checkStreamOptions(options);
+    const origin = new AdoptedStream(this.#core, fd, settings);
+    const connection = new this.#handler(...this.#args);
+    const transport = this.#transport(connection, origin, settings);
+    Connection.attach(connection, transport, undefined);
+    origin.start(transport);
+    transport.call(connection.postInit);
+    return connection;
+  }
+
+  #dialer(address: ConnectAddress): Dialer {
+    const target = checkConnectAddress(address);
+    return new Dialer(this.#core, target, checkConnectOptions(address), checkStreamOptions(address));
+  }
+
+  #dial(connection: Connection, dialer: Dialer): void {
+    const transport = this.#transport(connection, dialer, dialer.settings);
+    this.#core.dialing.add(transport);
+    Connection.attach(connection, transport, this.#redial);
+    dialer.start(transport);
+  }
+
+  readonly #redial = (connection: Connection, address: ConnectAddress): void => {
+    if (!this.#core.isAccepting) throw new StateError("ERR_EM_NOT_RUNNING", "reconnect: the reactor is not running");
+    this.#dial(connection, this.#dialer(address));
+  };
+
+  #transport(connection: Connection, origin: Dialer | AdoptedStream, settings: StreamSettings): Transport {
+    return new Transport(this.#core, origin, connection, settings, this.#context, this.#borrows, this.#startsPaused);
+  }
+
+  get #borrows(): boolean {
+    return (this.#handler as unknown as typeof Connection).borrowsData === true;
+  }
+
+  /** The bare class has nobody to give data to: it waits until somebody takes the connection over. */
+  get #startsPaused(): boolean {
+    return (this.#handler as unknown) === Connection;
+  }
+}
+
+function checkHandler<H>(handler: H): H {
+  const isHandler =
+    typeof handler === "function" &&
+    ((handler as unknown) === Connection || (handler.prototype as unknown) instanceof Connection);
+  if (!isHandler) {
+    throw new ArgumentError(
+      `handler must be a class that extends Connection, not ${describe(handler)}`,
+      "ERR_EM_INVALID_HANDLER",
+    );
+  }
+  return handler;
+}

@@ -1,0 +1,277 @@
+import type { CloseReasonKind } from "../base/close_reason.js";
+import type { Engine, EngineEvents } from "../engine/engine.js";
+import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
+import type { Endpoint } from "./endpoint.js";
+import type { Resolver } from "./resolve.js";
+import { isThenable } from "./thenable.js";
+import { TickQueue } from "./tick_queue.js";
+import type { Timer, TimerCallback } from "./timer.js";
+import { TimerService, type TimerServiceHost } from "./timer_service.js";
+import type { Transport } from "./transport.js";
+
+/** What the reactor's parts need of the reactor itself: how to report, and when the last handle is gone. */
+export interface CoreHost {
+  /** An error nobody took: a handler's, a tick's, a timer's. `source` is the connection, where there is one. */
+  reportError(error: unknown, source: object | undefined): void;
+  /** The last open handle has closed. */
+  idle(): void;
+  /** The reactor's callbacks begin and end: module-level functions act on it in between. */
+  entered(): void;
+  left(): void;
+}
+
+/**
+ * The heart of a reactor: the table from handles to what stands behind them, the timers, the ticks, and the engine
+ * under them. It is the engine's event sink; everything above reaches the engine through it.
+ */
+export class Core implements EngineEvents, TimerServiceHost {
+  readonly host: CoreHost;
+  readonly resolver: Resolver;
+  readonly outboundLimit: number;
+  /** Whether callbacks run in the async context of the call that made their connection. */
+  readonly asyncContext: boolean;
+  readonly ticksQueue: TickQueue;
+
+  /** Connections by why they ended. */
+  readonly closedBy: Partial<Record<CloseReasonKind, number>> = {};
+  /** Connections open or being opened, and all that have ended. */
+  connectionCount = 0;
+  endedCount = 0;
+  /** Connections on their way, which may have no handle yet. */
+  readonly dialing = new Set<Transport>();
+  /** Whether new servers and connects are taken: from `run` until `stop`. */
+  isAccepting = false;
+  #noConnections: (() => void)[] = [];
+  /** The user's timers, and those of connections' deadlines. */
+  readonly timers: TimerService;
+  readonly deadlines: TimerService;
+
+  #engine: Engine | undefined;
+  #table: (Endpoint | undefined)[] = [];
+  #live = 0;
+  #armed = Number.POSITIVE_INFINITY;
+  #refTimers = 0;
+  #held = true;
+  #inTurn = false;
+  #turnTime = 0;
+  #nextId = 1;
+
+  constructor(host: CoreHost, resolver: Resolver, outboundLimit: number, asyncContext: boolean) {
+    this.host = host;
+    this.resolver = resolver;
+    this.outboundLimit = outboundLimit;
+    this.asyncContext = asyncContext;
+    this.ticksQueue = new TickQueue((error) => this.reportError(error));
+    this.timers = new TimerService(this);
+    this.deadlines = new TimerService(this);
+  }
+
+  /** The running engine. Only what lives inside `run` asks. */
+  get engine(): Engine {
+    return this.#engine as Engine;
+  }
+
+  get isOpen(): boolean {
+    return this.#engine !== undefined;
+  }
+
+  open(engine: Engine): void {
+    this.#engine = engine;
+    this.#table = [];
+    engine.start(this);
+    this.#holdProcess();
+    this.#armed = Number.POSITIVE_INFINITY;
+    this.deadlineMoved();
+    if (this.ticksQueue.size > 0) engine.requestTurn();
+  }
+
+  close(): void {
+    const engine = this.#engine;
+    this.#engine = undefined;
+    this.timers.clear();
+    this.deadlines.clear();
+    this.#refTimers = 0;
+    this.#noConnections = [];
+    this.ticksQueue.clear();
+    engine?.stop();
+  }
+
+  // Handles ------------------------------------------------------------------------------------------------------
+
+  nextId(): number {
+    return this.#nextId++;
+  }
+
+  /** Puts an endpoint behind a handle the engine has just given out. */
+  register(handle: Handle, endpoint: Endpoint): void {
+    this.#table[handle & HANDLE_INDEX_MASK] = endpoint;
+    this.#live++;
+  }
+
+  /** Puts another endpoint behind a registered handle. */
+  replace(handle: Handle, endpoint: Endpoint): void {
+    this.#table[handle & HANDLE_INDEX_MASK] = endpoint;
+  }
+
+  get liveHandles(): number {
+    return this.#live;
+  }
+
+  /** Every endpoint with an open handle; a copy, so that closing while walking is safe. */
+  endpoints(): Endpoint[] {
+    const found = new Set<Endpoint>();
+    for (const endpoint of this.#table) if (endpoint !== undefined) found.add(endpoint);
+    return [...found];
+  }
+
+  // The engine's events ------------------------------------------------------------------------------------------
+
+  enter(): void {
+    this.#inTurn = true;
+    this.#turnTime = 0;
+    this.host.entered();
+  }
+
+  leave(): void {
+    this.#inTurn = false;
+    this.host.left();
+  }
+
+  listening(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onListening(handle);
+  }
+
+  accepted(listener: Handle, handle: Handle, ipv4: number, port: number): void {
+    this.#table[listener & HANDLE_INDEX_MASK]?.onAccepted(handle, ipv4, port);
+  }
+
+  connected(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onConnected(handle);
+  }
+
+  data(handle: Handle, chunk: Buffer, start: number, end: number): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onData(chunk, start, end);
+  }
+
+  end(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onEnd();
+  }
+
+  writable(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onWritable();
+  }
+
+  fileSent(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onFileSent();
+  }
+
+  closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {
+    const index = handle & HANDLE_INDEX_MASK;
+    const endpoint = this.#table[index];
+    this.#table[index] = undefined;
+    this.#live--;
+    endpoint?.onClosed(handle, ended, errno, syscall);
+    this.checkIdle();
+  }
+
+  /** A connection's last callback comes now. */
+  connectionEnded(kind: CloseReasonKind): void {
+    this.connectionCount--;
+    this.endedCount++;
+    this.closedBy[kind] = (this.closedBy[kind] ?? 0) + 1;
+    if (this.connectionCount > 0 || this.#noConnections.length === 0) return;
+    const waiting = this.#noConnections;
+    this.#noConnections = [];
+    for (const callback of waiting) callback();
+  }
+
+  /** Calls back when there is no connection, now or later. */
+  whenNoConnections(callback: () => void): void {
+    if (this.connectionCount === 0) callback();
+    else this.#noConnections.push(callback);
+  }
+
+  /** Tells the host when nothing is open or being opened any more. */
+  checkIdle(): void {
+    if (this.#live === 0 && this.connectionCount === 0) this.host.idle();
+  }
+
+  timer(): void {
+    this.#armed = Number.POSITIVE_INFINITY;
+    const now = this.now();
+    this.deadlines.expire(now);
+    this.timers.expire(now);
+    this.deadlineMoved();
+  }
+
+  ticks(): void {
+    this.enter();
+    this.ticksQueue.run();
+    this.leave();
+    if (this.ticksQueue.size > 0) this.#engine?.requestTurn();
+  }
+
+  // Time ---------------------------------------------------------------------------------------------------------
+
+  now(): number {
+    return this.#engine === undefined ? performance.now() : this.#engine.now();
+  }
+
+  /** The time of the turn under way, read once in it; outside of turns the time it is. */
+  turnTime(): number {
+    if (!this.#inTurn) return this.now();
+    if (this.#turnTime === 0) this.#turnTime = this.now();
+    return this.#turnTime;
+  }
+
+  /** Calls back once after `delay` ms: for the reactor's own parts. */
+  addTimer(delay: number, callback: TimerCallback): Timer {
+    return this.deadlines.addInternal(delay, callback);
+  }
+
+  deadlineMoved(): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    const next = Math.min(this.deadlines.earliest, this.timers.earliest);
+    if (next !== this.#armed) {
+      this.#armed = next;
+      engine.setDeadline(next);
+    }
+  }
+
+  nextTick(callback: () => unknown): void {
+    this.ticksQueue.push(callback);
+    if (this.ticksQueue.size === 1) this.#engine?.requestTurn();
+  }
+
+  // Keeping the process alive ------------------------------------------------------------------------------------
+
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#holdProcess();
+  }
+
+  refChanged(delta: 1 | -1): void {
+    const before = this.#refTimers > 0;
+    this.#refTimers += delta;
+    if (before !== this.#refTimers > 0) this.#holdProcess();
+  }
+
+  #holdProcess(): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    if (this.#held || this.#refTimers > 0) engine.ref();
+    else engine.unref();
+  }
+
+  // Errors -------------------------------------------------------------------------------------------------------
+
+  /** Sees to it that a promise returned by a callback does not fail unseen. */
+  watch(result: unknown): void {
+    if (isThenable(result)) Promise.resolve(result).then(undefined, (error: unknown) => this.reportError(error));
+  }
+
+  reportError(error: unknown): void {
+    this.host.reportError(error, undefined);
+  }
+}

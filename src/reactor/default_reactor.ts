@@ -1,0 +1,147 @@
+import type { Connection } from "./connection.js";
+import type { Handler } from "./connection_factory.js";
+import { currentReactor } from "./current.js";
+import type { RunOptions } from "./lifecycle.js";
+import type { Listener } from "./listener.js";
+import type { ConnectAddress, ServerAddress, ServerOptions, StreamOptions } from "./options.js";
+import { type ErrorHandler, Reactor, type ReactorStats } from "./reactor.js";
+import type { PeriodicTimer, Timer, TimerCallback } from "./timer.js";
+
+let defaultOne: Reactor | undefined;
+
+/** The reactor that module-level functions act on here: the one whose callback is running, else the process's default. */
+export function reactor(): Reactor {
+  return currentReactor() ?? (defaultOne ??= new Reactor());
+}
+
+/** `Reactor.run` on the current reactor. */
+export function run(block?: (reactor: Reactor) => unknown, options?: RunOptions): Promise<void> {
+  return reactor().run(block, options);
+}
+
+/** `Reactor.stop` on the current reactor. */
+export function stop(): void {
+  reactor().stop();
+}
+
+/** `Reactor.drain` on the current reactor. */
+export function drain(deadline?: number): Promise<{ finished: number; aborted: number }> {
+  return reactor().drain(deadline);
+}
+
+/** `Reactor.startServer` on the current reactor. */
+export function startServer<A extends unknown[], C extends Connection>(
+  address: ServerAddress,
+  handler: Handler<A, C>,
+  ...args: A
+): Promise<Listener> {
+  return reactor().startServer(address, handler, ...args);
+}
+
+/** `Reactor.attachServer` on the current reactor. */
+export function attachServer<A extends unknown[], C extends Connection>(
+  server: { fd: number } & ServerOptions,
+  handler: Handler<A, C>,
+  ...args: A
+): Promise<Listener> {
+  return reactor().attachServer(server, handler, ...args);
+}
+
+/** `Reactor.stopServer` on the current reactor. */
+export function stopServer(listener: Listener): Promise<void> {
+  return reactor().stopServer(listener);
+}
+
+/** `Reactor.connect` on the current reactor. */
+export function connect(address: ConnectAddress): Connection;
+export function connect<A extends unknown[], C extends Connection>(
+  address: ConnectAddress,
+  handler: Handler<A, C>,
+  ...args: A
+): C;
+export function connect(
+  address: ConnectAddress,
+  ...rest: [] | [Handler<unknown[], Connection>, ...unknown[]]
+): Connection {
+  const [handler, ...args] = rest;
+  return handler === undefined ? reactor().connect(address) : reactor().connect(address, handler, ...args);
+}
+
+/** `Reactor.bindConnect` on the current reactor. */
+export function bindConnect<A extends unknown[], C extends Connection>(
+  local: { host: string; port?: number },
+  address: ConnectAddress,
+  handler: Handler<A, C>,
+  ...args: A
+): C {
+  return reactor().bindConnect(local, address, handler, ...args);
+}
+
+/** `Reactor.attach` on the current reactor. */
+export function attach<A extends unknown[], C extends Connection>(
+  stream: { fd: number } & StreamOptions,
+  handler: Handler<A, C>,
+  ...args: A
+): C {
+  return reactor().attach(stream, handler, ...args);
+}
+
+/** `Reactor.nextTick` on the current reactor. */
+export function nextTick(callback: () => unknown): void {
+  reactor().nextTick(callback);
+}
+
+/** `Reactor.schedule` on the current reactor. */
+export function schedule(callback: () => unknown): void {
+  reactor().schedule(callback);
+}
+
+/** `Reactor.addTimer` on the current reactor. */
+export function addTimer(delay: number, callback: TimerCallback): Timer {
+  return reactor().addTimer(delay, callback);
+}
+
+/** `Reactor.addPeriodicTimer` on the current reactor. */
+export function addPeriodicTimer(interval: number, callback: TimerCallback): PeriodicTimer {
+  return reactor().addPeriodicTimer(interval, callback);
+}
+
+/** `Reactor.cancelTimer` on the current reactor. */
+export function cancelTimer(timer: Timer): void {
+  reactor().cancelTimer(timer);
+}
+
+/** `Reactor.addShutdownHook` on the current reactor. */
+export function addShutdownHook(hook: () => unknown): void {
+  reactor().addShutdownHook(hook);
+}
+
+/** `Reactor.onError` on the current reactor. */
+export function onError(handler: ErrorHandler | undefined): void {
+  reactor().onError(handler);
+}
+
+/** `Reactor.isRunning` of the current reactor. */
+export function isRunning(): boolean {
+  return reactor().isRunning;
+}
+
+/** `Reactor.connectionCount` of the current reactor. */
+export function connectionCount(): number {
+  return reactor().connectionCount;
+}
+
+/** `Reactor.timerCount` of the current reactor. */
+export function timerCount(): number {
+  return reactor().timerCount;
+}
+
+/** `Reactor.currentTime` of the current reactor. */
+export function currentTime(): number {
+  return reactor().currentTime;
+}
+
+/** `Reactor.stats` of the current reactor. */
+export function stats(): ReactorStats {
+  return reactor().stats();
+}

@@ -1,0 +1,241 @@
+import { formatAddress, type InetAddress, literalAddress, type SocketAddress } from "../base/addresses.js";
+import type { CloseReason } from "../base/close_reason.js";
+import type { EventMachineError } from "../base/errors.js";
+import { SystemError } from "../base/system_error.js";
+import { type Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
+import type { Core } from "./core.js";
+import { DISCARDED, Endpoint } from "./endpoint.js";
+import type { ConnectTarget, DialSettings, StreamSettings } from "./options.js";
+import * as reasons from "./reasons.js";
+import { resolveHost } from "./resolve.js";
+import type { Timer } from "./timer.js";
+import type { Origin, Transport } from "./transport.js";
+
+/** A Unix listener's queue was full: how long until the next try. */
+const UNIX_RETRY_DELAY = 10;
+
+/**
+ * Connects one transport: resolves the name, races the addresses as RFC 8305 section 5 says (one attempt after another,
+ * the next when the one before fails or the attempt delay passes), and hands the first open handle over.
+ */
+export class Dialer extends Endpoint implements Origin {
+  readonly accepts = false;
+  readonly sharedLocalAddress = undefined;
+  readonly #core: Core;
+  readonly #target: ConnectTarget;
+  readonly #dial: DialSettings;
+  readonly settings: StreamSettings;
+  #transport: Transport | undefined;
+  #waiting: SocketAddress[] = [];
+  #attempts = new Map<Handle, SocketAddress>();
+  #errors: EventMachineError[] = [];
+  #done = false;
+  #started: number;
+  #connectTimeout: number;
+  #deadline: Timer | undefined;
+  #next: Timer | undefined;
+
+  constructor(core: Core, target: ConnectTarget, dial: DialSettings, settings: StreamSettings) {
+    super();
+    this.#core = core;
+    this.#target = target;
+    this.#dial = dial;
+    this.settings = settings;
+    this.#started = core.now();
+    this.#connectTimeout = dial.connectTimeout;
+  }
+
+  get transport(): Transport {
+    return this.#transport as Transport;
+  }
+
+  get connectTimeout(): number {
+    return this.#connectTimeout;
+  }
+
+  set connectTimeout(ms: number) {
+    this.#connectTimeout = ms;
+    if (!this.#done) this.#armDeadline();
+  }
+
+  /** Begins. Literal addresses and paths are connected to at once, names when they are resolved. */
+  start(transport: Transport): void {
+    this.#transport = transport;
+    const { signal } = this.#dial;
+    if (signal?.aborted === true) {
+      this.#core.nextTick(() => this.#fail(this.calledOff(signal.reason)));
+      return;
+    }
+    signal?.addEventListener("abort", this.#aborted, { once: true });
+    this.#armDeadline();
+    const target = this.#target;
+    if ("path" in target) return this.#race([{ family: "unix", path: target.path }]);
+    const literal = literalAddress(target.host, target.port);
+    if (literal !== undefined) return this.#race([literal]);
+    resolveHost(target.host, target.port, this.#core.resolver).then(
+      (addresses) => this.#race(addresses),
+      (error: EventMachineError) => {
+        this.#errors.push(error);
+        this.#fail(reasons.connectFailure(this.#place(), this.#errors));
+      },
+    );
+  }
+
+  cancel(): void {
+    this.#finish();
+  }
+
+  ended(): void {}
+
+  calledOff(cause?: unknown): CloseReason {
+    return reasons.connectAborted(this.#place(), this.#errors, cause);
+  }
+
+  readonly #aborted = (): void => {
+    this.#transport?.end(this.calledOff(this.#dial.signal?.reason));
+  };
+
+  #armDeadline(): void {
+    this.#deadline?.cancel();
+    this.#deadline = undefined;
+    const timeout = this.#connectTimeout;
+    if (timeout === 0) return;
+    const left = Math.max(0, this.#started + timeout - this.#core.now());
+    this.#deadline = this.#core.addTimer(left, () =>
+      this.#fail(reasons.connectTimedOut(this.#place(), timeout, this.#errors)),
+    );
+  }
+
+  // Racing -------------------------------------------------------------------------------------------------------
+
+  #race(addresses: readonly SocketAddress[]): void {
+    if (this.#done) return;
+    this.#waiting = [...addresses];
+    this.#attempt();
+  }
+
+  #attempt(): void {
+    this.#next?.cancel();
+    this.#next = undefined;
+    const address = this.#waiting.shift();
+    if (address === undefined) {
+      if (this.#attempts.size === 0) this.#fail(reasons.connectFailure(this.#place(), this.#errors));
+      return;
+    }
+    const { localAddress } = this.#dial;
+    const local = localAddress === undefined ? undefined : literalAddress(localAddress.host, localAddress.port);
+    const handle = this.#core.engine.connect(address, {
+      ...this.settings.socket,
+      halfOpen: this.settings.halfOpen,
+      lowWaterMark: this.settings.lowWaterMark,
+      ...(local === undefined ? {} : { localAddress: local }),
+    });
+    this.#attempts.set(handle, address);
+    this.#core.register(handle, this);
+    if (this.#waiting.length > 0) this.#next = this.#core.addTimer(this.#dial.attemptDelay, () => this.#attempt());
+  }
+
+  override onConnected(handle: Handle): void {
+    const transport = this.#transport;
+    if (this.#done || transport === undefined) return;
+    this.#attempts.delete(handle);
+    this.#core.replace(handle, transport);
+    this.#finish();
+    transport.connected(handle);
+  }
+
+  override onClosed(handle: Handle, _ended: Ended, errno: number, syscall: string): void {
+    const address = this.#attempts.get(handle);
+    this.#attempts.delete(handle);
+    if (this.#done || address === undefined) return;
+    const error = attemptError(errno, syscall, address);
+    if (error.code === "EAGAIN" && address.family === "unix") {
+      this.#waiting.unshift(address);
+      this.#next = this.#core.addTimer(UNIX_RETRY_DELAY, () => this.#attempt());
+      return;
+    }
+    this.#errors.push(error);
+    this.#attempt();
+  }
+
+  #fail(reason: CloseReason): void {
+    if (this.#done) return;
+    this.#finish();
+    this.#transport?.failed(reason);
+    this.#core.checkIdle();
+  }
+
+  /** Nothing of the race goes on: attempts still under way are closed, and what becomes of them concerns nobody. */
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#deadline?.cancel();
+    this.#next?.cancel();
+    this.#dial.signal?.removeEventListener("abort", this.#aborted);
+    for (const handle of this.#attempts.keys()) {
+      this.#core.replace(handle, DISCARDED);
+      this.#core.engine.close(handle);
+    }
+    this.#attempts.clear();
+  }
+
+  #place(): string {
+    const target = this.#target;
+    if ("path" in target) return formatAddress({ family: "unix", path: target.path });
+    const literal: InetAddress | undefined = literalAddress(target.host, target.port);
+    return literal === undefined ? `${target.host}:${target.port}` : formatAddress(literal);
+  }
+}
+
+/** A descriptor that was connected by somebody else: the engine says in its first turn whether it can be used. */
+export class AdoptedStream extends Endpoint implements Origin {
+  readonly accepts = true;
+  readonly sharedLocalAddress = undefined;
+  readonly connectTimeout = 0;
+  readonly #core: Core;
+  readonly #fd: number;
+  readonly #settings: StreamSettings;
+  #transport: Transport | undefined;
+  #handle: Handle = NO_HANDLE;
+
+  constructor(core: Core, fd: number, settings: StreamSettings) {
+    super();
+    this.#core = core;
+    this.#fd = fd;
+    this.#settings = settings;
+  }
+
+  start(transport: Transport): void {
+    this.#transport = transport;
+    const { socket, halfOpen, lowWaterMark } = this.#settings;
+    this.#handle = this.#core.engine.adoptStream(this.#fd, { ...socket, halfOpen, lowWaterMark });
+    this.#core.register(this.#handle, this);
+    this.#core.dialing.add(transport);
+  }
+
+  cancel(): void {
+    this.#core.replace(this.#handle, DISCARDED);
+    this.#core.engine.close(this.#handle);
+  }
+
+  ended(): void {}
+
+  calledOff(): CloseReason {
+    return reasons.connectAborted(`descriptor ${this.#fd}`, []);
+  }
+
+  override onConnected(handle: Handle): void {
+    this.#core.replace(handle, this.#transport as Transport);
+    this.#transport?.connected(handle);
+  }
+
+  override onClosed(_handle: Handle, _ended: Ended, errno: number, syscall: string): void {
+    const error = new SystemError(errno, syscall);
+    this.#transport?.failed(reasons.connectFailure(`descriptor ${this.#fd}`, [error]));
+  }
+}
+
+function attemptError(errno: number, syscall: string, address: SocketAddress): SystemError {
+  if (address.family === "unix") return new SystemError(errno, syscall, { address: address.path });
+  return new SystemError(errno, syscall, { address: address.host, port: address.port });
+}

@@ -1,0 +1,20 @@
+import type { Ended, Handle } from "../engine/streams.js";
+
+/** What stands behind a handle in the reactor's table: a connection's transport, a listening socket, an attempt. */
+export abstract class Endpoint {
+  onListening(_handle: Handle): void {}
+  onAccepted(_handle: Handle, _ipv4: number, _port: number): void {}
+  onConnected(_handle: Handle): void {}
+  onData(_chunk: Buffer, _start: number, _end: number): void {}
+  onEnd(): void {}
+  onWritable(): void {}
+  onFileSent(): void {}
+  abstract onClosed(handle: Handle, ended: Ended, errno: number, syscall: string): void;
+}
+
+/** Stands behind a handle that nobody wants any more and only waits for its `closed`. */
+class Discarded extends Endpoint {
+  override onClosed(): void {}
+}
+
+export const DISCARDED: Endpoint = new Discarded();

@@ -1,0 +1,80 @@
+import { close, fstatSync, openSync } from "node:fs";
+import { describe } from "../base/addresses.js";
+import { ArgumentError, EventMachineError } from "../base/errors.js";
+
+/** An open file that is being sent. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly size: number;
+}
+
+/**
+ * Opens a regular file for sending. Opening is synchronous on purpose: the file takes its place in the order of the
+ * connection's output at the very call, and a local open is a matter of microseconds.
+ */
+export function openForSending(path: string): OpenFile {
+  if (typeof path !== "string" || path === "" || path.includes("\0")) {
+    throw new ArgumentError(`path must be a non-empty string without NUL, not ${describe(path)}`);
+  }
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (cause) {
+    throw fileError(path, cause);
+  }
+  const found = fstatSync(fd);
+  if (!found.isFile()) {
+    closeFile(fd);
+    throw new EventMachineError("ERR_EM_NOT_A_FILE", `${path} is not a regular file`, { address: path });
+  }
+  return { fd, size: found.size };
+}
+
+export function closeFile(fd: number): void {
+  close(fd, () => {});
+}
+
+function fileError(path: string, cause: unknown): EventMachineError {
+  const { code = "EIO", message } = cause as NodeJS.ErrnoException;
+  return new EventMachineError(code, message, { cause, syscall: "open", address: path });
+}
+
+interface Send {
+  readonly file: OpenFile;
+  readonly resolve: (bytes: number) => void;
+  readonly reject: (error: EventMachineError) => void;
+}
+
+/** The files queued on one connection, in order; each has its promise settled and its descriptor closed once. */
+export class FileSends {
+  #queue: Send[] = [];
+
+  get size(): number {
+    return this.#queue.length;
+  }
+
+  /** Resolves with the file's length when its last byte is with the kernel. */
+  add(file: OpenFile): Promise<number> {
+    const sent = new Promise<number>((resolve, reject) => this.#queue.push({ file, resolve, reject }));
+    // A connection that ends under a file says so through unbind; a caller who ignores the promise has missed nothing.
+    sent.catch(() => {});
+    return sent;
+  }
+
+  /** The oldest one is through. */
+  finishOne(): void {
+    const send = this.#queue.shift();
+    if (send === undefined) return;
+    closeFile(send.file.fd);
+    send.resolve(send.file.size);
+  }
+
+  /** The connection has ended. */
+  fail(error: EventMachineError): void {
+    for (const send of this.#queue) {
+      closeFile(send.file.fd);
+      send.reject(error);
+    }
+    this.#queue = [];
+  }
+}

@@ -1,0 +1,198 @@
+import { describe } from "../base/addresses.js";
+import { ArgumentError, StateError } from "../base/errors.js";
+import type { Core } from "./core.js";
+import { ListenSocket } from "./listener.js";
+import { checkDuration, checkObject } from "./options.js";
+import { DRAIN_DEADLINE, STOPPED } from "./reasons.js";
+import { SignalWatch } from "./signals.js";
+import { isThenable } from "./thenable.js";
+import { State, Transport } from "./transport.js";
+
+/** How long `drain` waits where it is not told. */
+export const DRAIN_TIMEOUT = 10_000;
+
+export interface RunOptions {
+  /** Called when the run has ended and everything is unbound, in the order given; a nested run's come behind. */
+  tail?: (() => unknown) | readonly (() => unknown)[];
+  /** On these signals (true: SIGTERM and SIGINT) drain, then stop; on a second one stop at once. Default none. */
+  signals?: boolean | readonly NodeJS.Signals[];
+  /** How long that drain waits. Default 10 s. */
+  drainDeadline?: number;
+}
+
+export interface LifecycleHost {
+  /** Opens the core on a new engine. */
+  open(): void;
+  close(): void;
+  /** Calls the user with the reactor as the current one. */
+  within<T>(action: () => T): T;
+}
+
+/** A reactor's life: running, stopping, idle again; hooks and tails; drain; and what a run rejects with. */
+export class Lifecycle {
+  readonly #core: Core;
+  readonly #host: LifecycleHost;
+  phase: "idle" | "running" | "stopping" = "idle";
+  #hooks: (() => unknown)[] = [];
+  #tails: (() => unknown)[] = [];
+  #failure: { error: unknown } | undefined;
+  #unbinding = false;
+  #finished: () => void = () => {};
+
+  constructor(core: Core, host: LifecycleHost) {
+    this.#core = core;
+    this.#host = host;
+  }
+
+  async run(block: () => unknown, options: RunOptions): Promise<void> {
+    const { tails, signals, drainDeadline } = checkRunOptions(block, options);
+    if (this.phase !== "idle") {
+      this.#tails.push(...tails);
+      await this.#host.within(block);
+      return;
+    }
+    this.#host.open();
+    this.phase = "running";
+    this.#core.isAccepting = true;
+    this.#tails = [...tails];
+    this.#failure = undefined;
+    this.#unbinding = false;
+    const flush = () => this.#core.engine.flush();
+    process.on("exit", flush);
+    const watch = new SignalWatch(signals, (count) => this.#signalled(count, drainDeadline));
+    const ended = new Promise<void>((resolve) => {
+      this.#finished = resolve;
+    });
+    try {
+      const result = this.#host.within(block);
+      if (isThenable(result)) Promise.resolve(result).then(undefined, (error: unknown) => this.fail(error));
+    } catch (error) {
+      this.fail(error);
+    }
+    await ended;
+    watch.dispose();
+    process.off("exit", flush);
+    this.#host.close();
+    this.phase = "idle";
+    await this.#runTails();
+    const failure = this.#failure as { error: unknown } | undefined;
+    if (failure !== undefined) throw failure.error;
+  }
+
+  addHook(hook: () => unknown): void {
+    this.#hooks.push(hook);
+  }
+
+  stop(): void {
+    if (this.phase !== "running") return;
+    this.phase = "stopping";
+    this.#core.isAccepting = false;
+    this.#core.nextTick(() => this.#shutdown());
+  }
+
+  /** An error nobody took ends the run; the first of them is what it rejects with. */
+  fail(error: unknown): void {
+    if (this.phase === "idle") {
+      // The run it belonged to is over: it must not vanish all the same.
+      Promise.reject(error);
+      return;
+    }
+    this.#failure ??= { error };
+    this.stop();
+  }
+
+  // Stopping -----------------------------------------------------------------------------------------------------
+
+  async #shutdown(): Promise<void> {
+    const hooks = this.#hooks.reverse();
+    this.#hooks = [];
+    for (const hook of hooks) {
+      try {
+        const result = this.#host.within(hook);
+        if (isThenable(result)) await result;
+      } catch (error) {
+        this.#failure ??= { error };
+      }
+    }
+    const core = this.#core;
+    core.engine.flush();
+    this.#unbinding = true;
+    for (const transport of this.#transports()) transport.end(STOPPED);
+    for (const endpoint of core.endpoints()) if (endpoint instanceof ListenSocket) endpoint.close();
+    core.checkIdle();
+  }
+
+  /** Nothing is open any more. Only while stopping is that an end; and then not inside the engine's own turn. */
+  idle(): void {
+    if (!this.#unbinding) return;
+    this.#unbinding = false;
+    setImmediate(this.#finished);
+  }
+
+  async #runTails(): Promise<void> {
+    const tails = this.#tails;
+    this.#tails = [];
+    for (const tail of tails) {
+      try {
+        const result = tail();
+        if (isThenable(result)) await result;
+      } catch (error) {
+        this.#failure ??= { error };
+      }
+    }
+  }
+
+  // Draining -----------------------------------------------------------------------------------------------------
+
+  async drain(deadline: number): Promise<{ finished: number; aborted: number }> {
+    if (this.phase === "idle") throw new StateError("ERR_EM_NOT_RUNNING", "drain: the reactor is not running");
+    const core = this.#core;
+    for (const endpoint of core.endpoints()) if (endpoint instanceof ListenSocket) endpoint.close();
+    const before = core.endedCount + core.connectionCount;
+    const alreadyEnded = core.endedCount;
+    for (const transport of this.#transports()) transport.requestShutdown();
+    await new Promise<void>((resolve) => {
+      const timer = core.addTimer(deadline, resolve);
+      core.whenNoConnections(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+    const rest = this.#transports().filter(({ state }) => state !== State.closed);
+    for (const transport of rest) transport.end(DRAIN_DEADLINE);
+    const total = Math.max(before, core.endedCount + core.connectionCount) - alreadyEnded;
+    return { finished: total - rest.length, aborted: rest.length };
+  }
+
+  #transports(): Transport[] {
+    const open = this.#core.endpoints().filter((endpoint) => endpoint instanceof Transport);
+    return [...open, ...this.#core.dialing];
+  }
+
+  #signalled(count: number, deadline: number): void {
+    if (count > 1) return this.stop();
+    this.drain(deadline).then(
+      () => this.stop(),
+      (error: unknown) => this.fail(error),
+    );
+  }
+}
+
+function checkRunOptions(block: unknown, options: RunOptions) {
+  if (typeof block !== "function") throw new ArgumentError(`block must be a function, not ${describe(block)}`);
+  checkObject(options, "options");
+  const { tail = [], signals = false, drainDeadline = DRAIN_TIMEOUT } = options;
+  const tails = typeof tail === "function" ? [tail] : tail;
+  if (!Array.isArray(tails) || tails.some((each) => typeof each !== "function")) {
+    throw new ArgumentError(`tail must be a function or an array of functions, not ${describe(tail)}`);
+  }
+  const names: readonly NodeJS.Signals[] = signals === true ? ["SIGTERM", "SIGINT"] : signals === false ? [] : signals;
+  if (!Array.isArray(names) || names.some((name) => typeof name !== "string" || !name.startsWith("SIG"))) {
+    throw new ArgumentError(`signals must be true or an array of signal names, not ${describe(signals)}`);
+  }
+  return {
+    tails: tails as (() => unknown)[],
+    signals: names,
+    drainDeadline: checkDuration(drainDeadline, "drainDeadline"),
+  };
+}

@@ -1,0 +1,183 @@
+import type { AsyncResource } from "node:async_hooks";
+import { inspect } from "node:util";
+import { formatAddress, type SocketAddress } from "../base/addresses.js";
+import type { CloseReason } from "../base/close_reason.js";
+import { SystemError } from "../base/system_error.js";
+import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
+import type { Connection } from "./connection.js";
+import type { Core } from "./core.js";
+import { DISCARDED, Endpoint } from "./endpoint.js";
+import type { StreamSettings } from "./options.js";
+import * as reasons from "./reasons.js";
+import { type Origin, Transport } from "./transport.js";
+
+/** How a listener makes the objects for its connections. */
+export interface ConnectionMaker {
+  make(): Connection;
+  attach(connection: Connection, transport: Transport): void;
+  readonly borrows: boolean;
+  readonly startsPaused: boolean;
+  readonly settings: StreamSettings;
+  readonly context: AsyncResource | undefined;
+}
+
+/** One listening socket. A Listener has one for each address it listens on. */
+export class ListenSocket extends Endpoint implements Origin {
+  readonly accepts = true;
+  readonly #core: Core;
+  readonly #maker: ConnectionMaker;
+  readonly #settled: (error: SystemError | undefined) => void;
+  handle: Handle = NO_HANDLE;
+  address: SocketAddress | undefined;
+  sharedLocalAddress: SocketAddress | undefined;
+  accepted = 0;
+  open = 0;
+  onGone: () => void = () => {};
+
+  constructor(core: Core, maker: ConnectionMaker, settled: (error: SystemError | undefined) => void) {
+    super();
+    this.#core = core;
+    this.#maker = maker;
+    this.#settled = settled;
+  }
+
+  get connectTimeout(): number {
+    return 0;
+  }
+  set connectTimeout(_ms: number) {}
+  cancel(): void {}
+
+  calledOff(): CloseReason {
+    return reasons.LOCAL_CLOSE;
+  }
+
+  ended(): void {
+    this.open--;
+  }
+
+  start(handle: Handle): void {
+    this.handle = handle;
+    this.#core.register(handle, this);
+  }
+
+  close(): void {
+    if (this.handle !== NO_HANDLE) this.#core.engine.close(this.handle);
+  }
+
+  override onListening(handle: Handle): void {
+    this.address = this.#core.engine.localAddress(handle);
+    this.sharedLocalAddress = isWildcard(this.address) ? undefined : this.address;
+    this.#settled(undefined);
+  }
+
+  override onAccepted(handle: Handle, ipv4: number, port: number): void {
+    const core = this.#core;
+    const maker = this.#maker;
+    let connection: Connection;
+    try {
+      connection = maker.make();
+    } catch (error) {
+      core.register(handle, DISCARDED);
+      core.engine.abort(handle);
+      core.reportError(error);
+      return;
+    }
+    this.accepted++;
+    this.open++;
+    const transport = new Transport(
+      core,
+      this,
+      connection,
+      maker.settings,
+      maker.context,
+      maker.borrows,
+      maker.startsPaused,
+    );
+    core.register(handle, transport);
+    maker.attach(connection, transport);
+    transport.accepted(handle, ipv4, port);
+  }
+
+  override onClosed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {
+    this.handle = NO_HANDLE;
+    if (ended === Ended.error) this.#settled(new SystemError(errno, syscall));
+    this.onGone();
+  }
+}
+
+/**
+ * A running server: what `startServer` and `attachServer` resolve to. Closing it stops accepting; connections it has
+ * accepted live on.
+ */
+export class Listener implements AsyncDisposable {
+  readonly #sockets: readonly ListenSocket[];
+  readonly #addresses: readonly SocketAddress[];
+  readonly #gone: Promise<void>;
+  #open: boolean;
+
+  /** @internal `gone` is what has to go with the last socket: a socket file. */
+  constructor(sockets: readonly ListenSocket[], path: string | undefined, gone: () => void) {
+    this.#sockets = sockets;
+    this.#open = true;
+    this.#addresses = sockets.flatMap(({ address }) =>
+      path !== undefined ? [{ family: "unix" as const, path }] : address === undefined ? [] : [address],
+    );
+    let left = sockets.length;
+    this.#gone = new Promise((resolve) => {
+      for (const socket of sockets) {
+        socket.onGone = () => {
+          if (--left > 0) return;
+          this.#open = false;
+          gone();
+          resolve();
+        };
+      }
+    });
+  }
+
+  /** The bound address (the first, where a name stood for several), with the port the system chose for port 0. */
+  get address(): SocketAddress {
+    return this.#addresses[0] as SocketAddress;
+  }
+
+  get addresses(): readonly SocketAddress[] {
+    return this.#addresses;
+  }
+
+  /** The bound port; undefined on a Unix socket. */
+  get port(): number | undefined {
+    return this.address.family === "unix" ? undefined : this.address.port;
+  }
+
+  /** Connections of this listener that are open now, and all it has accepted. */
+  get connectionCount(): number {
+    return this.#sockets.reduce((sum, { open }) => sum + open, 0);
+  }
+  get acceptedCount(): number {
+    return this.#sockets.reduce((sum, { accepted }) => sum + accepted, 0);
+  }
+
+  get isListening(): boolean {
+    return this.#open;
+  }
+
+  /** Stops accepting; resolves when the port (or path) is free again. Closing twice is harmless. (stop_server.) */
+  async close(): Promise<void> {
+    if (this.#open) for (const socket of this.#sockets) socket.close();
+    this.#open = false;
+    await this.#gone;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  [inspect.custom](): string {
+    return `Listener { ${this.#addresses.map(formatAddress).join(", ")}${this.#open ? "" : " closed"} }`;
+  }
+}
+
+function isWildcard(address: SocketAddress | undefined): boolean {
+  if (address === undefined) return true;
+  return address.family !== "unix" && (address.host === "::" || address.host === "0.0.0.0");
+}

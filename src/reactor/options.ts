@@ -1,0 +1,312 @@
+import { checkPort, describe } from "../base/addresses.js";
+import { ArgumentError } from "../base/errors.js";
+import {
+  ACCEPT_QUOTA,
+  CONNECT_TIMEOUT,
+  CONNECTION_ATTEMPT_DELAY,
+  HIGH_WATER_MARK,
+  LINGER_TIMEOUT,
+  LISTEN_BACKLOG,
+  LOW_WATER_MARK,
+  MAX_TIMER_DELAY,
+  MAX_UNIX_PATH,
+  OUTBOUND_LIMIT,
+} from "../base/limits.js";
+import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+
+/** What every connection takes, whichever side opened it. Times in milliseconds, 0 for off; sizes in bytes. */
+export interface StreamOptions {
+  /** Send small segments at once (TCP_NODELAY). Default true. */
+  noDelay?: boolean;
+  /** TCP keep-alive: true for the system's intervals, or `{ idle, interval, count }`. Default off. */
+  keepAlive?: boolean | KeepAlive;
+  /** Leave the connection open for writing when the peer has sent its FIN, and call `receiveEnd`. Default false. */
+  allowHalfOpen?: boolean;
+  /** `sendData` returns false from this much unsent output on. Default 64 KiB. */
+  highWaterMark?: number;
+  /** `drained` comes when unsent output has fallen to this. Default 16 KiB, or the high-water mark if that is less. */
+  lowWaterMark?: number;
+  /** With more unsent output than this the next `sendData` closes the connection. Default 16 MiB. */
+  outboundLimit?: number;
+  /** How long `closeConnectionAfterWriting` waits without progress. Default 5 s. */
+  lingerTimeout?: number;
+  /** Close when nothing was read or written for so long. Default off. (EventMachine's comm_inactivity_timeout.) */
+  commInactivityTimeout?: number;
+  /** Close when the peer's first byte has not come so long after opening. Default off. */
+  firstByteTimeout?: number;
+  /** Close when nothing was read for so long; stands still while paused. Default off. */
+  readTimeout?: number;
+  /** Close when queued output has made no progress for so long. Default off. */
+  writeTimeout?: number;
+  /** Close when the connection has been open for so long. Default off. */
+  lifetimeTimeout?: number;
+  /** SO_RCVBUF and SO_SNDBUF. Default: the system's own tuning. Capability `bufferSizes`. */
+  receiveBufferSize?: number;
+  sendBufferSize?: number;
+  /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. Default: the system's. Capability `tcpUserTimeout`. */
+  tcpUserTimeout?: number;
+}
+
+/** Where to listen: an internet address (`host` default `::`, which takes IPv4 too; `port` 0 lets the system choose), … */
+export interface InetServerAddress {
+  host?: string;
+  port: number;
+}
+/** … or a Unix socket's path; a leading NUL is the abstract name space, `mode` the file's permission bits. */
+export interface UnixServerAddress {
+  path: string;
+  mode?: number;
+}
+
+export interface ServerOptions extends StreamOptions {
+  /** Length of the kernel's accept queue. Default 1024. */
+  backlog?: number;
+  /** Share the port with other listeners that ask for it too (SO_REUSEPORT). Default false. */
+  reusePort?: boolean;
+  /** On an IPv6 address, refuse IPv4. Default false: `::` is dual-stack. */
+  ipv6Only?: boolean;
+  /** Most connections at a time. Default none. */
+  maxConnections?: number;
+  /** At `maxConnections`: leave newcomers waiting in the queue, or accept and close them. Default "pause". */
+  whenFull?: "pause" | "close";
+  /** Most connections accepted in one turn. Default 64. Capability `acceptQuota`. */
+  acceptQuota?: number;
+}
+
+/** The address and the options of a server, in one object. */
+export type ServerAddress = (InetServerAddress | UnixServerAddress) & ServerOptions;
+
+export interface InetConnectAddress {
+  host: string;
+  port: number;
+}
+export interface UnixConnectAddress {
+  path: string;
+}
+
+export interface ConnectOptions extends StreamOptions {
+  /** How long the connect may take, names and all attempts together. Default 20 s; 0 for no limit. */
+  connectTimeout?: number;
+  /** RFC 8305: how long one attempt stands alone before the next address is tried beside it. Default 250 ms. */
+  connectionAttemptDelay?: number;
+  /** Bind to this address first. (EventMachine's bind_connect.) */
+  localAddress?: { host: string; port?: number };
+  /** Calls the connect off; the connection ends with reason `connect-aborted`. Without effect once it is open. */
+  signal?: AbortSignal;
+}
+
+/** The address and the options of a client, in one object. */
+export type ConnectAddress = (InetConnectAddress | UnixConnectAddress) & ConnectOptions;
+
+/** Stream options as a connection keeps them: checked, complete, shared by all connections made the same way. */
+export interface StreamSettings {
+  readonly halfOpen: boolean;
+  readonly highWaterMark: number;
+  readonly lowWaterMark: number;
+  readonly outboundLimit: number;
+  readonly lingerTimeout: number;
+  readonly commInactivityTimeout: number;
+  readonly firstByteTimeout: number;
+  readonly readTimeout: number;
+  readonly writeTimeout: number;
+  readonly lifetimeTimeout: number;
+  readonly socket: SocketOptions;
+}
+
+export interface ListenSettings {
+  readonly backlog: number;
+  readonly reusePort: boolean;
+  readonly ipv6Only: boolean;
+  readonly maxConnections: number;
+  readonly whenFull: "pause" | "close";
+  readonly acceptQuota: number;
+}
+
+export interface DialSettings {
+  readonly connectTimeout: number;
+  readonly attemptDelay: number;
+  readonly localAddress: { readonly host: string; readonly port: number } | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export function checkDuration(value: unknown, name: string): number {
+  if (typeof value !== "number" || !(value >= 0 && value <= MAX_TIMER_DELAY)) {
+    throw new ArgumentError(`${name} must be milliseconds from 0 to ${MAX_TIMER_DELAY}, not ${describe(value)}`);
+  }
+  return value;
+}
+
+export function checkSize(value: unknown, name: string, least = 0): number {
+  if (
+    typeof value !== "number" ||
+    !((Number.isInteger(value) || value === Number.POSITIVE_INFINITY) && value >= least)
+  ) {
+    throw new ArgumentError(`${name} must be a whole number of at least ${least}, not ${describe(value)}`);
+  }
+  return value;
+}
+
+/** A count or size that travels to the kernel as a C int. */
+export function checkInt(value: unknown, name: string, least: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > 0x7fffffff) {
+    throw new ArgumentError(`${name} must be a whole number from ${least} to 2147483647, not ${describe(value)}`);
+  }
+  return value;
+}
+
+export function checkBoolean(value: unknown, name: string): boolean {
+  if (typeof value !== "boolean") throw new ArgumentError(`${name} must be true or false, not ${describe(value)}`);
+  return value;
+}
+
+export function checkObject(value: unknown, name: string): void {
+  if (typeof value !== "object" || value === null) {
+    throw new ArgumentError(`${name} must be an object, not ${describe(value)}`);
+  }
+}
+
+export function checkUnixPath(path: unknown): string {
+  if (typeof path !== "string" || path === "" || path.indexOf("\0", 1) !== -1) {
+    throw new ArgumentError(
+      `path must be a non-empty string without NUL behind its first character, not ${describe(path)}`,
+    );
+  }
+  if (Buffer.byteLength(path) > MAX_UNIX_PATH) {
+    throw new ArgumentError(
+      `path must fit a socket address: at most ${MAX_UNIX_PATH} bytes, not ${Buffer.byteLength(path)}`,
+      "ERR_EM_PATH_TOO_LONG",
+    );
+  }
+  return path;
+}
+
+export function checkHost(host: unknown, name = "host"): string {
+  if (typeof host !== "string" || host === "" || host.length > 255 || /[\0\s]/.test(host)) {
+    throw new ArgumentError(`${name} must be a name or address of 1 to 255 characters, not ${describe(host)}`);
+  }
+  return host;
+}
+
+export function checkKeepAlive(value: unknown): KeepAlive | undefined {
+  if (typeof value === "boolean") return value ? {} : undefined;
+  checkObject(value, "keepAlive");
+  const { idle, interval, count } = value as KeepAlive;
+  const result: KeepAlive = {};
+  if (idle !== undefined) result.idle = checkDuration(idle, "keepAlive.idle");
+  if (interval !== undefined) result.interval = checkDuration(interval, "keepAlive.interval");
+  if (count !== undefined) result.count = checkInt(count, "keepAlive.count", 1);
+  return result;
+}
+
+export function checkStreamOptions(options: StreamOptions): StreamSettings {
+  const highWaterMark = given(options.highWaterMark, HIGH_WATER_MARK, (value) => checkSize(value, "highWaterMark", 1));
+  const lowWaterMark = given(options.lowWaterMark, Math.min(LOW_WATER_MARK, highWaterMark), (value) =>
+    checkSize(value, "lowWaterMark"),
+  );
+  checkWaterMarks(lowWaterMark, highWaterMark);
+  const duration = (name: keyof StreamOptions, otherwise: number) =>
+    given(options[name], otherwise, (value) => checkDuration(value, name));
+  return {
+    halfOpen: given(options.allowHalfOpen, false, (value) => checkBoolean(value, "allowHalfOpen")),
+    highWaterMark,
+    lowWaterMark,
+    outboundLimit: given(options.outboundLimit, OUTBOUND_LIMIT, (value) => checkSize(value, "outboundLimit")),
+    lingerTimeout: duration("lingerTimeout", LINGER_TIMEOUT),
+    commInactivityTimeout: duration("commInactivityTimeout", 0),
+    firstByteTimeout: duration("firstByteTimeout", 0),
+    readTimeout: duration("readTimeout", 0),
+    writeTimeout: duration("writeTimeout", 0),
+    lifetimeTimeout: duration("lifetimeTimeout", 0),
+    socket: checkSocketOptions(options),
+  };
+}
+
+export function checkWaterMarks(low: number, high: number): void {
+  if (low > high) throw new ArgumentError(`lowWaterMark (${low}) must not be above highWaterMark (${high})`);
+}
+
+function checkSocketOptions(options: StreamOptions): SocketOptions {
+  const socket: SocketOptions = { noDelay: given(options.noDelay, true, (value) => checkBoolean(value, "noDelay")) };
+  const keepAlive = options.keepAlive === undefined ? undefined : checkKeepAlive(options.keepAlive);
+  if (keepAlive !== undefined) socket.keepAlive = keepAlive;
+  if (options.receiveBufferSize !== undefined) {
+    socket.receiveBufferSize = checkInt(options.receiveBufferSize, "receiveBufferSize", 1);
+  }
+  if (options.sendBufferSize !== undefined) {
+    socket.sendBufferSize = checkInt(options.sendBufferSize, "sendBufferSize", 1);
+  }
+  if (options.tcpUserTimeout !== undefined) {
+    socket.tcpUserTimeout = checkInt(options.tcpUserTimeout, "tcpUserTimeout", 0);
+  }
+  return socket;
+}
+
+export function checkListenOptions(options: ServerOptions): ListenSettings {
+  const { whenFull = "pause", maxConnections = Number.POSITIVE_INFINITY } = options;
+  if (whenFull !== "pause" && whenFull !== "close") {
+    throw new ArgumentError(`whenFull must be "pause" or "close", not ${describe(whenFull)}`);
+  }
+  return {
+    backlog: given(options.backlog, LISTEN_BACKLOG, (value) => checkInt(value, "backlog", 1)),
+    reusePort: given(options.reusePort, false, (value) => checkBoolean(value, "reusePort")),
+    ipv6Only: given(options.ipv6Only, false, (value) => checkBoolean(value, "ipv6Only")),
+    maxConnections: checkSize(maxConnections, "maxConnections", 1),
+    whenFull,
+    acceptQuota: given(options.acceptQuota, ACCEPT_QUOTA, (value) => checkInt(value, "acceptQuota", 1)),
+  };
+}
+
+export function checkConnectOptions(options: ConnectOptions): DialSettings {
+  const { signal, localAddress } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new ArgumentError(`signal must be an AbortSignal, not ${describe(signal)}`);
+  }
+  return {
+    connectTimeout: given(options.connectTimeout, CONNECT_TIMEOUT, (value) => checkDuration(value, "connectTimeout")),
+    attemptDelay: given(options.connectionAttemptDelay, CONNECTION_ATTEMPT_DELAY, (value) =>
+      checkDuration(value, "connectionAttemptDelay"),
+    ),
+    localAddress: localAddress === undefined ? undefined : checkLocalAddress(localAddress),
+    signal,
+  };
+}
+
+function checkLocalAddress(address: { host: string; port?: number }): { host: string; port: number } {
+  checkObject(address, "localAddress");
+  return {
+    host: checkHost(address.host, "localAddress.host"),
+    port: checkPort(address.port ?? 0, 0, "localAddress.port"),
+  };
+}
+
+export type ServerTarget =
+  | { host: string | undefined; port: number }
+  | { path: string; mode: number | undefined }
+  | { fd: number };
+
+export function checkServerAddress(address: InetServerAddress | UnixServerAddress): ServerTarget {
+  checkObject(address, "address");
+  if ("path" in address) {
+    const { mode } = address;
+    if (mode !== undefined && checkInt(mode, "mode", 0) > 0o777) {
+      throw new ArgumentError(`mode must be permission bits from 0 to 0o777, not 0o${mode.toString(8)}`);
+    }
+    return { path: checkUnixPath(address.path), mode };
+  }
+  return {
+    host: address.host === undefined ? undefined : checkHost(address.host),
+    port: checkPort(address.port, 0),
+  };
+}
+
+export type ConnectTarget = { host: string; port: number } | { path: string };
+
+export function checkConnectAddress(address: InetConnectAddress | UnixConnectAddress): ConnectTarget {
+  checkObject(address, "address");
+  if ("path" in address) return { path: checkUnixPath(address.path) };
+  return { host: checkHost(address.host), port: checkPort(address.port, 1) };
+}
+
+function given<T>(value: unknown, otherwise: T, check: (value: unknown) => T): T {
+  return value === undefined ? otherwise : check(value);
+}

@@ -1,0 +1,389 @@
+import { describe } from "../base/addresses.js";
+import type { Clock } from "../base/clock.js";
+import type { CloseReasonKind } from "../base/close_reason.js";
+import { ArgumentError, StateError } from "../base/errors.js";
+import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
+import type { EngineCounters } from "../engine/engine.js";
+import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
+import type { Connection } from "./connection.js";
+import { ConnectionFactory, type Handler } from "./connection_factory.js";
+import { Core, type CoreHost } from "./core.js";
+import { setCurrentReactor } from "./current.js";
+import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
+import type { Listener } from "./listener.js";
+import {
+  type ConnectAddress,
+  checkDuration,
+  checkInt,
+  checkListenOptions,
+  checkObject,
+  checkServerAddress,
+  checkSize,
+  checkStreamOptions,
+  type ServerAddress,
+  type ServerOptions,
+  type StreamOptions,
+} from "./options.js";
+import { type Resolver, systemResolver } from "./resolve.js";
+import { ServerStarter } from "./serve.js";
+import { checkDelay, PeriodicTimer, Timer, type TimerCallback } from "./timer.js";
+
+export interface ReactorOptions {
+  /** Default "auto", or what EVENTMACHINE_ENGINE says. */
+  engine?: EngineName;
+  /** How names become addresses. Default: the system's resolver. */
+  resolver?: Resolver;
+  /** Above this much unsent output over all connections, the largest queues close. Default 512 MiB. */
+  outboundLimit?: number;
+  /**
+   * Run each callback in the async context of the `connect` or `startServer` call that made its connection, so that an
+   * AsyncLocalStorage follows it. Default false: callbacks start from a clean context, at no cost.
+   */
+  asyncContext?: boolean;
+}
+
+/** Counters since the reactor was made; `connections` and `timers` are what there is now. */
+export interface ReactorStats extends EngineCounters {
+  readonly engine: string | undefined;
+  readonly connections: number;
+  readonly timers: number;
+  /** Connections that have ended, by the kind of their reason. */
+  readonly closed: Readonly<Partial<Record<CloseReasonKind, number>>>;
+  /** How late timers fired, in milliseconds: what the loop was kept from its work. */
+  readonly loopDelay: { readonly samples: number; readonly mean: number; readonly max: number };
+}
+
+/** Takes what no connection took; see `Reactor.onError`. */
+export type ErrorHandler = (error: unknown, source: Connection | undefined) => unknown;
+
+/**
+ * One event loop's worth of connections, listeners, timers and ticks, on one engine. A process may have many, in one
+ * thread and in workers; they do not disturb each other. (The module EventMachine, as a class.)
+ */
+export class Reactor implements Clock {
+  readonly #core: Core;
+  readonly #lifecycle: Lifecycle;
+  readonly #engine: EngineName;
+  #errorHandler: ErrorHandler | undefined;
+  /** What engines that are gone have counted. */
+  #past: EngineCounters = noCounters();
+
+  constructor(options: ReactorOptions = {}) {
+    checkObject(options, "options");
+    const { engine = "auto", resolver = systemResolver, outboundLimit = REACTOR_OUTBOUND_LIMIT } = options;
+    if (typeof resolver !== "function") {
+      throw new ArgumentError(`resolver must be a function, not ${describe(resolver)}`);
+    }
+    this.#engine = checkEngineName(engine);
+    const host: CoreHost = {
+      reportError: (error, source) => this.#reportError(error, source as Connection | undefined),
+      idle: () => this.#lifecycle.idle(),
+      entered: () => this.#enter(),
+      left: () => this.#leave(),
+    };
+    this.#core = new Core(host, resolver, checkSize(outboundLimit, "outboundLimit"), options.asyncContext === true);
+    this.#lifecycle = new Lifecycle(this.#core, {
+      open: () => this.#core.open(createEngine(this.#engine)),
+      close: () => {
+        this.#past = this.#counters();
+        this.#core.close();
+      },
+      within: (action) => this.#within(action),
+    });
+  }
+
+  // Running ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Starts the reactor, calls `block`, awaits what it returns, and resolves when the reactor has stopped. Rejects with the
+   * error of the block, or of a callback nobody took, after everything was unbound. Can be called again then.
+   *
+   * On a running reactor it calls `block` at once and resolves with it; its `tail` runs when the outer run ends. (run.)
+   */
+  run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<void> {
+    return this.#lifecycle.run(() => block(this), options);
+  }
+
+  /**
+   * Ends the run: what was sent in this turn is written as far as the kernel takes it, shutdown hooks run last in, first
+   * out, everything is unbound with reason `stop`, and `run` resolves. Harmless when not running. (stop.)
+   */
+  stop(): void {
+    this.#lifecycle.stop();
+  }
+
+  /**
+   * Stops accepting, calls `shutdownRequested` on every connection, waits until all have ended or `deadline` ms (default
+   * 10 s) have passed, ends the rest with reason `drain-deadline`, and says how many there were of both. The reactor goes
+   * on running. Rejects with `ERR_EM_NOT_RUNNING` outside of `run`.
+   */
+  async drain(deadline: number = DRAIN_TIMEOUT): Promise<{ finished: number; aborted: number }> {
+    checkDuration(deadline, "deadline");
+    return this.#lifecycle.drain(deadline);
+  }
+
+  /** Whether `run` is under way; still true while it is stopping. (reactor_running?) */
+  get isRunning(): boolean {
+    return this.#lifecycle.phase !== "idle";
+  }
+
+  /** Whether `stop` was called and the run has not ended yet. (stopping?) */
+  get isStopping(): boolean {
+    return this.#lifecycle.phase === "stopping";
+  }
+
+  /** Lets the running reactor keep the process alive, as it does from the start. */
+  ref(): this {
+    this.#core.hold(true);
+    return this;
+  }
+
+  /** Lets the process end although the reactor runs, unless one of its timers keeps it alive. */
+  unref(): this {
+    this.#core.hold(false);
+    return this;
+  }
+
+  /** Calls `hook` when the reactor stops, before connections are unbound; last added, first called. (add_shutdown_hook.) */
+  addShutdownHook(hook: () => unknown): void {
+    this.#lifecycle.addHook(checkCallback(hook, "hook"));
+  }
+
+  /**
+   * Takes errors that no connection's `onError` took: from callbacks, ticks, timers, constructors of accepted connections.
+   * Without a handler such an error ends the run, which rejects with it. `undefined` removes the handler. (error_handler.)
+   */
+  onError(handler: ErrorHandler | undefined): void {
+    this.#errorHandler = handler === undefined ? undefined : (checkCallback(handler, "handler") as ErrorHandler);
+  }
+
+  // Time ---------------------------------------------------------------------------------------------------------
+
+  /** Milliseconds on the monotonic clock, read afresh. */
+  now(): number {
+    return this.#core.now();
+  }
+
+  /** The same clock as it stood when the turn under way first asked; fresh outside of turns. (current_time.) */
+  get currentTime(): number {
+    return this.#core.turnTime();
+  }
+
+  /** Calls back once, in the first turn not before `delay` ms from now. (add_timer; seconds there.) */
+  addTimer(delay: number, callback: TimerCallback): Timer {
+    const { timers } = this.#core;
+    checkDelay(delay);
+    const timer = new Timer(timers, this.#core.now() + delay, checkCallback(callback, "callback"));
+    timers.startTimer(timer);
+    return timer;
+  }
+
+  /** Calls back every `interval` ms, in phase, until cancelled. (add_periodic_timer.) */
+  addPeriodicTimer(interval: number, callback: TimerCallback): PeriodicTimer {
+    const { timers } = this.#core;
+    checkDelay(interval, "interval");
+    const timer = new PeriodicTimer(timers, this.#core.now(), interval, checkCallback(callback, "callback"));
+    timers.startTimer(timer);
+    return timer;
+  }
+
+  /** The same as `timer.cancel()`. (cancel_timer.) */
+  cancelTimer(timer: Timer): void {
+    if (!(timer instanceof Timer)) throw new ArgumentError(`timer must be a Timer, not ${describe(timer)}`);
+    timer.cancel();
+  }
+
+  /** Timers that wait; a cancelled one does not count. (get_timer_count.) */
+  get timerCount(): number {
+    return this.#core.timers.size;
+  }
+
+  /** Calls back in the next turn, first in, first out; may be called before `run`. (next_tick.) */
+  nextTick(callback: () => unknown): void {
+    this.#core.nextTick(checkCallback(callback, "callback"));
+  }
+
+  /** Calls back at once on a running reactor, else in its first turn. (schedule.) */
+  schedule(callback: () => unknown): void {
+    checkCallback(callback, "callback");
+    if (this.#lifecycle.phase === "idle") this.#core.nextTick(callback);
+    else this.#core.watch(this.#within(callback));
+  }
+
+  // Servers ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Listens, and makes a `Handler` with `args` for every connection. On a literal address or a free path the listening has
+   * begun when this returns; the promise tells how it went. A name is listened to on all its addresses. (start_server.)
+   *
+   * Rejects with ArgumentError for a bad address, option or handler, SystemError (`EADDRINUSE`, `EACCES`, …),
+   * `ERR_EM_NOT_A_SOCKET`, `ERR_EM_NOT_RUNNING`, and UnsupportedError for an option the engine lacks.
+   */
+  async startServer<A extends unknown[], C extends Connection>(
+    address: ServerAddress,
+    handler: Handler<A, C>,
+    ...args: A
+  ): Promise<Listener> {
+    this.#mustRun("startServer");
+    return this.#starter(checkServerAddress(address), address, handler, args);
+  }
+
+  /**
+   * Accepts from a listening descriptor, which is the reactor's from then on; `listenFds` finds those systemd passed.
+   * (attach_server.)
+   */
+  async attachServer<A extends unknown[], C extends Connection>(
+    server: { fd: number } & ServerOptions,
+    handler: Handler<A, C>,
+    ...args: A
+  ): Promise<Listener> {
+    this.#mustRun("attachServer");
+    checkObject(server, "server");
+    return this.#starter({ fd: checkInt(server.fd, "fd", 0) }, server, handler, args);
+  }
+
+  /** The same as `listener.close()`. (stop_server.) */
+  async stopServer(listener: Listener): Promise<void> {
+    await listener.close();
+  }
+
+  #starter<A extends unknown[], C extends Connection>(
+    target: Parameters<ServerStarter["start"]>[0],
+    options: ServerOptions,
+    handler: Handler<A, C>,
+    args: A,
+  ): Promise<Listener> {
+    const factory = new ConnectionFactory(this.#core, handler, args);
+    return new ServerStarter(this.#core, factory.maker(checkStreamOptions(options)), checkListenOptions(options)).start(
+      target,
+    );
+  }
+
+  // Clients ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Makes a `Handler` with `args`, begins to connect it and returns it. `connectionCompleted` or `unbind` follows. Without
+   * a handler the connection stays paused until somebody takes it. (connect, connect_unix_domain.)
+   *
+   * Throws, before the handler is made, ArgumentError for a bad address, option or handler and `ERR_EM_NOT_RUNNING`;
+   * what the handler's constructor throws comes through.
+   */
+  connect(address: ConnectAddress): Connection;
+  connect<A extends unknown[], C extends Connection>(address: ConnectAddress, handler: Handler<A, C>, ...args: A): C;
+  connect(address: ConnectAddress, handler?: Handler<unknown[], Connection>, ...args: unknown[]): Connection {
+    this.#mustRun("connect");
+    return new ConnectionFactory(this.#core, handler, args).connect(address);
+  }
+
+  /** `connect` from a local address. (bind_connect.) */
+  bindConnect(local: { host: string; port?: number }, address: ConnectAddress): Connection;
+  bindConnect<A extends unknown[], C extends Connection>(
+    local: { host: string; port?: number },
+    address: ConnectAddress,
+    handler: Handler<A, C>,
+    ...args: A
+  ): C;
+  bindConnect(
+    local: { host: string; port?: number },
+    address: ConnectAddress,
+    handler?: Handler<unknown[], Connection>,
+    ...args: unknown[]
+  ): Connection {
+    this.#mustRun("bindConnect");
+    checkObject(address, "address");
+    return new ConnectionFactory(this.#core, handler, args).connect({ ...address, localAddress: local });
+  }
+
+  /** Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. (attach.) */
+  attach<A extends unknown[], C extends Connection>(
+    stream: { fd: number } & StreamOptions,
+    handler: Handler<A, C>,
+    ...args: A
+  ): C {
+    this.#mustRun("attach");
+    checkObject(stream, "stream");
+    return new ConnectionFactory(this.#core, handler, args).adopt(checkInt(stream.fd, "fd", 0), stream);
+  }
+
+  // Looking in ---------------------------------------------------------------------------------------------------
+
+  /** Connections that are open or being opened; listeners do not count. (get_connection_count counted them.) */
+  get connectionCount(): number {
+    return this.#core.connectionCount;
+  }
+
+  /** Plain counters; taking them costs little. */
+  stats(): ReactorStats {
+    const { timers, closedBy, connectionCount } = this.#core;
+    return {
+      ...this.#counters(),
+      engine: this.#core.isOpen ? this.#core.engine.name : undefined,
+      connections: connectionCount,
+      timers: timers.size,
+      closed: { ...closedBy },
+      loopDelay: {
+        samples: timers.fired,
+        mean: timers.fired === 0 ? 0 : timers.lateness / timers.fired,
+        max: timers.worstLateness,
+      },
+    };
+  }
+
+  #counters(): EngineCounters {
+    const sum = { ...this.#past };
+    if (!this.#core.isOpen) return sum;
+    const now = this.#core.engine.counters();
+    for (const name of Object.keys(sum) as (keyof EngineCounters)[]) sum[name] += now[name];
+    return sum;
+  }
+
+  // Insides ------------------------------------------------------------------------------------------------------
+
+  #before: Reactor | undefined;
+
+  #enter(): void {
+    this.#before = setCurrentReactor(this);
+  }
+
+  #leave(): void {
+    setCurrentReactor(this.#before);
+  }
+
+  #within<T>(action: () => T): T {
+    const before = setCurrentReactor(this);
+    try {
+      return action();
+    } finally {
+      setCurrentReactor(before);
+    }
+  }
+
+  #reportError(error: unknown, source: Connection | undefined): void {
+    const handler = this.#errorHandler;
+    if (handler === undefined) return this.#lifecycle.fail(error);
+    try {
+      const result = this.#within(() => handler(error, source));
+      Promise.resolve(result).then(undefined, (second: unknown) => this.#lifecycle.fail(second));
+    } catch (second) {
+      this.#lifecycle.fail(second);
+    }
+  }
+
+  #mustRun(method: string): void {
+    const { phase } = this.#lifecycle;
+    if (phase === "running") return;
+    const why = phase === "idle" ? "is not running: call it inside run" : "is stopping";
+    throw new StateError("ERR_EM_NOT_RUNNING", `${method}: the reactor ${why}`);
+  }
+}
+
+function checkCallback<F extends (...args: never[]) => unknown>(callback: F, name: string): F {
+  if (typeof callback !== "function") {
+    throw new ArgumentError(`${name} must be a function, not ${describe(callback)}`);
+  }
+  return callback;
+}
+
+function noCounters(): EngineCounters {
+  return { accepted: 0, connected: 0, bytesIn: 0, bytesOut: 0, events: 0, batches: 0, systemCalls: 0 };
+}

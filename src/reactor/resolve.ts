@@ -1,0 +1,54 @@
+import { lookup } from "node:dns";
+import { type InetAddress, unmapAddress } from "../base/addresses.js";
+import { EventMachineError } from "../base/errors.js";
+
+/** Turns a host name into its addresses, best first. It rejects, or resolves to none, where there are none. */
+export type Resolver = (host: string, signal?: AbortSignal) => Promise<readonly InetAddress["host"][]>;
+
+/** The system's resolver (getaddrinfo on libuv's threads), both families, in the system's order of preference. */
+export const systemResolver: Resolver = (host) =>
+  new Promise((resolve, reject) => {
+    lookup(host, { all: true, verbatim: true }, (error, found) => {
+      if (error === null) resolve(found.map(({ address }) => address));
+      else reject(error);
+    });
+  });
+
+/**
+ * All addresses of a name, in the order of RFC 8305 section 4: the resolver's first, then the families in turn.
+ * `localhost` is both loopback addresses, whatever the system's tables say (RFC 6761 section 6.3).
+ */
+export async function resolveHost(host: string, port: number, resolver: Resolver): Promise<InetAddress[]> {
+  if (host === "localhost") {
+    return [unmapAddress("::1", port), unmapAddress("127.0.0.1", port)];
+  }
+  let found: readonly string[];
+  try {
+    found = await resolver(host);
+  } catch (cause) {
+    throw nameNotFound(host, cause);
+  }
+  if (found.length === 0) throw nameNotFound(host, undefined);
+  return interleaveFamilies(found.map((address) => unmapAddress(address, port)));
+}
+
+function nameNotFound(host: string, cause: unknown): EventMachineError {
+  const code = (cause as { code?: unknown } | undefined)?.code;
+  return new EventMachineError(
+    typeof code === "string" ? code : "ENOTFOUND",
+    `the name ${JSON.stringify(host)} could not be resolved${typeof code === "string" ? ` (${code})` : ""}`,
+    { cause, syscall: "getaddrinfo", address: host },
+  );
+}
+
+function interleaveFamilies(addresses: readonly InetAddress[]): InetAddress[] {
+  const first = addresses[0]?.family;
+  const preferred = addresses.filter(({ family }) => family === first);
+  const others = addresses.filter(({ family }) => family !== first);
+  const result: InetAddress[] = [];
+  for (let at = 0; at < Math.max(preferred.length, others.length); at++) {
+    const pair = [preferred[at], others[at]];
+    for (const address of pair) if (address !== undefined) result.push(address);
+  }
+  return result;
+}

@@ -1,0 +1,174 @@
+import { type InetAddress, literalAddress, type SocketAddress } from "../base/addresses.js";
+import { StateError } from "../base/errors.js";
+import { SystemError } from "../base/system_error.js";
+import type { Ended, Handle, ListenOptions } from "../engine/streams.js";
+import type { Core } from "./core.js";
+import { Endpoint } from "./endpoint.js";
+import { type ConnectionMaker, Listener, ListenSocket } from "./listener.js";
+import type { ListenSettings, ServerTarget } from "./options.js";
+import { resolveHost } from "./resolve.js";
+import { removeOwn, removeStale, setMode, socketFileAt } from "./unix_path.js";
+
+/** A socket that looked stale is asked once more after this: its server may be between bind and listen. */
+const STALE_CONFIRM_DELAY = 50;
+/** How often a name that others fight for is tried, and how often a free port common to several addresses is looked for. */
+const TRIES = 8;
+
+/** Starts listening, in all forms: on addresses, on names, on paths, on descriptors. */
+export class ServerStarter {
+  readonly #core: Core;
+  readonly #maker: ConnectionMaker;
+  readonly #options: ListenOptions;
+
+  constructor(core: Core, maker: ConnectionMaker, listen: ListenSettings) {
+    this.#core = core;
+    this.#maker = maker;
+    this.#options = {
+      ...maker.settings.socket,
+      ...listen,
+      halfOpen: maker.settings.halfOpen,
+      lowWaterMark: maker.settings.lowWaterMark,
+    };
+  }
+
+  /** Listens; on literal addresses and free paths the listening has begun when this returns its promise. */
+  async start(target: ServerTarget): Promise<Listener> {
+    if ("fd" in target) return this.#adopt(target.fd);
+    if ("path" in target) return this.#startUnix(target.path, target.mode);
+    const { host, port } = target;
+    if (host === undefined) return this.#startAnywhere(port);
+    const literal = literalAddress(host, port);
+    if (literal !== undefined) return this.#listener([await this.#listen(literal)]);
+    return this.#startOnAll(await resolveHost(host, port, this.#core.resolver));
+  }
+
+  async #adopt(fd: number): Promise<Listener> {
+    return this.#listener([await this.#begin((engine) => engine.adoptListener(fd, this.#options), undefined)]);
+  }
+
+  /** Every interface: `::` takes both families, where there is no IPv6 it is IPv4 alone. */
+  async #startAnywhere(port: number): Promise<Listener> {
+    try {
+      return this.#listener([await this.#listen({ family: "IPv6", host: "::", port })]);
+    } catch (error) {
+      if (!isFamilyMissing(error)) throw error;
+      return this.#listener([await this.#listen({ family: "IPv4", host: "0.0.0.0", port })]);
+    }
+  }
+
+  async #startOnAll(addresses: readonly InetAddress[]): Promise<Listener> {
+    for (let left = TRIES; ; left--) {
+      const sockets: ListenSocket[] = [];
+      try {
+        for (const address of addresses) {
+          const bound = sockets[0]?.address as InetAddress | undefined;
+          const port = bound?.port ?? address.port;
+          try {
+            sockets.push(await this.#listen({ ...address, port }));
+          } catch (error) {
+            if (!isFamilyMissing(error) || addresses.length === 1) throw error;
+          }
+        }
+        const [first] = addresses;
+        if (sockets.length === 0 && first !== undefined) sockets.push(await this.#listen(first));
+        return this.#listener(sockets);
+      } catch (error) {
+        for (const socket of sockets) socket.close();
+        // Port 0: the port the system chose on the first address may be taken on the second.
+        const chosen = addresses[0]?.port === 0 && sockets.length > 0;
+        if (!chosen || left <= 1 || (error as SystemError).code !== "EADDRINUSE") throw error;
+      }
+    }
+  }
+
+  async #startUnix(path: string, mode: number | undefined): Promise<Listener> {
+    const address: SocketAddress = { family: "unix", path };
+    if (path.startsWith("\0")) return this.#listener([await this.#listen(address)], path);
+    for (let left = TRIES; ; left--) {
+      try {
+        const socket = await this.#listen(address);
+        if (mode !== undefined) setMode(path, mode);
+        const own = socketFileAt(path);
+        return this.#listener([socket], path, () => removeOwn(path, own));
+      } catch (error) {
+        if (left <= 1 || (error as SystemError).code !== "EADDRINUSE") throw error;
+        if (!(await this.#clearStale(path))) throw error;
+      }
+    }
+  }
+
+  /** Whether the name is free to try again: nothing stood there any more, or a stale socket that is gone now. */
+  async #clearStale(path: string): Promise<boolean> {
+    const found = socketFileAt(path);
+    if (found === undefined) return true;
+    for (const delay of [STALE_CONFIRM_DELAY, 0]) {
+      if (!(await this.#isDead(path))) return false;
+      if (delay > 0) await new Promise<void>((resolve) => this.#core.addTimer(delay, () => resolve()));
+    }
+    removeStale(path, found);
+    return true;
+  }
+
+  #isDead(path: string): Promise<boolean> {
+    this.#mustRun();
+    return new Promise((resolve) => new Probe(this.#core, path, resolve));
+  }
+
+  #listen(address: SocketAddress): Promise<ListenSocket> {
+    return this.#begin((engine) => engine.listen(address, this.#options), address);
+  }
+
+  #begin(open: (engine: Core["engine"]) => Handle, address: SocketAddress | undefined): Promise<ListenSocket> {
+    this.#mustRun();
+    return new Promise((resolve, reject) => {
+      const socket = new ListenSocket(this.#core, this.#maker, (error) => {
+        if (error === undefined) resolve(socket);
+        else reject(withAddress(error, address));
+      });
+      socket.start(open(this.#core.engine));
+    });
+  }
+
+  #mustRun(): void {
+    if (!this.#core.isAccepting) throw new StateError("ERR_EM_NOT_RUNNING", "the reactor has stopped");
+  }
+
+  #listener(sockets: readonly ListenSocket[], path?: string, gone: () => void = () => {}): Listener {
+    return new Listener(sockets, path, gone);
+  }
+}
+
+/** Asks whether anybody listens on a socket file. */
+class Probe extends Endpoint {
+  readonly #core: Core;
+  readonly #answer: (dead: boolean) => void;
+
+  constructor(core: Core, path: string, answer: (dead: boolean) => void) {
+    super();
+    this.#core = core;
+    this.#answer = answer;
+    const options = { halfOpen: false, lowWaterMark: 0 };
+    core.register(core.engine.connect({ family: "unix", path }, options), this);
+  }
+
+  override onConnected(handle: Handle): void {
+    this.#answer(false);
+    this.#core.engine.close(handle);
+  }
+
+  override onClosed(_handle: Handle, _ended: Ended, errno: number, syscall: string): void {
+    const { code } = new SystemError(errno, syscall);
+    this.#answer(code === "ECONNREFUSED" || code === "ENOENT");
+  }
+}
+
+function isFamilyMissing(error: unknown): boolean {
+  const { code } = error as SystemError;
+  return code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL";
+}
+
+function withAddress(error: SystemError, address: SocketAddress | undefined): SystemError {
+  if (address === undefined) return error;
+  const place = address.family === "unix" ? { address: address.path } : { address: address.host, port: address.port };
+  return new SystemError(error.errno, error.syscall ?? "listen", place);
+}
