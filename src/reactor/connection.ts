@@ -220,8 +220,8 @@ export class Connection {
   closeConnection(afterWriting = false): void {
     const transport = this.#attached();
     checkBoolean(afterWriting, "afterWriting");
-    if (afterWriting) return transport.finish();
-    transport.end(transport.state === State.connecting ? transport.calledOff() : reasons.LOCAL_CLOSE);
+    if (afterWriting) transport.finish();
+    else transport.end(transport.state === State.connecting ? transport.calledOff() : reasons.LOCAL_CLOSE);
   }
 
   /**

@@ -11,7 +11,10 @@ let defaultOne: Reactor | undefined;
 
 /** The reactor that module-level functions act on here: the one whose callback is running, else the process's default. */
 export function reactor(): Reactor {
-  return currentReactor() ?? (defaultOne ??= new Reactor());
+  const running = currentReactor();
+  if (running !== undefined) return running;
+  defaultOne ??= new Reactor();
+  return defaultOne;
 }
 
 /** `Reactor.run` on the current reactor. */

@@ -69,10 +69,14 @@ export class Dialer extends Endpoint implements Origin {
     signal?.addEventListener("abort", this.#aborted, { once: true });
     this.#armDeadline();
     const target = this.#target;
-    if ("path" in target) return this.#race([{ family: "unix", path: target.path }]);
-    const literal = literalAddress(target.host, target.port);
-    if (literal !== undefined) return this.#race([literal]);
-    resolveHost(target.host, target.port, this.#core.resolver).then(
+    const literal = "path" in target ? undefined : literalAddress(target.host, target.port);
+    if ("path" in target) this.#race([{ family: "unix", path: target.path }]);
+    else if (literal !== undefined) this.#race([literal]);
+    else this.#resolve(target.host, target.port);
+  }
+
+  #resolve(host: string, port: number): void {
+    resolveHost(host, port, this.#core.resolver).then(
       (addresses) => this.#race(addresses),
       (error: EventMachineError) => {
         this.#errors.push(error);

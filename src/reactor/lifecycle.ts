@@ -1,6 +1,7 @@
 import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import type { Core } from "./core.js";
+import { flushAtExit } from "./exit_flush.js";
 import { ListenSocket } from "./listener.js";
 import { checkDuration, checkObject } from "./options.js";
 import { DRAIN_DEADLINE, STOPPED } from "./reasons.js";
@@ -57,8 +58,7 @@ export class Lifecycle {
     this.#tails = [...tails];
     this.#failure = undefined;
     this.#unbinding = false;
-    const flush = () => this.#core.engine.flush();
-    process.on("exit", flush);
+    const forgetFlush = flushAtExit(() => this.#core.engine.flush());
     const watch = new SignalWatch(signals, (count) => this.#signalled(count, drainDeadline));
     const ended = new Promise<void>((resolve) => {
       this.#finished = resolve;
@@ -71,7 +71,7 @@ export class Lifecycle {
     }
     await ended;
     watch.dispose();
-    process.off("exit", flush);
+    forgetFlush();
     this.#host.close();
     this.phase = "idle";
     await this.#runTails();
@@ -170,7 +170,10 @@ export class Lifecycle {
   }
 
   #signalled(count: number, deadline: number): void {
-    if (count > 1) return this.stop();
+    if (count > 1) {
+      this.stop();
+      return;
+    }
     this.drain(deadline).then(
       () => this.stop(),
       (error: unknown) => this.fail(error),

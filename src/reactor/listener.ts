@@ -2,6 +2,7 @@ import type { AsyncResource } from "node:async_hooks";
 import { inspect } from "node:util";
 import { formatAddress, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
+import { type EventMachineError, StateError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { Connection } from "./connection.js";
@@ -26,7 +27,7 @@ export class ListenSocket extends Endpoint implements Origin {
   readonly accepts = true;
   readonly #core: Core;
   readonly #maker: ConnectionMaker;
-  readonly #settled: (error: SystemError | undefined) => void;
+  readonly #settled: (error: EventMachineError | undefined) => void;
   handle: Handle = NO_HANDLE;
   address: SocketAddress | undefined;
   sharedLocalAddress: SocketAddress | undefined;
@@ -34,7 +35,7 @@ export class ListenSocket extends Endpoint implements Origin {
   open = 0;
   onGone: () => void = () => {};
 
-  constructor(core: Core, maker: ConnectionMaker, settled: (error: SystemError | undefined) => void) {
+  constructor(core: Core, maker: ConnectionMaker, settled: (error: EventMachineError | undefined) => void) {
     super();
     this.#core = core;
     this.#maker = maker;
@@ -100,7 +101,11 @@ export class ListenSocket extends Endpoint implements Origin {
 
   override onClosed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {
     this.handle = NO_HANDLE;
-    if (ended === Ended.error) this.#settled(new SystemError(errno, syscall));
+    this.#settled(
+      ended === Ended.error
+        ? new SystemError(errno, syscall)
+        : new StateError("ERR_EM_NOT_RUNNING", "the reactor stopped before it was listening"),
+    );
     this.onGone();
   }
 }

@@ -1,4 +1,4 @@
-import { checkPort, describe } from "../base/addresses.js";
+import { checkPort, describe, literalAddress } from "../base/addresses.js";
 import { ArgumentError } from "../base/errors.js";
 import {
   ACCEPT_QUOTA,
@@ -273,8 +273,11 @@ export function checkConnectOptions(options: ConnectOptions): DialSettings {
 
 function checkLocalAddress(address: { host: string; port?: number }): { host: string; port: number } {
   checkObject(address, "localAddress");
+  if (literalAddress(checkHost(address.host, "localAddress.host"), 0) === undefined) {
+    throw new ArgumentError(`localAddress.host must be an IP address, not ${describe(address.host)}`);
+  }
   return {
-    host: checkHost(address.host, "localAddress.host"),
+    host: address.host,
     port: checkPort(address.port ?? 0, 0, "localAddress.port"),
   };
 }

@@ -360,7 +360,10 @@ export class Reactor implements Clock {
 
   #reportError(error: unknown, source: Connection | undefined): void {
     const handler = this.#errorHandler;
-    if (handler === undefined) return this.#lifecycle.fail(error);
+    if (handler === undefined) {
+      this.#lifecycle.fail(error);
+      return;
+    }
     try {
       const result = this.#within(() => handler(error, source));
       Promise.resolve(result).then(undefined, (second: unknown) => this.#lifecycle.fail(second));

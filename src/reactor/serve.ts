@@ -87,8 +87,14 @@ export class ServerStarter {
     for (let left = TRIES; ; left--) {
       try {
         const socket = await this.#listen(address);
-        if (mode !== undefined) setMode(path, mode);
         const own = socketFileAt(path);
+        try {
+          if (mode !== undefined) setMode(path, mode);
+        } catch (error) {
+          socket.close();
+          removeOwn(path, own);
+          throw error;
+        }
         return this.#listener([socket], path, () => removeOwn(path, own));
       } catch (error) {
         if (left <= 1 || (error as SystemError).code !== "EADDRINUSE") throw error;
@@ -123,7 +129,7 @@ export class ServerStarter {
     return new Promise((resolve, reject) => {
       const socket = new ListenSocket(this.#core, this.#maker, (error) => {
         if (error === undefined) resolve(socket);
-        else reject(withAddress(error, address));
+        else reject(error instanceof SystemError ? withAddress(error, address) : error);
       });
       socket.start(open(this.#core.engine));
     });

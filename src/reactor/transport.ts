@@ -82,6 +82,7 @@ const WRITE_ENDED = 8;
 const PEER_ENDED = 16;
 const FINISHING = 32;
 const LIVE_ADDRESS = 64;
+const MARKS_CHANGED = 128;
 
 /** `#peerPort` of a peer that is not IPv4: the engine knows its address. */
 const ASK_ENGINE = -1;
@@ -144,6 +145,7 @@ export class Transport extends Endpoint {
     this.#peerPort = ASK_ENGINE;
     this.#flags |= LIVE_ADDRESS;
     this.#open(handle);
+    if (this.#flags & MARKS_CHANGED) this.core.engine.setLowWaterMark(handle, this.settings.lowWaterMark);
     const queue = this.#extras?.queue;
     if (queue !== undefined) this.#sendQueued(queue);
     this.#extras?.opened?.resolve();
@@ -337,7 +339,7 @@ export class Transport extends Endpoint {
     this.state = State.closing;
     this.core.engine.finish(this.handle);
     const { lingerTimeout } = this.settings;
-    this.#more().linger = this.core.addTimer(lingerTimeout, () => this.#lingered());
+    if (lingerTimeout > 0) this.#more().linger = this.core.addTimer(lingerTimeout, () => this.#lingered());
   }
 
   /** The linger deadline counts from the last progress, so that a slow reader of much output is not cut off. */
@@ -493,9 +495,9 @@ export class Transport extends Endpoint {
       if (reason.kind !== "detached") extras.detaching?.reject(notDetached(reason));
     }
     this.origin.ended();
+    core.connectionEnded(reason.kind);
     this.call(this.#connection.unbind, reason);
     this.#extras?.closed?.resolve(reason);
-    core.connectionEnded(reason.kind);
   }
 
   // Calling the user ---------------------------------------------------------------------------------------------
@@ -565,6 +567,7 @@ export class Transport extends Endpoint {
   /** Other settings for this connection alone; deadlines start to count anew from the change. */
   adjust(changes: Partial<StreamSettings>): void {
     this.settings = { ...this.settings, ...changes };
+    if (this.state === State.connecting) this.#flags |= MARKS_CHANGED;
     if (this.state !== State.open) return;
     if (changes.lowWaterMark !== undefined) this.core.engine.setLowWaterMark(this.handle, changes.lowWaterMark);
     if (Deadlines.wanted(this.settings) || this.#extras?.deadlines !== undefined) this.#deadlines().changed();
