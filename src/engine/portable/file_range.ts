@@ -1,0 +1,39 @@
+import { read } from "node:fs";
+
+/** How much of a file is in memory at a time. One piece a turn goes out, so this also bounds the bytes of a turn. */
+const PIECE_SIZE = 64 * 1024;
+
+/** Told what a read gave: a piece, the end of the file before the end of the range, or a failure. */
+export type PieceRead = (piece: Buffer | "truncated" | NodeJS.ErrnoException) => void;
+
+/** The part of an open file that is still to be sent. It has one buffer, which its owner hands back by reading on. */
+export class FileRange {
+  readonly #fd: number;
+  #offset: number;
+  #remaining: number;
+  #buffer: Buffer | undefined;
+
+  constructor(fd: number, offset: number, length: number) {
+    this.#fd = fd;
+    this.#offset = offset;
+    this.#remaining = length;
+  }
+
+  get isDone(): boolean {
+    return this.#remaining === 0;
+  }
+
+  /** Reads the next piece over the last one, off the loop; `done` is called in a later turn. */
+  read(done: PieceRead): void {
+    this.#buffer ??= Buffer.allocUnsafeSlow(Math.min(PIECE_SIZE, this.#remaining));
+    const buffer = this.#buffer;
+    const wanted = Math.min(buffer.length, this.#remaining);
+    read(this.#fd, buffer, 0, wanted, this.#offset, (error, count) => {
+      if (error !== null) return done(error);
+      if (count === 0) return done("truncated");
+      this.#offset += count;
+      this.#remaining -= count;
+      done(count === buffer.length ? buffer : buffer.subarray(0, count));
+    });
+  }
+}

@@ -1,0 +1,136 @@
+import { FileRange } from "./file_range.js";
+import { Block, type Scratch } from "./scratch.js";
+
+/** Bytes `start` to `end` of a block. */
+interface Segment {
+  readonly block: Block;
+  start: number;
+  end: number;
+}
+
+/** The first block of a connection whose peer does not keep up; each further one is twice as large, up to the largest. */
+const FIRST_BLOCK = 4 * 1024;
+const LARGEST_BLOCK = 64 * 1024;
+
+/** A character of any encoding Node knows makes at most this many bytes. */
+const BYTES_PER_UNIT = 3;
+
+/** What one connection has to send, in order: bytes, joined where they can be, and ranges of files. */
+export class OutputQueue {
+  readonly #scratch: Scratch;
+  readonly #entries: (Segment | FileRange)[] = [];
+  readonly #taken: Segment[] = [];
+  #nextBlock = FIRST_BLOCK;
+  /** Bytes in memory, those taken not among them. */
+  bytes = 0;
+
+  constructor(scratch: Scratch) {
+    this.#scratch = scratch;
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0;
+  }
+
+  /** The range at the head of the queue, if it is one. */
+  get file(): FileRange | undefined {
+    const head = this.#entries[0];
+    return head instanceof FileRange ? head : undefined;
+  }
+
+  /** Copies bytes in. `brief`: they leave with this turn's flush, as far as one can know, so scratch memory will do. */
+  append(data: Uint8Array, brief: boolean): void {
+    const segment = this.#tail(data.length, brief);
+    segment.block.memory.set(data, segment.end);
+    this.#extend(segment, data.length);
+  }
+
+  /** Encodes text in; returns how many bytes it made. */
+  appendText(text: string, encoding: BufferEncoding, brief: boolean): number {
+    const most = text.length * BYTES_PER_UNIT;
+    // What might not fit in a block is measured first.
+    const segment = this.#tail(most <= LARGEST_BLOCK ? most : Buffer.byteLength(text, encoding), brief);
+    const made = segment.block.memory.write(text, segment.end, encoding);
+    this.#extend(segment, made);
+    // Text can make no bytes at all ("hex" of no digits), and what is queued must be something.
+    if (segment.start === segment.end) this.#entries.pop();
+    return made;
+  }
+
+  appendFile(range: FileRange): void {
+    this.#entries.push(range);
+  }
+
+  /** Removes the range at the head. */
+  shiftFile(): void {
+    this.#entries.shift();
+  }
+
+  /**
+   * Takes bytes from the head, at most `limit` and none behind a file, as views in `views`; returns how many. `release`
+   * or `keep` says afterwards what became of them.
+   */
+  take(limit: number, views: Buffer[]): number {
+    let size = 0;
+    while (size < limit) {
+      const head = this.#entries[0];
+      if (head === undefined || head instanceof FileRange) break;
+      const { block, start, end } = head;
+      const part = Math.min(end - start, limit - size);
+      views.push(block.memory.subarray(start, start + part));
+      size += part;
+      this.#taken.push({ block, start, end: start + part });
+      if (start + part < end) head.start += part;
+      else this.#entries.shift();
+    }
+    this.bytes -= size;
+    return size;
+  }
+
+  /** What was taken is with the kernel: its memory is free. */
+  release(): void {
+    for (let i = this.#taken.length - 1; i >= 0; i--) {
+      const { block, start, end } = this.#taken[i] as Segment;
+      if (block.used === end) block.used = start;
+    }
+    this.#taken.length = 0;
+  }
+
+  /** What was taken is still read by the socket, and what is queued stays for later turns. */
+  keep(): void {
+    for (const { block } of this.#taken) block.kept = true;
+    for (const entry of this.#entries) if (!(entry instanceof FileRange)) entry.block.kept = true;
+    this.#taken.length = 0;
+  }
+
+  clear(): void {
+    this.#entries.length = 0;
+    this.bytes = 0;
+  }
+
+  /** The segment at the end of the queue with this much room behind it; a new one where there is none. */
+  #tail(room: number, brief: boolean): Segment {
+    const last = this.#entries[this.#entries.length - 1];
+    if (last !== undefined && !(last instanceof FileRange)) {
+      const { block, end } = last;
+      if (block.used === end && block.room >= room) return last;
+    }
+    const block = brief ? this.#scratch.reserve(room) : this.#lastingBlock(room);
+    const segment = { block, start: block.used, end: block.used };
+    this.#entries.push(segment);
+    return segment;
+  }
+
+  #lastingBlock(room: number): Block {
+    if (this.isEmpty) this.#nextBlock = FIRST_BLOCK;
+    const block = new Block(Math.max(room, this.#nextBlock));
+    this.#nextBlock = Math.min(this.#nextBlock * 2, LARGEST_BLOCK);
+    return block;
+  }
+
+  #extend(segment: Segment, bytes: number): void {
+    segment.end += bytes;
+    segment.block.used = segment.end;
+    this.bytes += bytes;
+  }
+}

@@ -1,0 +1,323 @@
+import cluster from "node:cluster";
+import { Socket } from "node:net";
+import type { SocketAddress } from "../../base/addresses.js";
+import type { Capability } from "../capabilities.js";
+import type { Engine, EngineCounters, EngineEvents } from "../engine.js";
+import type { ConnectOptions, Handle, ListenOptions, SocketOptions } from "../streams.js";
+import { Deadline } from "./deadline.js";
+import { HandleTable } from "./handle_table.js";
+import { type ListenerOwner, PortableListener } from "./listener.js";
+import { inetEnds, UNNAMED } from "./socket_addresses.js";
+import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
+import { PortableStream, type StreamSettings } from "./stream.js";
+import { Turn } from "./turn.js";
+
+const LONGEST_INTERVAL = 2 ** 31 - 1;
+
+/** Before Node 22.12 `reusePort` is silently ignored. */
+function hasReusePort(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  return major > 22 || (major === 22 && minor >= 12);
+}
+
+function findCapabilities(): Set<Capability> {
+  const found = new Set<Capability>();
+  if (process.platform !== "win32") {
+    found.add("adoptStream");
+    // In a cluster worker node:net would ask the primary to listen on its descriptor of that number.
+    if (!cluster.isWorker) found.add("adoptListener");
+  }
+  if (hasReusePort()) found.add("reusePort");
+  return found;
+}
+
+/** The engine for every platform and runtime: node:net's sockets under the contract of `StreamCommands`. */
+export class PortableEngine implements Engine, ListenerOwner {
+  readonly name = "portable";
+  readonly capabilities: ReadonlySet<Capability> = findCapabilities();
+  readonly lendsBuffers = false;
+
+  readonly #table = new HandleTable<PortableStream | PortableListener>();
+  readonly #counters: EngineCounters = {
+    accepted: 0,
+    connected: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    events: 0,
+    batches: 0,
+    systemCalls: 0,
+  };
+  readonly #deadline = new Deadline(() => this.turn.batch(this.turn.events.timer, this.turn.events, undefined));
+  #turn: Turn | undefined;
+  #isReferenced = false;
+  #holdsProcess: NodeJS.Timeout | undefined;
+
+  // The engine ---------------------------------------------------------------------------------------------------
+
+  start(events: EngineEvents): void {
+    this.#turn = new Turn(events, this.#counters);
+    this.ref();
+  }
+
+  stop(): void {
+    this.turn.stop();
+    this.#deadline.clear();
+    this.unref();
+  }
+
+  /** What happens when; from `start` on. */
+  get turn(): Turn {
+    return this.#turn as Turn;
+  }
+
+  get isReferenced(): boolean {
+    return this.#isReferenced;
+  }
+
+  ref(): void {
+    if (this.#isReferenced) return;
+    this.#isReferenced = true;
+    // Without any socket open the reactor still holds the process.
+    this.#holdsProcess = setInterval(() => {}, LONGEST_INTERVAL);
+    for (const entry of this.#table.entries()) entry.ref();
+  }
+
+  unref(): void {
+    if (!this.#isReferenced) return;
+    this.#isReferenced = false;
+    clearInterval(this.#holdsProcess);
+    for (const entry of this.#table.entries()) entry.unref();
+  }
+
+  now(): number {
+    return performance.now();
+  }
+
+  setDeadline(at: number): void {
+    this.#deadline.set(at);
+  }
+
+  requestTurn(): void {
+    this.turn.requestTicks();
+  }
+
+  flush(): void {
+    this.turn.flush();
+  }
+
+  counters(): EngineCounters {
+    return { ...this.#counters };
+  }
+
+  // Opening ------------------------------------------------------------------------------------------------------
+
+  listen(address: SocketAddress, options: ListenOptions): Handle {
+    const listener = this.#newListener(options);
+    listener.listen(address);
+    return listener.handle;
+  }
+
+  adoptListener(fd: number, options: ListenOptions): Handle {
+    this.#require("adoptListener");
+    const listener = this.#newListener(options);
+    listener.adopt(fd);
+    return listener.handle;
+  }
+
+  #newListener(options: ListenOptions): PortableListener {
+    checkOptions(options);
+    if (options.reusePort) this.#require("reusePort");
+    const listener = new PortableListener(this.#table.reserve(), options, this);
+    this.#table.put(listener);
+    return listener;
+  }
+
+  connect(address: SocketAddress, options: ConnectOptions): Handle {
+    checkOptions(options);
+    const { localAddress: local } = options;
+    const socket = new Socket({ allowHalfOpen: true });
+    applyOptions(socket, options);
+    const stream = this.#newStream(socket, options);
+    socket.once("connect", () => this.turn.batch(this.#connected, this, { stream, address }));
+    if (address.family === "unix") socket.connect({ path: address.path });
+    else {
+      const { host, port } = address;
+      const from =
+        local === undefined || local.family === "unix" ? {} : { localAddress: local.host, localPort: local.port };
+      socket.connect({ host, port, ...from });
+    }
+    if (!this.#isReferenced) socket.unref();
+    return stream.handle;
+  }
+
+  #connected({ stream, address }: { stream: PortableStream; address: SocketAddress }): void {
+    stream.open(address.family === "unix" ? { local: UNNAMED, remote: address } : inetEnds(stream.socket));
+    this.#tellConnected(stream);
+  }
+
+  #tellConnected(stream: PortableStream): void {
+    this.#counters.connected++;
+    this.#counters.events++;
+    this.turn.events.connected(stream.handle);
+  }
+
+  adoptStream(fd: number, options: ConnectOptions): Handle {
+    this.#require("adoptStream");
+    checkOptions(options);
+    let socket: Socket;
+    let failure: NodeJS.ErrnoException | undefined;
+    try {
+      socket = new Socket({ fd, allowHalfOpen: true });
+    } catch (error) {
+      socket = new Socket();
+      failure = error as NodeJS.ErrnoException;
+    }
+    const stream = this.#newStream(socket, options);
+    if (failure !== undefined) {
+      stream.failed(failure);
+      return stream.handle;
+    }
+    applyOptions(socket, options);
+    if (!this.#isReferenced) socket.unref();
+    this.turn.defer(() => {
+      if (!stream.hasEnded) this.#tellConnected(stream);
+    });
+    const isInet = socket.localAddress !== undefined;
+    stream.open(isInet ? inetEnds(socket) : { local: UNNAMED, remote: UNNAMED }, true);
+    return stream.handle;
+  }
+
+  #newStream(socket: Socket, settings: StreamSettings, listener?: PortableListener): PortableStream {
+    const handle = this.#table.reserve();
+    const stream = new PortableStream(handle, socket, settings, this.turn, () => {
+      this.#table.release(handle);
+      listener?.connectionReleased();
+    });
+    this.#table.put(stream);
+    return stream;
+  }
+
+  adopt(socket: Socket, listener: PortableListener): PortableStream | undefined {
+    if (this.#table.isFull) return undefined;
+    if (!this.#isReferenced) socket.unref();
+    return this.#newStream(socket, listener.options, listener);
+  }
+
+  listenerReleased(listener: PortableListener): void {
+    this.#table.release(listener.handle);
+  }
+
+  #require(capability: Capability): void {
+    if (!this.capabilities.has(capability)) throw unsupported(capability);
+  }
+
+  #stream(handle: Handle): PortableStream | undefined {
+    const entry = this.#table.get(handle);
+    return entry instanceof PortableStream ? entry : undefined;
+  }
+
+  // Commands to one handle ---------------------------------------------------------------------------------------
+
+  write(handle: Handle, data: Uint8Array): void {
+    this.#stream(handle)?.write(data);
+  }
+
+  writeString(handle: Handle, text: string, encoding: BufferEncoding): number {
+    return this.#stream(handle)?.writeText(text, encoding) ?? 0;
+  }
+
+  sendFile(handle: Handle, fd: number, offset: number, length: number): void {
+    this.#stream(handle)?.sendFile(fd, offset, length);
+  }
+
+  outboundSize(handle: Handle): number {
+    return this.#stream(handle)?.outboundSize ?? 0;
+  }
+
+  totalOutbound(): number {
+    return this.turn.unsent;
+  }
+
+  awaitWritable(handle: Handle): void {
+    this.#stream(handle)?.awaitWritable();
+  }
+
+  setLowWaterMark(handle: Handle, bytes: number): void {
+    this.#stream(handle)?.setLowWaterMark(bytes);
+  }
+
+  pause(handle: Handle): void {
+    this.#stream(handle)?.pause();
+  }
+
+  resume(handle: Handle): void {
+    this.#stream(handle)?.resume();
+  }
+
+  shutdown(handle: Handle): void {
+    this.#stream(handle)?.shutdown();
+  }
+
+  finish(handle: Handle): void {
+    this.#stream(handle)?.finish();
+  }
+
+  close(handle: Handle): void {
+    this.#table.get(handle)?.close();
+  }
+
+  abort(handle: Handle): void {
+    const entry = this.#table.get(handle);
+    if (entry instanceof PortableStream) entry.abort();
+    else entry?.close();
+  }
+
+  detach(_handle: Handle): void {
+    throw unsupported("detach");
+  }
+
+  takeDetached(_handle: Handle): never {
+    throw unsupported("detach");
+  }
+
+  setOptions(handle: Handle, options: SocketOptions & { keepAliveOff?: boolean }): void {
+    checkOptions(options);
+    const stream = this.#stream(handle);
+    if (stream !== undefined && !stream.hasEnded) applyOptions(stream.socket, options);
+  }
+
+  getSocketOption(_handle: Handle, _level: number, _name: number, _size: number): never {
+    throw unsupported("socketOptions");
+  }
+
+  setSocketOption(_handle: Handle, _level: number, _name: number, _value: Uint8Array): never {
+    throw unsupported("socketOptions");
+  }
+
+  // Questions ----------------------------------------------------------------------------------------------------
+
+  /** node:net keeps SO_ERROR to itself and reports it as the connection's failure: that is what this answers. */
+  socketError(handle: Handle): number {
+    return this.#stream(handle)?.errno ?? 0;
+  }
+
+  localAddress(handle: Handle): SocketAddress | undefined {
+    return this.#table.get(handle)?.localAddress;
+  }
+
+  remoteAddress(handle: Handle): SocketAddress | undefined {
+    return this.#stream(handle)?.remoteAddress;
+  }
+
+  peerCredentials(_handle: Handle): never {
+    throw unsupported("peerCredentials");
+  }
+
+  lastRead(handle: Handle): number {
+    return this.#stream(handle)?.lastRead ?? 0;
+  }
+
+  lastWrite(handle: Handle): number {
+    return this.#stream(handle)?.lastWrite ?? 0;
+  }
+}

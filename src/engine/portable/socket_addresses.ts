@@ -1,0 +1,38 @@
+import type { Server, Socket } from "node:net";
+import { type SocketAddress, unmapAddress } from "../../base/addresses.js";
+
+/** The addresses of the two ends. The kernel forgets them with the descriptor, so they are asked for while it is open. */
+export interface Ends {
+  readonly local: SocketAddress | undefined;
+  readonly remote: SocketAddress | undefined;
+}
+
+/** A Unix socket that was bound to no path, as connecting ones are. */
+export const UNNAMED: SocketAddress = { family: "unix", path: "" };
+
+/** The ends of an internet socket; a peer that is gone already has no address. */
+export function inetEnds(socket: Socket): Ends {
+  return { local: inetAddress(socket.localAddress, socket.localPort), remote: inetPeer(socket) };
+}
+
+export function inetPeer(socket: Socket): SocketAddress | undefined {
+  return inetAddress(socket.remoteAddress, socket.remotePort);
+}
+
+/** What a listening server is bound to; undefined while it is not. */
+export function boundAddress(server: Server): SocketAddress | undefined {
+  if (!server.listening) return undefined;
+  const address = server.address();
+  // node:net does not tell the path of a Unix listener it was given as a descriptor.
+  if (address === null) return UNNAMED;
+  if (typeof address === "string") return { family: "unix", path: address };
+  return unmapAddress(address.address, address.port);
+}
+
+export function isWildcard(address: SocketAddress): boolean {
+  return address.family !== "unix" && (address.host === "0.0.0.0" || address.host === "::");
+}
+
+function inetAddress(host: string | undefined, port: number | undefined): SocketAddress | undefined {
+  return host === undefined || port === undefined ? undefined : unmapAddress(host, port);
+}

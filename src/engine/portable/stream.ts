@@ -1,0 +1,295 @@
+import type { Socket } from "node:net";
+import type { SocketAddress } from "../../base/addresses.js";
+import { Ended, type Handle } from "../streams.js";
+import { errnoOf } from "./errno.js";
+import { Incoming } from "./incoming.js";
+import type { Ends } from "./socket_addresses.js";
+import type { Turn } from "./turn.js";
+import { Writer, type WriterOwner } from "./writer.js";
+
+export interface StreamSettings {
+  readonly halfOpen: boolean;
+  readonly lowWaterMark: number;
+}
+
+/**
+ * A connection: a node:net socket that is always half-open, with the life cycle of the contract on top of it. Data is
+ * delivered from the socket's own callback, every other event deferred, so that they keep their order.
+ */
+export class PortableStream implements WriterOwner {
+  readonly handle: Handle;
+  readonly socket: Socket;
+  readonly #turn: Turn;
+  readonly #released: () => void;
+  readonly #writer: Writer;
+  readonly #incoming: Incoming;
+  readonly #halfOpen: boolean;
+  #lowWaterMark: number;
+  #ends: Ends | undefined;
+  #lastRead: number;
+  #lastWrite: number;
+
+  #isOpen = false;
+  /** `closed` is on its way or delivered: every command does nothing, every callback of the socket is too late. */
+  #hasEnded = false;
+  #errno = 0;
+  #flushDue = false;
+  #awaitsWritable = false;
+  #writableDue = false;
+  /** The peer's FIN has been seen, and all before it delivered. */
+  #peerEnded = false;
+  /** A FIN follows the output; what the handle ends with when both FINs are through. */
+  #endsWith: Ended | undefined;
+  #finSent = false;
+
+  constructor(handle: Handle, socket: Socket, settings: StreamSettings, turn: Turn, released: () => void) {
+    this.handle = handle;
+    this.socket = socket;
+    this.#halfOpen = settings.halfOpen;
+    this.#lowWaterMark = settings.lowWaterMark;
+    this.#turn = turn;
+    this.#released = released;
+    this.#writer = new Writer(socket, this, turn.scratch);
+    this.#incoming = new Incoming(socket, turn, this);
+    this.#lastRead = this.#lastWrite = performance.now();
+    socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
+  }
+
+  /** The socket is connected, and its ends are known; reading begins, `behindDeferred` events where asked for. */
+  open(ends: Ends, behindDeferred = false): void {
+    this.#isOpen = true;
+    this.#ends = ends;
+    this.#lastRead = this.#lastWrite = performance.now();
+    this.#writer.open();
+    this.#incoming.start(behindDeferred);
+  }
+
+  /** The socket failed, or could not be made. */
+  failed(error: NodeJS.ErrnoException): void {
+    this.#errno = errnoOf(error);
+    this.#end(Ended.error, this.#errno, error.syscall ?? "");
+  }
+
+  // Output -------------------------------------------------------------------------------------------------------
+
+  write(data: Uint8Array): void {
+    if (!this.#takesOutput || data.length === 0) return;
+    this.#writer.write(data);
+    this.#grown(data.length);
+  }
+
+  writeText(text: string, encoding: BufferEncoding): number {
+    if (!this.#takesOutput || text === "") return 0;
+    const bytes = this.#writer.writeText(text, encoding);
+    this.#grown(bytes);
+    return bytes;
+  }
+
+  sendFile(fd: number, offset: number, length: number): void {
+    if (!this.#takesOutput) return;
+    this.#writer.sendFile(fd, offset, length);
+    this.#flushLater();
+  }
+
+  get #takesOutput(): boolean {
+    return this.#isOpen && !this.#hasEnded && (this.#endsWith === undefined || this.#endsWith === Ended.peer);
+  }
+
+  get outboundSize(): number {
+    return this.#writer.unsent;
+  }
+
+  awaitWritable(): void {
+    if (this.#hasEnded) return;
+    this.#awaitsWritable = true;
+    this.#checkWritable();
+  }
+
+  setLowWaterMark(bytes: number): void {
+    this.#lowWaterMark = bytes;
+    this.#checkWritable();
+  }
+
+  #grown(bytes: number): void {
+    this.#turn.unsent += bytes;
+    if (this.#writer.isReady) this.#writer.flush();
+    else this.#flushLater();
+  }
+
+  #flushLater(): void {
+    if (this.#flushDue) return;
+    this.#flushDue = true;
+    this.#turn.flushLater(this);
+  }
+
+  /** The turn ends: what it queued goes out. */
+  flush(): void {
+    this.#flushDue = false;
+    this.#writer.flush();
+  }
+
+  wrote(bytes: number, fileBytes: number): void {
+    this.#turn.unsent -= bytes;
+    this.#turn.counters.bytesOut += bytes + fileBytes;
+    this.#lastWrite = performance.now();
+    if (this.#awaitsWritable) this.#checkWritable();
+  }
+
+  #checkWritable(): void {
+    if (!this.#awaitsWritable || this.#writableDue || this.#writer.unsent > this.#lowWaterMark) return;
+    this.#writableDue = true;
+    this.#turn.defer(() => this.#deliverWritable());
+  }
+
+  #deliverWritable(): void {
+    this.#writableDue = false;
+    // What was queued since may stand above the mark again: then the wait goes on.
+    if (this.#hasEnded || !this.#awaitsWritable || this.#writer.unsent > this.#lowWaterMark) return;
+    this.#awaitsWritable = false;
+    this.#turn.counters.events++;
+    this.#turn.events.writable(this.handle);
+  }
+
+  fileSent(): void {
+    this.#turn.defer(() => {
+      this.#turn.counters.events++;
+      this.#turn.events.fileSent(this.handle);
+    });
+  }
+
+  fileFailed(ended: Ended, errno: number, syscall: string): void {
+    this.#errno = errno;
+    this.#end(ended, errno, syscall);
+  }
+
+  outputDone(): void {
+    if (this.#endsWith === undefined || this.#hasEnded) return;
+    // Closing the descriptor sends the FIN too: no separate shutdown where the peer's is here.
+    if (this.#peerEnded) this.#end(this.#endsWith, 0, "");
+    else if (!this.#finSent) {
+      this.#finSent = true;
+      this.socket.end();
+    }
+  }
+
+  // Input --------------------------------------------------------------------------------------------------------
+
+  pause(): void {
+    if (this.#hasEnded || this.#incoming.discards) return;
+    this.#incoming.pause();
+  }
+
+  resume(): void {
+    if (this.#hasEnded) return;
+    this.#incoming.resume();
+  }
+
+  /** Bytes have come from the kernel, whether or not they are delivered at once. */
+  wasRead(bytes: number): void {
+    this.#lastRead = performance.now();
+    this.#turn.counters.bytesIn += bytes;
+  }
+
+  received(chunk: Buffer): void {
+    this.#turn.counters.events++;
+    this.#turn.events.data(this.handle, chunk, 0, chunk.length);
+  }
+
+  /** The peer's FIN, behind all that was received. */
+  receivedEnd(): void {
+    this.#peerEnded = true;
+    if (this.#halfOpen && !this.#incoming.discards) {
+      this.#turn.counters.events++;
+      this.#turn.events.end(this.handle);
+    } else {
+      this.#endsWith ??= Ended.peer;
+    }
+    if (this.#endsWith === undefined) return;
+    // What this turn has written is not flushed yet, and goes out first.
+    if (this.#writer.isDone) this.outputDone();
+    else this.#flushLater();
+  }
+
+  // Ending -------------------------------------------------------------------------------------------------------
+
+  shutdown(): void {
+    if (!this.#takesOutput) return;
+    this.#endsWith ??= Ended.local;
+    this.#flushLater();
+  }
+
+  finish(): void {
+    if (!this.#isOpen || this.#hasEnded || this.#incoming.discards) return;
+    this.#endsWith ??= Ended.local;
+    this.#awaitsWritable = false;
+    this.#incoming.discard();
+    this.#flushLater();
+  }
+
+  close(): void {
+    this.#end(Ended.local, 0, "");
+  }
+
+  abort(): void {
+    if (this.#hasEnded) return;
+    this.#end(Ended.local, 0, "", () => this.#reset());
+  }
+
+  #reset(): void {
+    const { socket } = this;
+    // node:net cannot reset a Unix socket, and waits with it on a connecting one until it is connected.
+    if (!this.#isOpen || this.#ends?.local?.family === "unix" || socket.destroyed) socket.destroy();
+    // libuv refuses a reset in the moment between the last write and the FIN, and node:net loses the descriptor then.
+    else if (this.#finSent && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy());
+    else socket.resetAndDestroy();
+  }
+
+  #end(ended: Ended, errno: number, syscall: string, destroy = (): void => void this.socket.destroy()): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#writer.stop();
+    this.#incoming.stop();
+    destroy();
+    this.#turn.defer(() => {
+      this.#turn.counters.events++;
+      this.#turn.events.closed(this.handle, ended, errno, syscall);
+      this.#turn.unsent -= this.#writer.unsent;
+      this.#released();
+    });
+  }
+
+  ref(): void {
+    this.socket.ref();
+  }
+
+  unref(): void {
+    this.socket.unref();
+  }
+
+  // Questions ----------------------------------------------------------------------------------------------------
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** What the connection failed with: a negative errno, or 0. */
+  get errno(): number {
+    return this.#errno;
+  }
+
+  get localAddress(): SocketAddress | undefined {
+    return this.#ends?.local;
+  }
+
+  get remoteAddress(): SocketAddress | undefined {
+    return this.#ends?.remote;
+  }
+
+  get lastRead(): number {
+    return this.#lastRead;
+  }
+
+  get lastWrite(): number {
+    return this.#lastWrite;
+  }
+}
