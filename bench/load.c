@@ -1,0 +1,336 @@
+// The load generator: a closed loop of clients against an echo server on loopback.
+//
+//   load echo  PORT --pid P --connections N --size S --depth D [--lines]
+//   load churn PORT --pid P --connections N --size S
+//   load hold  PORT --size S
+//
+// echo:  opens N connections; each sends D messages of S bytes in one write and waits for all of them before the next.
+// churn: N at a time connect, send one message, read the echo, close. A "message" is one such connection.
+// hold:  opens connections, echoes one message on each, and leaves them silent.
+//
+// It then reads a number a line from stdin until the end of input. echo and churn play that many messages and answer
+// with a line of JSON; hold opens connections up to that number and answers "holding N".
+//
+// Every echoed byte is compared with what was sent, surplus bytes are looked for after each round, and anything lost,
+// changed or late ends the run with exit 1. The server's CPU time is read from its process CPU clock (user and system
+// time of all its threads, ended ones too, in nanoseconds) when every answer is in and the server has gone quiet.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_EVENTS = 1024, BUFFER_SIZE = 64 * 1024, PATTERN_TARGET = 256 * 1024, MAX_BATCH = PATTERN_TARGET };
+
+struct client {
+  int fd;
+  size_t sent, received;  // of the batch in flight
+  size_t position;        // in the pattern, where the batch in flight begins
+};
+
+static struct {
+  const char *mode;
+  int port;
+  pid_t pid;
+  size_t connections, size, depth;
+  bool lines;
+  unsigned deadline;
+} options = {.connections = 1, .size = 64, .depth = 1, .deadline = 300};
+
+static size_t batch;             // bytes in one write
+static size_t period;            // the pattern repeats after this many
+static unsigned char *pattern;   // period + batch bytes, so that every batch is contiguous
+static unsigned char buffer[BUFFER_SIZE];
+static struct client *clients;
+static int epoll_fd;
+static size_t to_start;          // batches not yet begun in this phase
+static size_t in_flight;
+static uint64_t bytes_verified;
+static uint64_t connects;
+
+__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("load: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+  exit(1);
+}
+
+static void on_deadline(int signal) {
+  (void)signal;
+  static const char text[] = "load: the deadline passed with messages outstanding\n";
+  if (write(2, text, sizeof text - 1) < 0) _exit(2);
+  _exit(1);
+}
+
+static uint64_t nanoseconds(clockid_t clock) {
+  struct timespec t;
+  if (clock_gettime(clock, &t) < 0) fail("clock_gettime: %s", strerror(errno));
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t server_cpu(void) {
+  static clockid_t clock;
+  if (!clock) {
+    int status = clock_getcpuclockid(options.pid, &clock);
+    if (status) fail("CPU clock of process %d: %s", (int)options.pid, strerror(status));
+  }
+  return nanoseconds(clock);
+}
+
+// The last answer arrives before the server is back in its poll: wait until its clock stands still for 2 ms.
+static uint64_t server_cpu_when_quiet(void) {
+  uint64_t last = server_cpu();
+  for (int i = 0; i < 100; i++) {
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    uint64_t now = server_cpu();
+    if (now == last) break;
+    last = now;
+  }
+  return last;
+}
+
+static void make_pattern(void) {
+  size_t unit = options.lines ? options.size : 1;
+  period = PATTERN_TARGET / unit * unit;
+  if (period < unit) period = unit;
+  pattern = malloc(period + batch);
+  if (!pattern) fail("out of memory");
+  uint64_t state = 0x9e3779b97f4a7c15u;
+  for (size_t i = 0; i < period; i++) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    pattern[i] = options.lines ? (unsigned char)('a' + state % 26) : (unsigned char)(state >> 32);
+    if (options.lines && i % unit == unit - 1) pattern[i] = '\n';
+  }
+  for (size_t i = 0; i < batch; i++) pattern[period + i] = pattern[i % period];
+}
+
+static void connect_client(struct client *c) {
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (c->fd < 0) fail("socket: %s", strerror(errno));
+  int on = 1;
+  setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  // Connections closed by the client stay in TIME_WAIT here: 250 source addresses keep the ports from running out.
+  setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  struct sockaddr_in from = {.sin_family = AF_INET};
+  from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(connects++ % 250));
+  if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0) fail("bind: %s", strerror(errno));
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  to.sin_port = htons((uint16_t)options.port);
+  if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0) fail("connect: %s", strerror(errno));
+  if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0) fail("fcntl: %s", strerror(errno));
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll_ctl: %s", strerror(errno));
+}
+
+static void await_writable(struct client *c, bool wanted) {
+  struct epoll_event event = {.events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = c};
+  if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0) fail("epoll_ctl: %s", strerror(errno));
+}
+
+static void continue_sending(struct client *c, bool was_waiting) {
+  ssize_t sent = send(c->fd, pattern + c->position + c->sent, batch - c->sent, MSG_NOSIGNAL);
+  if (sent < 0) {
+    if (errno != EAGAIN && errno != EINTR) fail("send: %s", strerror(errno));
+    sent = 0;
+  }
+  c->sent += (size_t)sent;
+  bool waiting = c->sent < batch;
+  if (waiting != was_waiting) await_writable(c, waiting);
+}
+
+static void begin_batch(struct client *c) {
+  to_start--;
+  in_flight++;
+  c->position += batch;
+  if (c->position >= period) c->position -= period;
+  c->sent = c->received = 0;
+  continue_sending(c, false);
+}
+
+// Returns true when the batch in flight has come back whole.
+static bool receive(struct client *c) {
+  ssize_t got = recv(c->fd, buffer, sizeof buffer, 0);
+  if (got == 0) fail("the server closed a connection");
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EINTR) return false;
+    fail("recv: %s", strerror(errno));
+  }
+  if (c->received + (size_t)got > c->sent) fail("the server sent bytes that nobody asked for");
+  if (memcmp(buffer, pattern + c->position + c->received, (size_t)got) != 0) fail("the echo differs from what was sent");
+  c->received += (size_t)got;
+  bytes_verified += (uint64_t)got;
+  return c->received == batch;
+}
+
+static void finish_batch(struct client *c, bool reconnect) {
+  in_flight--;
+  if (reconnect) close(c->fd);
+  if (to_start == 0) return;
+  if (reconnect) connect_client(c);
+  begin_batch(c);
+}
+
+static void drive(bool reconnect) {
+  struct epoll_event events[MAX_EVENTS];
+  while (in_flight > 0) {
+    int count = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);
+    if (count < 0 && errno != EINTR) fail("epoll_wait: %s", strerror(errno));
+    for (int i = 0; i < count; i++) {
+      struct client *c = events[i].data.ptr;
+      if (events[i].events & EPOLLOUT) continue_sending(c, true);
+      if ((events[i].events & ~(uint32_t)EPOLLOUT) && receive(c)) finish_batch(c, reconnect);
+    }
+  }
+}
+
+static void run_phase(size_t messages, bool reconnect) {
+  to_start = messages / options.depth;
+  if (to_start < options.connections) fail("fewer messages than connections");
+  for (size_t i = 0; i < options.connections; i++) {
+    if (reconnect) connect_client(&clients[i]);
+    begin_batch(&clients[i]);
+  }
+  drive(reconnect);
+}
+
+static size_t server_descriptors(void) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/fd", (int)options.pid);
+  DIR *directory = opendir(path);
+  if (!directory) fail("%s: %s", path, strerror(errno));
+  size_t count = 0;
+  while (readdir(directory)) count++;
+  closedir(directory);
+  return count;
+}
+
+// After churn the server must hold no more descriptors than after the warm-up.
+static void check_all_closed(size_t before) {
+  for (int i = 0; i < 200; i++) {
+    if (server_descriptors() <= before) return;
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+  }
+  fail("the server still holds %zu descriptors, %zu before", server_descriptors(), before);
+}
+
+static void check_nothing_more(void) {
+  for (size_t i = 0; i < options.connections; i++) {
+    ssize_t got = recv(clients[i].fd, buffer, 1, MSG_DONTWAIT);
+    if (got >= 0 || errno != EAGAIN) fail("a connection was closed or has bytes left over at the end");
+  }
+}
+
+static void open_all(bool reconnect) {
+  clients = calloc(options.connections, sizeof *clients);
+  if (!clients) fail("out of memory");
+  for (size_t i = 0; i < options.connections; i++) {
+    clients[i].position = i * 37 * options.size % (period / options.size * options.size);
+    if (!reconnect) connect_client(&clients[i]);
+  }
+}
+
+static void play(size_t messages, bool reconnect) {
+  static size_t descriptors;  // the server's, after the first round
+  bytes_verified = 0;
+  uint64_t cpu = server_cpu_when_quiet(), wall = nanoseconds(CLOCK_MONOTONIC);
+  run_phase(messages, reconnect);
+  wall = nanoseconds(CLOCK_MONOTONIC) - wall;
+  cpu = server_cpu_when_quiet() - cpu;
+  if (!reconnect) {
+    check_nothing_more();
+  } else if (descriptors) {
+    check_all_closed(descriptors);
+  } else {
+    descriptors = server_descriptors();
+  }
+  messages = messages / options.depth * options.depth;
+  if (bytes_verified != (uint64_t)messages * options.size) fail("%lu bytes came back", (unsigned long)bytes_verified);
+  printf("{\"messages\":%zu,\"bytes\":%lu,\"serverCpuNs\":%lu,\"wallNs\":%lu}\n", messages,
+         (unsigned long)bytes_verified, (unsigned long)cpu, (unsigned long)wall);
+}
+
+static void hold_up_to(size_t wanted) {
+  static size_t held;
+  for (; held < wanted; held++) {
+    struct client *c = calloc(1, sizeof *c);
+    if (!c) fail("out of memory");
+    connect_client(c);
+    to_start = 1;
+    begin_batch(c);
+    drive(false);
+  }
+  printf("holding %zu\n", held);
+}
+
+static size_t number(const char *name, const char *text) {
+  char *end;
+  errno = 0;
+  unsigned long value = text ? strtoul(text, &end, 10) : 0;
+  if (!text || errno || *end || value == 0) fail("%s wants a positive number", name);
+  return value;
+}
+
+static void read_options(int count, char **arguments) {
+  if (count < 3) fail("usage: load echo|churn|hold PORT [options]");
+  options.mode = arguments[1];
+  options.port = (int)number("PORT", arguments[2]);
+  for (int i = 3; i < count; i++) {
+    const char *name = arguments[i];
+    if (strcmp(name, "--lines") == 0) {
+      options.lines = true;
+      continue;
+    }
+    size_t value = number(name, arguments[++i < count ? i : count]);
+    if (strcmp(name, "--pid") == 0) options.pid = (pid_t)value;
+    else if (strcmp(name, "--connections") == 0) options.connections = value;
+    else if (strcmp(name, "--size") == 0) options.size = value;
+    else if (strcmp(name, "--depth") == 0) options.depth = value;
+    else if (strcmp(name, "--deadline") == 0) options.deadline = (unsigned)value;
+    else fail("unknown option %s", name);
+  }
+}
+
+int main(int count, char **arguments) {
+  read_options(count, arguments);
+  bool churn = strcmp(options.mode, "churn") == 0, holding = strcmp(options.mode, "hold") == 0;
+  if (!churn && !holding && strcmp(options.mode, "echo") != 0) fail("unknown mode %s", options.mode);
+  if (!holding && !options.pid) fail("--pid is needed");
+  if ((churn || holding) && options.depth != 1) fail("--depth belongs to echo");
+  batch = options.size * options.depth;
+  if (batch > MAX_BATCH) fail("a batch may have %d bytes at most", MAX_BATCH);
+  signal(SIGALRM, on_deadline);
+  alarm(options.deadline);
+  make_pattern();
+  epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd < 0) fail("epoll_create1: %s", strerror(errno));
+  if (!holding) open_all(churn);
+  char line[64];
+  while (fgets(line, sizeof line, stdin)) {
+    line[strcspn(line, "\n")] = 0;
+    size_t wanted = number("stdin", line);
+    if (holding) {
+      hold_up_to(wanted);
+    } else {
+      play(wanted, churn);
+    }
+    fflush(stdout);
+  }
+  return 0;
+}

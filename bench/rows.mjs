@@ -1,0 +1,96 @@
+// The rows of the table. Each names what it measures, against which yardstick, and the ratio we mean to stay under.
+
+import { fileURLToPath } from "node:url";
+import { costPerIdleConnection } from "./idle_memory.mjs";
+import { pairOfCommands, pairOfServers } from "./measure.mjs";
+import { server } from "./servers.mjs";
+
+const timersScript = fileURLToPath(new URL("timers.mjs", import.meta.url));
+
+// Long enough for about half a second in the C loop, short enough for nine pairs of each row in a few minutes.
+const loads = {
+  "64b": { title: "64 B x 64", connections: 64, warmup: 50_000, messages: 100_000 },
+  pipelined: { title: "16 pipelined x 64", connections: 64, depth: 16, warmup: 640_000, messages: 1_600_000 },
+  1000: { title: "64 B x 1000", connections: 1000, warmup: 50_000, messages: 100_000 },
+  "16k": { title: "16 KiB x 64", connections: 64, size: 16_384, warmup: 30_000, messages: 60_000 },
+  churn: { title: "churn", mode: "churn", connections: 64, warmup: 10_000, messages: 20_000 },
+  "ping-pong": { title: "ping-pong x 1", connections: 1, warmup: 10_000, messages: 20_000 },
+};
+const linesLoad = { ...loads.pipelined, title: "lines", lines: true, warmup: 160_000, messages: 320_000 };
+
+const goals = { "64b": 1.08, pipelined: 1.1, 1000: 1.1, "16k": 1.35, churn: 1.08 };
+
+function scaled(load, quick) {
+  if (!quick) return load;
+  return { ...load, warmup: Math.round(load.warmup / 4), messages: Math.round(load.messages / 4) };
+}
+
+function echoComparison(title, load, subject, yardstick, goal, quick) {
+  const measured = scaled(load, quick);
+  return {
+    title,
+    subject: server(subject),
+    yardstick: server(yardstick),
+    goal,
+    unit: "µs",
+    measurePair: () => pairOfServers(subject, yardstick, measured),
+  };
+}
+
+function echoRow(id) {
+  const load = loads[id];
+  return ({ peers, quick }) =>
+    peers.flatMap((peer) => {
+      const goal = peer === "native" ? goals[id] : undefined;
+      const plain = echoComparison(load.title, load, peer, "c", goal, quick);
+      if (id !== "16k" || peer !== "native") return [plain];
+      return [echoComparison(load.title, load, "native-borrowed", "c", 1.1, quick), plain];
+    });
+}
+
+function linesRow({ quick }) {
+  return [
+    echoComparison("lines", linesLoad, "native-lines", "node-lines", 0.15, quick),
+    echoComparison("lines", linesLoad, "native-lines", "node-lines-corked", 0.75, quick),
+  ];
+}
+
+function portableRow({ quick }) {
+  const ids = Object.keys(goals);
+  return ids.map((id) => echoComparison(loads[id].title, loads[id], "portable", "node", 1.15, quick));
+}
+
+function timersRow() {
+  const command = (kind, shape) => [process.execPath, timersScript, kind, shape];
+  return ["held", "in-turn"].map((shape) => ({
+    title: `timers, ${shape === "held" ? "held" : "in turn"}`,
+    subject: { title: "addTimer", missing: server("native").missing },
+    yardstick: { title: "setTimeout", missing: undefined },
+    goal: 0.5,
+    unit: "ns",
+    measurePair: () => pairOfCommands(command("eventmachine", shape), command("setTimeout", shape)),
+  }));
+}
+
+function idleMemoryRow({ peers }) {
+  return peers.flatMap((peer) => {
+    const { node, title, missing } = server(peer);
+    const entry = (collect, suffix) => ({
+      title: "idle memory",
+      subject: { title: `${title}${suffix}`, missing },
+      goal: peer === "native" && collect ? 1024 : undefined,
+      unit: "B",
+      measureAlone: () => costPerIdleConnection(peer, collect),
+    });
+    return node ? [entry(true, ", collected"), entry(false, ", as left")] : [entry(false, "")];
+  });
+}
+
+/** Row name to a function that lists its comparisons, in the order of the table. */
+export const ROWS = {
+  ...Object.fromEntries(Object.keys(loads).map((id) => [id, echoRow(id)])),
+  lines: linesRow,
+  portable: portableRow,
+  timers: timersRow,
+  memory: idleMemoryRow,
+};

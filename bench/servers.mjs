@@ -1,0 +1,142 @@
+// What can be measured: each server's command, and whether this machine has it. A server prints "listening on
+// HOST:PORT" once it accepts, and its process is the one that is started, so that its CPU clock is the server's.
+import { execFileSync } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, realpathSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const root = join(here, "..");
+const output = join(root, ".build", "bench");
+const cli = join(root, "dist", "cli", "main.js");
+const installed = join(process.env.BENCH_PEERS_DIR ?? "/tmp/eventmachine-bench-peers", "node_modules", ".bin");
+const debianPython = "/usr/bin/python3"; // where Debian's packages live, whichever python3 comes first on PATH
+
+const peer = (name) => join(here, "peers", name);
+
+/** Compiles a C file of this folder and returns the path of the binary. */
+function compileC(source, libraries = []) {
+  mkdirSync(output, { recursive: true });
+  const binary = join(output, source.replace(/^.*\//, "").replace(/\.c$/, ""));
+  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-o", binary, join(here, source)];
+  execFileSync("gcc", [...flags, ...libraries], { stdio: ["ignore", "ignore", "pipe"] });
+  return binary;
+}
+
+function compileGo(source) {
+  mkdirSync(output, { recursive: true });
+  const binary = join(output, source.replace(/^.*\//, "").replace(/\.go$/, ""));
+  execFileSync("go", ["build", "-o", binary, join(here, source)], { stdio: ["ignore", "ignore", "pipe"] });
+  return binary;
+}
+
+/** Finds a program on PATH or among those that setup.sh installed; a script that would start another process is refused. */
+function program(name) {
+  const folders = [installed, ...(process.env.PATH ?? "").split(delimiter)];
+  const found = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+  if (found === undefined) throw new Error(`${name} is not installed`);
+  const file = openSync(realpathSync(found), "r");
+  const magic = Buffer.alloc(4);
+  readSync(file, magic);
+  closeSync(file);
+  if (magic.toString("latin1") !== "\x7fELF") throw new Error(`${found} is not the program itself but a script`);
+  return found;
+}
+
+function probe(command, ...args) {
+  execFileSync(command, args, { stdio: "ignore" });
+}
+
+function ours(file, ...args) {
+  if (!existsSync(file)) throw new Error("not built: npm run build");
+  return [process.execPath, file, ...args];
+}
+
+const echo = (engine, ...args) => ours(cli, "echo", "--listen", "127.0.0.1:0", "--engine", engine, ...args);
+
+// Each entry returns its command, and throws when this machine cannot run it.
+const recipes = {
+  native: { title: "eventmachine", node: true, command: () => echo("native") },
+  "native-borrowed": {
+    title: "eventmachine, borrowed views",
+    node: true,
+    command: () =>
+      ours(join(root, "dist", "index.js")) && [process.execPath, join(here, "servers", "borrowed_echo.mjs")],
+  },
+  "native-lines": { title: "eventmachine", node: true, command: () => echo("native", "--lines") },
+  portable: { title: "eventmachine, portable", node: true, command: () => echo("portable") },
+  c: { title: "C epoll loop", command: () => [compileC("peers/epoll_echo.c")] },
+  libuv: { title: "libuv in C", command: () => [compileC("peers/libuv_echo.c", ["-luv"])] },
+  node: { title: "node:net", node: true, command: () => [process.execPath, peer("node_echo.mjs")] },
+  "node-lines": { title: "node:net", node: true, command: () => [process.execPath, peer("node_lines.mjs")] },
+  "node-lines-corked": {
+    title: "node:net, corked by hand",
+    node: true,
+    command: () => [process.execPath, peer("node_lines.mjs"), "--cork"],
+  },
+  bun: { title: "Bun.listen", command: () => [program("bun"), peer("bun_echo.js")] },
+  deno: { title: "Deno.listen", command: () => [program("deno"), "run", "--no-config", "-A", peer("deno_echo.js")] },
+  uvloop: {
+    title: "uvloop",
+    command() {
+      probe(debianPython, "-c", "import uvloop");
+      return [debianPython, peer("uvloop_echo.py")];
+    },
+  },
+  ruby: {
+    title: "Ruby EventMachine",
+    command() {
+      probe("ruby", "-e", 'require "eventmachine"');
+      return [program("ruby"), peer("eventmachine_echo.rb")];
+    },
+  },
+  go: { title: "Go", command: () => [compileGo("peers/go_echo.go")] },
+  twisted: {
+    title: "Twisted",
+    command() {
+      probe(debianPython, "-c", "import twisted");
+      return [debianPython, peer("twisted_echo.py")];
+    },
+  },
+};
+
+/** The names `--peers` takes: servers that echo plainly, ours first. */
+export const ECHO_SERVERS = [
+  "native",
+  "libuv",
+  "node",
+  "bun",
+  "deno",
+  "uvloop",
+  "ruby",
+  "go",
+  "twisted",
+  "portable",
+  "c",
+];
+
+const prepared = new Map();
+
+/** A server's title and command, compiled if need be; `missing` says why this machine cannot run it. */
+export function server(name) {
+  let known = prepared.get(name);
+  if (known === undefined) {
+    const { title, node = false, command } = recipes[name];
+    try {
+      known = { name, title, node, command: command(), missing: undefined };
+    } catch (error) {
+      const detail = error.stderr?.length ? String(error.stderr).trim().split("\n")[0] : error.message.split("\n")[0];
+      known = { name, title, node, command: [], missing: detail };
+    }
+    prepared.set(name, known);
+  }
+  return known;
+}
+
+let load;
+
+/** The load generator's binary. */
+export function loadGenerator() {
+  load ??= compileC("load.c");
+  return load;
+}
