@@ -1,0 +1,11 @@
+// Preloaded into every test file: one that hangs ends here. (--test-timeout is a file's on Node 20, a test's on Node 24.)
+import { isMainThread } from "node:worker_threads";
+
+const limit = Number(process.env.TEST_FILE_TIMEOUT);
+
+if (isMainThread && process.env.NODE_TEST_CONTEXT !== undefined) {
+  setTimeout(() => {
+    console.error(`${process.argv[1]} did not end within ${limit} ms`);
+    process.exit(1);
+  }, limit).unref();
+}
