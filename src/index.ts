@@ -19,6 +19,10 @@ export { SystemError } from "./base/system_error.js";
 export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
 export type { KeepAlive } from "./engine/streams.js";
+export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
+export type { DelimiterPattern } from "./protocols/line_delimiter.js";
+export type { LineEncoding } from "./protocols/line_input.js";
+export { LineText2 } from "./protocols/line_text2.js";
 export { Connection, type ConnectionState, type SendData } from "./reactor/connection.js";
 export type { Handler } from "./reactor/connection_factory.js";
 export {

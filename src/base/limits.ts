@@ -30,6 +30,8 @@ export const LISTEN_BACKLOG = 1024;
 export const FILE_QUOTA = 256 * KiB;
 /** The longest line `LineText2` takes. */
 export const MAX_LINE_LENGTH = 64 * KiB;
+/** The longest delimiter `LineText2` takes, and the longest match of one that is a regular expression. */
+export const MAX_DELIMITER_LENGTH = 256;
 /** The longest sized binary block `LineText2` takes (EventMachine's MaxBinaryLength, there not enforced). */
 export const MAX_BINARY_LENGTH = 32 * MiB;
 /** The longest delay a timer takes: the largest that keeps whole milliseconds exact with a running clock added. */

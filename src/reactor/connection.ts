@@ -436,6 +436,11 @@ export class Connection {
     connection.#redial = redial;
     if (connection.#id === 0) connection.#id = transport.core.nextId();
   }
+
+  /** @internal For protocol classes, whose callbacks are called, and fail, like the connection's own. */
+  static transportOf(connection: Connection): Transport {
+    return connection.#attached();
+  }
 }
 
 function checkEncoding(encoding: BufferEncoding): BufferEncoding {
