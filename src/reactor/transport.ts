@@ -380,8 +380,8 @@ export class Transport extends Endpoint {
   detach(): Promise<{ fd: number; unread: Buffer }> {
     const extras = this.#more();
     if (extras.detaching === undefined) {
-      extras.detaching = settling();
       this.core.engine.detach(this.handle);
+      extras.detaching = settling();
       this.state = State.closing;
     }
     return extras.detaching.promise;
