@@ -2,9 +2,23 @@
   "targets": [
     {
       "target_name": "eventmachine",
-      "sources": [],
-      "cflags_cc": ["-std=c++20", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"],
-      "cflags_cc!": ["-std=gnu++17", "-O3", "-fno-rtti"],
+      "sources": [
+        "native/addon.cc",
+        "native/address.cc",
+        "native/core.cc",
+        "native/epoll.cc",
+        "native/listener.cc",
+        "native/loop.cc",
+        "native/option_calls.cc",
+        "native/out_queue.cc",
+        "native/shared.cc",
+        "native/slots.cc",
+        "native/stream.cc",
+        "native/stream_calls.cc",
+        "native/stream_io.cc"
+      ],
+      "cflags_cc": ["-std=c++20", "-O2", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O3", "-fexceptions", "-frtti"],
       "defines": ["NAPI_VERSION=8"]
     }
   ]

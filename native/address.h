@@ -1,0 +1,48 @@
+// Socket addresses: from the text JavaScript passes, and to the text it is shown.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace em {
+
+// The numbers both sides use for a family.
+enum Family : int32_t { kNoFamily = 0, kUnix = 1, kIPv4 = 4, kIPv6 = 6 };
+
+struct Address {
+  union {
+    sockaddr any;
+    sockaddr_in v4;
+    sockaddr_in6 v6;
+    sockaddr_un local;
+  };
+  socklen_t length = 0;
+
+  Address() : local() {}
+
+  // Reads an IP literal (an IPv6 one may carry a zone: `fe80::1%eth0`) or a Unix path (a leading NUL: the abstract name
+  // space). Returns 0 or a negative errno.
+  int parse(int32_t family, const char* text, size_t size, uint16_t port);
+
+  // Whether this is IPv4, also where it comes mapped into IPv6; `ip` and `port` in host order.
+  bool as_ipv4(uint32_t* ip, uint16_t* port) const;
+
+  int of_socket(int fd);
+  int of_peer(int fd);
+};
+
+struct ShownAddress {
+  int32_t family = kNoFamily;
+  int32_t port = 0;
+  char text[128];
+  size_t size = 0;
+
+  // False where there is no such address.
+  bool show(const Address& address);
+};
+
+}  // namespace em

@@ -1,0 +1,98 @@
+// The state of one reactor's engine, free of Node: memory, handles, the poller, and the lists of what is to be done.
+// stream.h and listener.h act on it; loop.h drives it from Node's loop.
+//
+// One round: `flush` (what JavaScript wrote goes out), `collect` (what happened goes into the ring), JavaScript
+// delivers the ring, `flush`, `end_batch`. Commands come in between and never deliver anything themselves.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "poller.h"
+#include "shared.h"
+#include "slots.h"
+#include "sys.h"
+
+namespace em {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+class Core {
+ public:
+  Core(Region& region, Live& counts, uint32_t seed);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  Region& shared;
+  Live& live;
+  Sys sys;
+  Poller poller;
+  Slots slots;
+  double now;  // of this round, in milliseconds of CLOCK_MONOTONIC
+  uint64_t batches = 0;
+
+  // One bit of Due: something to deliver in a later batch. Deferring twice is deferring once.
+  void defer(Slot& slot, uint8_t due);
+
+  // Takes over the pieces JavaScript has written since: from here on a command comes behind them.
+  void absorb();
+  // Puts on the wire what is written, as far as the kernel takes it.
+  void flush();
+  void mark_dirty(Slot& slot);
+  // Forgets the pieces of a connection, which are sent, copied or dropped.
+  void forget_pieces(Slot& slot) { slot.piece_head = slot.piece_tail = kNoPiece; }
+
+  // Fills the ring; returns the number of events in it.
+  uint32_t collect();
+  // The ring was delivered: handles whose `closed` was in it are free again.
+  void end_batch();
+  // There is something to deliver or to send without the poller saying so.
+  bool pending() const;
+  // When the next `collect` has to be at the latest.
+  double deadline() const;
+
+  // For collect's own use, by streams and listeners.
+  void emit(Event event, int32_t extra, int32_t a, int32_t b, int32_t c);
+  uint32_t ring_room() const { return kMaxEvents - event_count_; }
+  // Room in the event slab, and the bytes kept of it.
+  uint8_t* slab_room(size_t least);
+  int32_t keep_slab(size_t length);
+  bool in_slab(int32_t offset, int32_t length) const;
+  // After the batch under way this handle is free.
+  void spend(Slot& slot) { spent_.push_back(slot.handle); }
+
+  struct Piece {
+    uint32_t offset, length, next;
+  };
+  const Piece& piece(uint32_t at) const { return pieces_[at]; }
+
+  // A descriptor of ours was closed: listeners that ran out of them may try again.
+  void descriptor_closed();
+  // A listener ran out of descriptors or memory.
+  void back_off(int32_t listener);
+
+  void take_descriptor() { live.descriptors++; }
+  void count(Number number, double by = 1) { shared.numbers[number] += by; }
+
+ private:
+  void emit_due();
+  bool emit_due(Slot& slot);
+  void retry_listeners();
+
+  uint32_t event_count_ = 0;
+  uint32_t slab_used_ = 0;
+  int ready_count_ = 0, ready_at_ = 0;
+
+  std::vector<int32_t> due_, due_now_;
+  std::vector<int32_t> dirty_;
+  std::vector<int32_t> spent_;
+  std::vector<int32_t> backed_off_;
+  double retry_at_ = kNever;
+
+  uint32_t absorbed_ = 0;
+  Piece pieces_[kMaxPieces];
+};
+
+}  // namespace em

@@ -1,0 +1,182 @@
+#include "loop.h"
+
+#include <math.h>
+
+namespace em {
+
+namespace {
+
+constexpr int kMostRounds = 8;
+constexpr double kTurnTime = 1;  // milliseconds
+
+template <typename Handle>
+Loop* loop_of(Handle* handle) {
+  return static_cast<Loop*>(handle->data);
+}
+
+}  // namespace
+
+Loop::Loop(Addon& addon, Region& region, napi_ref dispatch, napi_ref ticks, uint32_t seed)
+    : core(region, *addon.live, seed), addon_(addon), dispatch_(dispatch), ticks_(ticks) {}
+
+Loop* Loop::create(Addon& addon, Region& region, napi_ref dispatch, napi_ref ticks, uint32_t seed, int* error) {
+  auto* loop = new Loop(addon, region, dispatch, ticks, seed);
+  *error = loop->core.poller.fd() < 0 ? loop->core.poller.fd() : 0;
+  if (*error == 0) *error = uv_poll_init(addon.uv, &loop->poll_, loop->core.poller.fd());
+  if (*error != 0) {
+    delete loop;
+    return nullptr;
+  }
+  uv_prepare_init(addon.uv, &loop->prepare_);
+  uv_timer_init(addon.uv, &loop->timer_);
+  uv_idle_init(addon.uv, &loop->idle_);
+  loop->open_handles_ = 4;
+  loop->poll_.data = loop->prepare_.data = loop->timer_.data = loop->idle_.data = loop;
+  // The poll handle alone decides whether the process stays.
+  uv_unref(reinterpret_cast<uv_handle_t*>(&loop->prepare_));
+  uv_unref(reinterpret_cast<uv_handle_t*>(&loop->timer_));
+  uv_unref(reinterpret_cast<uv_handle_t*>(&loop->idle_));
+  uv_poll_start(&loop->poll_, UV_READABLE, [](uv_poll_t* handle, int, int) { loop_of(handle)->turn(); });
+  uv_prepare_start(&loop->prepare_, [](uv_prepare_t* handle) { loop_of(handle)->before_blocking(); });
+  loop->id = static_cast<int32_t>(addon.loops.size());
+  addon.loops.push_back(loop);
+  addon.open_loops++;
+  addon.live->loops++;
+  return loop;
+}
+
+void Loop::hold_process(bool hold) {
+  auto* handle = reinterpret_cast<uv_handle_t*>(&poll_);
+  if (hold) {
+    uv_ref(handle);
+  } else {
+    uv_unref(handle);
+  }
+}
+
+void Loop::before_blocking() {
+  core.flush();
+  if (core.pending() || (core.deadline() < armed_ && core.deadline() <= monotonic_now())) turn();
+  if (!closing_ && !dead_) arm_timer();
+}
+
+void Loop::arm_timer() {
+  double deadline = core.deadline();
+  // Armed for an earlier moment it fires in vain once, which is cheaper than arming it anew for every later one.
+  if (deadline >= armed_) return;
+  armed_ = deadline;
+  // libuv counts from the time it looked last, in whole milliseconds.
+  uv_update_time(addon_.uv);
+  double delay = ceil(fmax(0, deadline - monotonic_now()));
+  uv_timer_start(
+      &timer_,
+      [](uv_timer_t* handle) {
+        loop_of(handle)->armed_ = kNever;
+        loop_of(handle)->turn();
+      },
+      delay < 1e15 ? static_cast<uint64_t>(delay) : uint64_t{1} << 50, 0);
+}
+
+void Loop::turn() {
+  if (in_turn_ || closing_ || dead_) return;
+  in_turn_ = true;
+  run_rounds();
+  in_turn_ = false;
+  if (closing_ || dead_) return;
+  if (core.pending()) {
+    // `before_blocking` does the work; this only keeps the loop from blocking before it.
+    uv_idle_start(&idle_, [](uv_idle_t*) {});
+  } else {
+    uv_idle_stop(&idle_);
+  }
+}
+
+void Loop::run_rounds() {
+  core.flush();
+  core.now = monotonic_now();
+  const double end = core.now + kTurnTime;
+  for (int round = 0; round < kMostRounds; round++) {
+    if (round > 0) {
+      core.now = monotonic_now();
+      if (core.now > end) return;
+    }
+    uint32_t events = core.collect();
+    if (events > 0 && !deliver(events)) return;
+    bool ticks = core.shared.words[kTicksWanted] != 0;
+    if (ticks) {
+      core.shared.words[kTicksWanted] = 0;
+      if (!enter(ticks_) || closing_) return;
+    }
+    core.flush();
+    core.end_batch();
+    if (events == 0 && !ticks) return;
+  }
+}
+
+bool Loop::deliver(uint32_t events) {
+  // Delivery never throws of itself; should it, the rest of the batch is delivered nevertheless.
+  int32_t before;
+  do {
+    before = core.shared.words[kEventsRead];
+    if (!enter(dispatch_) || closing_) return false;
+  } while (core.shared.words[kEventsRead] < static_cast<int32_t>(events) && core.shared.words[kEventsRead] > before);
+  return true;
+}
+
+bool Loop::enter(napi_ref function) {
+  napi_env env = addon_.env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return false;
+  napi_value callee, receiver;
+  napi_get_reference_value(env, function, &callee);
+  // A fresh receiver each time: it is the resource of the async context, and what one batch stores there is not for
+  // the next.
+  napi_create_object(env, &receiver);
+  napi_status status = napi_make_callback(env, nullptr, receiver, callee, 0, nullptr, nullptr);
+  if (status != napi_ok) {
+    bool thrown = false;
+    napi_value error;
+    napi_is_exception_pending(env, &thrown);
+    // What process.nextTick threw ends in uncaughtException, as it does everywhere in Node. In an environment that
+    // stops there is nothing to report it to.
+    if (!thrown || napi_get_and_clear_last_exception(env, &error) != napi_ok ||
+        napi_fatal_exception(env, error) != napi_ok) {
+      dead_ = true;
+    }
+  }
+  napi_close_handle_scope(env, scope);
+  if (dead_ && !closing_) stop_handles();
+  return !dead_;
+}
+
+void Loop::stop_handles() {
+  uv_poll_stop(&poll_);
+  uv_prepare_stop(&prepare_);
+  uv_timer_stop(&timer_);
+  uv_idle_stop(&idle_);
+}
+
+void Loop::close() {
+  if (closing_) return;
+  closing_ = true;
+  addon_.loops[static_cast<size_t>(id)] = nullptr;
+  napi_delete_reference(addon_.env, dispatch_);
+  napi_delete_reference(addon_.env, ticks_);
+  uv_close(reinterpret_cast<uv_handle_t*>(&poll_), handle_closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), handle_closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), handle_closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&idle_), handle_closed);
+}
+
+void Loop::handle_closed(uv_handle_t* handle) {
+  auto* loop = static_cast<Loop*>(handle->data);
+  if (--loop->open_handles_ > 0) return;
+  Addon& addon = loop->addon_;
+  delete loop;
+  addon.live->loops--;
+  if (--addon.open_loops > 0 || !addon.stopping) return;
+  // The environment may go, and `addon` with it.
+  napi_remove_async_cleanup_hook(addon.hook);
+}
+
+}  // namespace em

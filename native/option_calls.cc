@@ -1,0 +1,140 @@
+// Questions about a handle, and the kernel's options of its socket.
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "calls.h"
+#include "listener.h"
+
+namespace em {
+
+namespace {
+
+constexpr size_t kMostOption = 64 * 1024;
+
+napi_value integer(napi_env env, int32_t number) {
+  napi_value value;
+  napi_create_int32(env, number, &value);
+  return value;
+}
+
+// The address as it is now, or as it was when the descriptor was closed.
+bool find_address(const Slot& slot, bool peer, Address* address) {
+  if (!slot.has(kAddressed)) return false;
+  if (peer && slot.has(kPeerKnown)) {
+    address->v4.sin_family = AF_INET;
+    address->v4.sin_port = htons(slot.peer_port);
+    address->v4.sin_addr.s_addr = htonl(slot.peer_ip);
+    address->length = sizeof address->v4;
+    return true;
+  }
+  if (slot.saved != nullptr) {
+    *address = peer ? slot.saved->peer : slot.saved->own;
+    return address->length > 0;
+  }
+  if (slot.fd < 0 || (peer && slot.kind == Kind::listener)) return false;
+  return (peer ? address->of_peer(slot.fd) : address->of_socket(slot.fd)) == 0;
+}
+
+// address(loop, handle, peer): the host or path, with the family and the port in the header; undefined where there is
+// none
+napi_value address_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  bool peer = args.boolean(2);
+  Address address;
+  ShownAddress shown;
+  if (!args.ok() || target.slot == nullptr) return nullptr;
+  if (!find_address(*target.slot, peer, &address) || !shown.show(address)) return nullptr;
+  target.core->shared.words[kAddressFamily] = shown.family;
+  target.core->shared.words[kAddressPort] = shown.port;
+  napi_value text;
+  napi_create_string_utf8(env, shown.text, shown.size, &text);
+  return text;
+}
+
+// stamps(loop, handle, write): milliseconds of CLOCK_MONOTONIC; 0 for a stale handle
+napi_value stamp_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  bool write = args.boolean(2);
+  napi_value value;
+  double stamp = target.slot == nullptr ? 0 : write ? target.slot->last_write : target.slot->last_read;
+  napi_create_double(env, stamp, &value);
+  return value;
+}
+
+int descriptor(const Target& target) {
+  return target.slot == nullptr || target.slot->state == State::closed ? -1 : target.slot->fd;
+}
+
+// getOption(loop, handle, level, name, into): the length, or a negative errno
+napi_value get_option(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  int32_t level = args.int32(2);
+  int32_t name = args.int32(3);
+  Bytes bytes = args.bytes(4);
+  if (!args.ok()) return nullptr;
+  int fd = descriptor(target);
+  if (fd < 0) return integer(env, -EBADF);
+  auto size = static_cast<socklen_t>(bytes.length < kMostOption ? bytes.length : kMostOption);
+  if (getsockopt(fd, level, name, bytes.data, &size) < 0) return integer(env, -errno);
+  return integer(env, static_cast<int32_t>(size));
+}
+
+// setOption(loop, handle, level, name, value): 0 or a negative errno
+napi_value set_option(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  int32_t level = args.int32(2);
+  int32_t name = args.int32(3);
+  Bytes bytes = args.bytes(4);
+  if (!args.ok()) return nullptr;
+  int fd = descriptor(target);
+  if (fd < 0) return integer(env, -EBADF);
+  auto size = static_cast<socklen_t>(bytes.length < kMostOption ? bytes.length : kMostOption);
+  return integer(env, setsockopt(fd, level, name, bytes.data, size) < 0 ? -errno : 0);
+}
+
+// setOptions(loop, handle, triples): 0 or a negative errno
+napi_value set_options(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  const int32_t* numbers = nullptr;
+  size_t count = args.int32_list(2, &numbers) / 3;
+  if (!args.ok()) return nullptr;
+  int fd = descriptor(target);
+  if (fd < 0) return integer(env, -EBADF);
+  const bool internet = target.slot->has(kInternet);
+  return integer(env, apply_options(fd, internet, {reinterpret_cast<const SocketOption*>(numbers), count}));
+}
+
+}  // namespace
+
+void define_option_calls(napi_env env, napi_value exports, Addon* addon) {
+  static constexpr Call kCalls[] = {
+      {"address", address_call}, {"stamp", stamp_call},       {"getOption", get_option},
+      {"setOption", set_option}, {"setOptions", set_options},
+  };
+  for (const Call& call : kCalls) define(env, exports, call, addon);
+  struct Constant {
+    const char* name;
+    int32_t value;
+  };
+  static constexpr Constant kConstants[] = {
+      {"SOL_SOCKET", SOL_SOCKET},       {"SO_KEEPALIVE", SO_KEEPALIVE}, {"SO_RCVBUF", SO_RCVBUF},
+      {"SO_SNDBUF", SO_SNDBUF},         {"SO_ERROR", SO_ERROR},         {"SO_PEERCRED", SO_PEERCRED},
+      {"IPPROTO_TCP", IPPROTO_TCP},     {"TCP_NODELAY", TCP_NODELAY},   {"TCP_KEEPIDLE", TCP_KEEPIDLE},
+      {"TCP_KEEPINTVL", TCP_KEEPINTVL}, {"TCP_KEEPCNT", TCP_KEEPCNT},   {"TCP_USER_TIMEOUT", TCP_USER_TIMEOUT},
+  };
+  napi_value constants;
+  napi_create_object(env, &constants);
+  for (const Constant& constant : kConstants) {
+    napi_set_named_property(env, constants, constant.name, integer(env, constant.value));
+  }
+  napi_set_named_property(env, exports, "constants", constants);
+}
+
+}  // namespace em

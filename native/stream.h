@@ -1,0 +1,65 @@
+// Connections: from the moment they are accepted, connected or adopted until `closed`.
+//
+// Reading is level-triggered with one `recv` for each readiness, as a plain loop in C does it. The peer's FIN is never
+// remembered when it is read: the kernel tells it again for as long as nobody acts on it, so `settle` decides at the
+// moment of delivery, when it is known whether the program has paused or written in the meantime.
+#pragma once
+
+#include "core.h"
+#include "listener.h"
+
+namespace em {
+
+struct ConnectSettings {
+  OptionList options;
+  bool half_open = false;
+  uint32_t low_water = 0;
+  Address local;  // length 0: none
+};
+
+// What a descriptor from outside is: an error, where it is no stream socket. It is left open then only if it is no
+// socket at all, for it may belong to somebody else.
+struct Adopted {
+  int error = 0;
+  Syscall syscall = Syscall::none;
+  bool internet = false;
+};
+Adopted inspect_descriptor(int fd);
+
+// Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`.
+int32_t open_stream(Core& core, const Address& address, const ConnectSettings& settings);
+int32_t adopt_stream(Core& core, int fd, const ConnectSettings& settings);
+// False where there is no handle or memory for it; the descriptor is closed then.
+bool stream_accepted(Core& core, Slot& listener, int fd, const Address& peer);
+
+// Rounds.
+void stream_ready(Core& core, Slot& slot, uint32_t interest);
+void stream_connected(Core& core, Slot& slot);
+bool emit_unread(Core& core, Slot& slot);
+void flush_stream(Core& core, Slot& slot, double stamp);
+
+// Commands, on a living slot.
+bool takes_output(const Slot& slot);
+void write_stream(Core& core, Slot& slot, const uint8_t* data, size_t length);
+void send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length);
+void await_writable(Core& core, Slot& slot);
+void set_low_water_mark(Core& core, Slot& slot, uint32_t bytes);
+void resume_stream(Core& core, Slot& slot);
+void shutdown_stream(Core& core, Slot& slot);
+void finish_stream(Core& core, Slot& slot);
+void close_by_command(Core& core, Slot& slot);
+void abort_stream(Core& core, Slot& slot);
+void detach_stream(Core& core, Slot& slot);
+void close_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall);
+
+// During delivery.
+// Takes bytes of an event back, because the connection was paused before they were delivered.
+void hold(Core& core, Slot& slot, int32_t offset, int32_t length);
+enum class Settled : int32_t { nothing, closedByPeer, closedHere, end };
+Settled settle(Core& core, Slot& slot);
+
+// Anything with a descriptor.
+void save_addresses(Slot& slot);
+void drop_descriptor(Core& core, Slot& slot);
+
+}  // namespace em

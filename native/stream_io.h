@@ -1,0 +1,16 @@
+// The parts of stream.cc and stream_io.cc that only they share.
+#pragma once
+
+#include "stream.h"
+
+namespace em {
+
+// Tells the poller what the connection waits for now. A failure closes it.
+void update_interest(Core& core, Slot& slot);
+// Moves the pieces of this turn behind what is queued.
+void queue_pieces(Core& core, Slot& slot);
+// All output is with the kernel: does what was waiting for that.
+void output_done(Core& core, Slot& slot);
+void check_writable(Core& core, Slot& slot);
+
+}  // namespace em

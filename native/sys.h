@@ -1,0 +1,111 @@
+// The system calls of the data path, as thin as they come: each returns its result or a negative errno, and is counted.
+//
+// Compiled with EM_TORTURE, they misbehave as a kernel may: short reads and writes, EAGAIN, EINTR, ENOBUFS, EMFILE and,
+// when asked for, ECONNRESET, at random from a seed. Everything but the resets must go unnoticed by the program above.
+#pragma once
+
+#include <errno.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace em {
+
+#ifdef EM_TORTURE
+constexpr bool kTorture = true;
+#else
+constexpr bool kTorture = false;
+#endif
+
+class Sys {
+ public:
+  // An even seed injects only what the program above must not notice; an odd one resets connections as well.
+  explicit Sys(uint32_t seed) : random_(seed | 1u), resets_((seed & 1u) != 0) {}
+
+  uint64_t calls = 0;
+
+  ssize_t recv(int fd, void* to, size_t length) {
+    if (int fault = io_fault(); fault != 0) return fault;
+    return result(::recv(fd, to, shortened(length), 0));
+  }
+
+  ssize_t send(int fd, const void* from, size_t length) {
+    if (int fault = io_fault(); fault != 0) return fault;
+    return result(::send(fd, from, shortened(length), MSG_NOSIGNAL));
+  }
+
+  ssize_t sendmsg(int fd, iovec* pieces, size_t count) {
+    if (int fault = io_fault(); fault != 0) return fault;
+    if (kTorture && one_in(4))
+      return result(::send(fd, pieces[0].iov_base, shortened(pieces[0].iov_len), MSG_NOSIGNAL));
+    msghdr message = {};
+    message.msg_iov = pieces;
+    message.msg_iovlen = count;
+    return result(::sendmsg(fd, &message, MSG_NOSIGNAL));
+  }
+
+  ssize_t sendfile(int to, int from, off_t* offset, size_t length) {
+    if (int fault = io_fault(); fault != 0) return fault;
+    return result(::sendfile(to, from, offset, shortened(length)));
+  }
+
+  int accept(int fd, sockaddr* address, socklen_t* length) {
+    if (kTorture) {
+      if (one_in(16)) return -EAGAIN;
+      if (one_in(16)) return -EINTR;
+      if (one_in(16)) return -ECONNABORTED;
+      if (one_in(64)) return -EMFILE;
+    }
+    return static_cast<int>(result(::accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC)));
+  }
+
+ private:
+  ssize_t result(ssize_t value) {
+    calls++;
+    return value < 0 ? -errno : value;
+  }
+
+  bool one_in(uint32_t n) {
+    // xorshift32: enough chance for faults, and the same everywhere for one seed.
+    random_ ^= random_ << 13;
+    random_ ^= random_ >> 17;
+    random_ ^= random_ << 5;
+    return random_ % n == 0;
+  }
+
+  int io_fault() {
+    if (!kTorture) return 0;
+    if (one_in(8)) return -EAGAIN;
+    if (one_in(16)) return -EINTR;
+    if (one_in(64)) return -ENOBUFS;
+    if (resets_ && one_in(512)) return -ECONNRESET;
+    return 0;
+  }
+
+  size_t shortened(size_t length) {
+    if (!kTorture || length < 2 || !one_in(2)) return length;
+    return 1 + random_ % (one_in(2) ? length : (length < 16 ? length : 16));
+  }
+
+  uint32_t random_;
+  bool resets_;
+};
+
+// The call can be made again without anything having happened.
+inline bool is_transient(ssize_t error) {
+  return error == -EAGAIN || error == -EINTR || error == -ENOBUFS || error == -ENOMEM;
+}
+
+// Milliseconds of CLOCK_MONOTONIC, the clock under performance.now().
+inline double monotonic_now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+}
+
+}  // namespace em

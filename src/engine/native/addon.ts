@@ -1,0 +1,62 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type { Engine } from "../engine.js";
+import type { Binding, LiveCounts } from "./binding.js";
+import { NativeEngine } from "./native_engine.js";
+
+/** The native engine of this process, or why there is none. */
+export type NativeSupport =
+  | {
+      create(): Engine;
+      /** The file of the addon. */
+      readonly path: string;
+      /** Whether system calls fail at random in this build. */
+      readonly torture: boolean;
+      /** What this thread's engines hold; for tests. */
+      liveCounts(): LiveCounts;
+    }
+  | { readonly reason: string };
+
+let support: NativeSupport | undefined;
+
+/** Loads the addon, once: the answer does not change in the life of a thread. */
+export function loadNative(): NativeSupport {
+  support ??= load();
+  return support;
+}
+
+/** Every reason that would harm the process is found before the file is opened: runtimes other than Node.js abort. */
+function load(): NativeSupport {
+  const refusal = refuseRuntime();
+  if (refusal !== undefined) return { reason: refusal };
+  const require = createRequire(import.meta.url);
+  const path = process.env.EVENTMACHINE_ADDON ?? builtAddon(require);
+  if (!existsSync(path)) return { reason: `${path} was not built (npm rebuild eventmachine builds it)` };
+  try {
+    const binding = require(path) as Binding;
+    return {
+      create: () => new NativeEngine(binding),
+      path,
+      torture: binding.torture,
+      liveCounts: () => binding.liveCounts(),
+    };
+  } catch (error) {
+    return { reason: `${path} does not load: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+/** Found by the package's own name, so that it does not matter where in it this file was compiled to. */
+function builtAddon(require: NodeJS.Require): string {
+  return join(dirname(require.resolve("eventmachine/package.json")), "build/Release/eventmachine.node");
+}
+
+function refuseRuntime(): string | undefined {
+  if (process.platform !== "linux") return `it needs Linux, this is ${process.platform}`;
+  const versions: Partial<Record<string, string>> = process.versions;
+  for (const runtime of ["bun", "deno", "electron"]) {
+    if (versions[runtime] !== undefined) return `it needs Node.js itself, this is ${runtime}`;
+  }
+  if (Number(versions.napi ?? 0) < 8) return "it needs Node-API 8";
+  return undefined;
+}

@@ -1,0 +1,100 @@
+/** What the addon exports; native/addon.cc and its neighbours say what each call does. */
+export interface Binding {
+  create(
+    dispatch: () => void,
+    ticks: () => void,
+    seed: number,
+  ): [loop: number, control: ArrayBuffer, eventSlab: ArrayBuffer, outSlab: ArrayBuffer];
+  slab(loop: number): ArrayBuffer | undefined;
+  close(loop: number): void;
+  holdProcess(loop: number, hold: boolean): void;
+  flush(loop: number): void;
+  monotonic(): number;
+  liveCounts(): LiveCounts;
+
+  listen(
+    loop: number,
+    family: number,
+    host: string,
+    port: number,
+    options: Int32Array,
+    flags: number,
+    backlog: number,
+    acceptQuota: number,
+    maxConnections: number,
+    lowWater: number,
+  ): number | undefined;
+  adoptListener(
+    loop: number,
+    fd: number,
+    options: Int32Array,
+    flags: number,
+    backlog: number,
+    acceptQuota: number,
+    maxConnections: number,
+    lowWater: number,
+  ): number | undefined;
+  connect(
+    loop: number,
+    family: number,
+    host: string,
+    port: number,
+    options: Int32Array,
+    halfOpen: boolean,
+    lowWater: number,
+    localFamily: number,
+    localHost: string,
+    localPort: number,
+  ): number | undefined;
+  adoptStream(loop: number, fd: number, options: Int32Array, halfOpen: boolean, lowWater: number): number | undefined;
+
+  write(loop: number, handle: number, data: Uint8Array): void;
+  sendFile(loop: number, handle: number, fd: number, offset: number, length: number): void;
+  awaitWritable(loop: number, handle: number): void;
+  setLowWaterMark(loop: number, handle: number, bytes: number): void;
+  resume(loop: number, handle: number): void;
+  shutdown(loop: number, handle: number): void;
+  finish(loop: number, handle: number): void;
+  closeHandle(loop: number, handle: number): void;
+  abort(loop: number, handle: number): void;
+  detach(loop: number, handle: number): void;
+  takeDetached(loop: number, handle: number): [fd: number, unread: Buffer] | undefined;
+  hold(loop: number, handle: number, offset: number, length: number): void;
+  settle(loop: number, handle: number): number;
+
+  address(loop: number, handle: number, peer: boolean): string | undefined;
+  stamp(loop: number, handle: number, write: boolean): number;
+  getOption(loop: number, handle: number, level: number, name: number, into: Uint8Array): number;
+  setOption(loop: number, handle: number, level: number, name: number, value: Uint8Array): number;
+  setOptions(loop: number, handle: number, triples: Int32Array): number;
+
+  /** Whether system calls fail at random in this build. */
+  readonly torture: boolean;
+  readonly constants: Readonly<
+    Record<
+      | "SOL_SOCKET"
+      | "SO_KEEPALIVE"
+      | "SO_RCVBUF"
+      | "SO_SNDBUF"
+      | "SO_ERROR"
+      | "SO_PEERCRED"
+      | "IPPROTO_TCP"
+      | "TCP_NODELAY"
+      | "TCP_KEEPIDLE"
+      | "TCP_KEEPINTVL"
+      | "TCP_KEEPCNT"
+      | "TCP_USER_TIMEOUT",
+      number
+    >
+  >;
+}
+
+/** What the addon holds in this thread; all zero when every engine is closed and its memory collected. */
+export interface LiveCounts {
+  loops: number;
+  handles: number;
+  descriptors: number;
+  chunks: number;
+  unread: number;
+  regions: number;
+}

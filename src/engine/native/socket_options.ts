@@ -1,0 +1,40 @@
+import { ArgumentError } from "../../base/errors.js";
+import type { SocketOptions } from "../streams.js";
+import type { Binding } from "./binding.js";
+
+const MAX_INT32 = 2 ** 31 - 1;
+
+/** Socket options as the addon takes them: triples of level, name and value, in one list. */
+export function optionTriples(
+  options: SocketOptions & { keepAliveOff?: boolean },
+  names: Binding["constants"],
+): Int32Array {
+  const triples: number[] = [];
+  const socket = (name: number, value: number) => triples.push(names.SOL_SOCKET, name, value);
+  const tcp = (name: number, value: number) => triples.push(names.IPPROTO_TCP, name, value);
+
+  if (options.noDelay !== undefined) tcp(names.TCP_NODELAY, options.noDelay ? 1 : 0);
+  if (options.keepAliveOff === true) socket(names.SO_KEEPALIVE, 0);
+  if (options.keepAlive !== undefined) {
+    const { idle, interval, count } = options.keepAlive;
+    socket(names.SO_KEEPALIVE, 1);
+    if (idle !== undefined) tcp(names.TCP_KEEPIDLE, int32("keepAlive.idle", Math.ceil(idle / 1000)));
+    if (interval !== undefined) tcp(names.TCP_KEEPINTVL, int32("keepAlive.interval", Math.ceil(interval / 1000)));
+    if (count !== undefined) tcp(names.TCP_KEEPCNT, int32("keepAlive.count", count));
+  }
+  if (options.receiveBufferSize !== undefined) {
+    socket(names.SO_RCVBUF, int32("receiveBufferSize", options.receiveBufferSize));
+  }
+  if (options.sendBufferSize !== undefined) socket(names.SO_SNDBUF, int32("sendBufferSize", options.sendBufferSize));
+  if (options.tcpUserTimeout !== undefined) {
+    tcp(names.TCP_USER_TIMEOUT, int32("tcpUserTimeout", Math.ceil(options.tcpUserTimeout)));
+  }
+  return Int32Array.from(triples);
+}
+
+function int32(name: string, value: number): number {
+  if (!Number.isInteger(value) || value < 0 || value > MAX_INT32) {
+    throw new ArgumentError(`${name} does not fit what the kernel takes: ${value}`);
+  }
+  return value;
+}
