@@ -63,7 +63,9 @@ for (const engine of ENGINES) {
     await using second = eventmachine(["echo", "--listen", `127.0.0.1:${port}`, ...options]);
     assert.equal(await second.exit(), 1);
     assert.equal(second.stdout, "");
-    assert.equal(second.stderr, `eventmachine: listen EADDRINUSE 127.0.0.1:${port}: address already in use\n`);
+    // Which call finds out is the engine's affair: bind or listen.
+    assert.match(second.stderr, /^eventmachine: \w+ EADDRINUSE 127\.0\.0\.1:\d+: address already in use\n$/);
+    assert.ok(second.stderr.includes(`:${port}:`), second.stderr);
   });
 
   test(`${engine}: a name that does not exist is one line and exit code 1`, async () => {
