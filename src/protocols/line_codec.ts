@@ -67,6 +67,9 @@ export class LineCodec {
   #input: LineInput | undefined;
 
   constructor(events: LineEvents, options: LineOptions = {}) {
+    if (typeof options !== "object" || options === null) {
+      throw new ArgumentError(`options must be an object, not ${describe(options)}`);
+    }
     const { delimiter = "\n", maxLineLength = MAX_LINE_LENGTH, maxBinaryLength = MAX_BINARY_LENGTH } = options;
     const { encoding = "utf8" } = options;
     if (encoding !== "utf8" && encoding !== "latin1") {
