@@ -22,8 +22,7 @@ int parse_ipv6(sockaddr_in6* to, char* text) {
   char* zone = strchr(text, '%');
   if (zone != nullptr) {
     *zone++ = '\0';
-    to->sin6_scope_id = parse_zone(zone);
-    if (to->sin6_scope_id == 0) return -ENODEV;
+    to->sin6_scope_id = parse_zone(zone);  // an unknown one is 0, which the kernel refuses where it matters
   }
   return inet_pton(AF_INET6, text, &to->sin6_addr) == 1 ? 0 : -EINVAL;
 }
@@ -80,6 +79,32 @@ int Address::of_socket(int fd) {
 int Address::of_peer(int fd) {
   length = sizeof local;
   return getpeername(fd, &any, &length) == 0 ? 0 : -errno;
+}
+
+bool InternetPeer::keep(const Address& address) {
+  if (address.length == 0) return false;
+  if (address.any.sa_family == AF_INET6) {
+    ip = address.v6.sin6_addr;
+    scope = address.v6.sin6_scope_id;
+    port = ntohs(address.v6.sin6_port);
+    return true;
+  }
+  if (address.any.sa_family != AF_INET) return false;
+  ip = {};
+  ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
+  memcpy(ip.s6_addr + 12, &address.v4.sin_addr, sizeof address.v4.sin_addr);
+  scope = 0;
+  port = ntohs(address.v4.sin_port);
+  return true;
+}
+
+void InternetPeer::restore(Address* address) const {
+  address->v6 = {};
+  address->v6.sin6_family = AF_INET6;
+  address->v6.sin6_addr = ip;
+  address->v6.sin6_scope_id = scope;
+  address->v6.sin6_port = htons(port);
+  address->length = sizeof address->v6;
 }
 
 bool ShownAddress::show(const Address& address) {

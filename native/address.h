@@ -35,6 +35,18 @@ struct Address {
   int of_peer(int fd);
 };
 
+// The peer of a TCP connection, which the kernel forgets before we do; IPv4 is kept mapped into IPv6.
+struct InternetPeer {
+  in6_addr ip;
+  uint32_t scope;
+  uint16_t port;
+
+  InternetPeer() : ip(), scope(0), port(0) {}
+  // False where the address is none of the internet's.
+  bool keep(const Address& address);
+  void restore(Address* address) const;
+};
+
 struct ShownAddress {
   int32_t family = kNoFamily;
   int32_t port = 0;

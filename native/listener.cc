@@ -105,6 +105,10 @@ int apply_options(int fd, bool internet, const OptionList& options) {
 int32_t open_listener(Core& core, const Address& address, const ListenSettings& settings) {
   Slot* slot = new_listener(core, settings);
   if (slot == nullptr) return kNoHandle;
+  if (address.length == 0) {
+    close_listener(core, *slot, Ended::error, -EINVAL, Syscall::bind);
+    return slot->handle;
+  }
   int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
     close_listener(core, *slot, Ended::error, -errno, Syscall::socket);

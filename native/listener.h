@@ -36,7 +36,8 @@ struct Listener {
   bool backing_off = false;
 };
 
-// Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`.
+// Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`: also an address
+// that could not be read, which has the length 0.
 int32_t open_listener(Core& core, const Address& address, const ListenSettings& settings);
 int32_t adopt_listener(Core& core, int fd, const ListenSettings& settings);
 

@@ -21,20 +21,16 @@ napi_value integer(napi_env env, int32_t number) {
 
 // The address as it is now, or as it was when the descriptor was closed.
 bool find_address(const Slot& slot, bool peer, Address* address) {
-  if (!slot.has(kAddressed)) return false;
-  if (peer && slot.has(kPeerKnown)) {
-    address->v4.sin_family = AF_INET;
-    address->v4.sin_port = htons(slot.peer_port);
-    address->v4.sin_addr.s_addr = htonl(slot.peer_ip);
-    address->length = sizeof address->v4;
-    return true;
-  }
+  if (!slot.has(kAddressed) || (peer && slot.kind == Kind::listener)) return false;
   if (slot.saved != nullptr) {
     *address = peer ? slot.saved->peer : slot.saved->own;
-    return address->length > 0;
+    if (address->length > 0) return true;
+  } else if (slot.fd >= 0 && (peer ? address->of_peer(slot.fd) : address->of_socket(slot.fd)) == 0) {
+    return true;
   }
-  if (slot.fd < 0 || (peer && slot.kind == Kind::listener)) return false;
-  return (peer ? address->of_peer(slot.fd) : address->of_socket(slot.fd)) == 0;
+  if (!peer || !slot.has(kPeerKnown)) return false;
+  slot.peer.restore(address);
+  return true;
 }
 
 // address(loop, handle, peer): the host or path, with the family and the port in the header; undefined where there is

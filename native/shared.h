@@ -61,8 +61,9 @@ enum Number : uint32_t {
 enum Flag : uint8_t {
   kPaused = 1,
   kNeedsResume = 2,  // the core stopped reading or holds bytes: `resume` has to be called
-  kMuted = 4,        // nothing but `closed` may follow
+  kMuted = 4,        // no input and no `writable` may follow
   kNoWrite = 8,      // output has ended
+  kSilent = 16,      // nothing at all but `closed` may follow, not even `fileSent`
 };
 
 enum class Event : int32_t {

@@ -48,7 +48,7 @@ enum Bit : uint32_t {
   kWantWritable = 1 << 10,
   kDirty = 1 << 11,      // in the list of connections to flush
   kListed = 1 << 12,     // in the list of handles with events due
-  kPeerKnown = 1 << 13,  // peer_ip and peer_port hold
+  kPeerKnown = 1 << 13,  // `peer` holds
   kInternet = 1 << 14,   // TCP, not a Unix socket
   kAddressed = 1 << 15,  // it was open: there are addresses to ask for
   kSkipRead = 1 << 16,   // held bytes are in this batch: the kernel's next ones wait for another
@@ -87,8 +87,7 @@ struct Slot {
   uint8_t interest = 0;  // what the poller was told
   uint32_t bits = 0;
 
-  uint32_t peer_ip = 0;
-  uint16_t peer_port = 0;
+  InternetPeer peer;  // with kPeerKnown
   Ended ended = Ended::local;
   Syscall syscall = Syscall::none;
   int32_t error = 0;

@@ -22,6 +22,7 @@ Slot* new_stream(Core& core, const ConnectSettings& settings) {
 
 // Returns the number bind failed with.
 int bind_local(int fd, const Address& local) {
+  if (local.length == 0) return -EINVAL;
   if (local.any.sa_family != AF_UNIX) {
     const int on = 1;
     if (local.v4.sin_port == 0) {
@@ -35,16 +36,18 @@ int bind_local(int fd, const Address& local) {
 }
 
 void begin_connect(Core& core, Slot& slot, const Address& address, const ConnectSettings& settings) {
+  if (address.length == 0) return close_stream(core, slot, Ended::error, -EINVAL, Syscall::connect);
   const bool internet = address.any.sa_family != AF_UNIX;
   int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return close_stream(core, slot, Ended::error, -errno, Syscall::socket);
   core.take_descriptor();
   slot.fd = fd;
   if (internet) slot.set(kInternet);
+  if (slot.peer.keep(address)) slot.set(kPeerKnown);
   if (int error = apply_options(fd, internet, settings.options); error != 0) {
     return close_stream(core, slot, Ended::error, error, Syscall::setsockopt);
   }
-  if (settings.local.length > 0) {
+  if (settings.has_local) {
     if (int error = bind_local(fd, settings.local); error != 0) {
       return close_stream(core, slot, Ended::error, error, Syscall::bind);
     }
@@ -88,12 +91,11 @@ void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall sysc
 
 bool has_output(const Slot& slot) { return slot.piece_head != kNoPiece || !slot.queue.empty(); }
 
-// From here on only `closed` follows.
+// From here on only `closed` follows, and `fileSent` where output still goes on.
 void mute(Core& core, Slot& slot) {
   core.shared.flags[slot.index()] |= kMuted | kNoWrite;
   slot.unset(kWantWritable);
-  slot.due = 0;
-  slot.files_sent = 0;
+  slot.due &= kDueFileSent;
 }
 
 bool is_muted(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kMuted) != 0; }
@@ -144,7 +146,11 @@ int32_t adopt_stream(Core& core, int fd, const ConnectSettings& settings) {
   Address peer;
   if (int error = peer.of_peer(fd); error != 0) {
     close_stream(core, *slot, Ended::error, error, Syscall::connect);
-  } else if (int failed = apply_options(fd, adopted.internet, settings.options); failed != 0) {
+  } else if (slot->peer.keep(peer)) {
+    slot->set(kPeerKnown);
+  }
+  if (slot->state == State::closed) return slot->handle;
+  if (int failed = apply_options(fd, adopted.internet, settings.options); failed != 0) {
     close_stream(core, *slot, Ended::error, failed, Syscall::setsockopt);
   } else {
     core.defer(*slot, kDueConnected);
@@ -173,11 +179,12 @@ bool stream_accepted(Core& core, Slot& listener, int fd, const Address& peer) {
   slot->listener = listener.handle;
   slot->last_read = slot->last_write = core.now;
   core.count(kAccepted);
-  if (peer.as_ipv4(&slot->peer_ip, &slot->peer_port)) {
-    slot->set(kPeerKnown);
+  if (slot->peer.keep(peer)) slot->set(kPeerKnown);
+  uint32_t ip;
+  uint16_t port;
+  if (peer.as_ipv4(&ip, &port)) {
     // The port is in the upper half of the first word.
-    core.emit(Event::accepted, slot->peer_port << 8, slot->handle, listener.handle,
-              static_cast<int32_t>(slot->peer_ip));
+    core.emit(Event::accepted, port << 8, slot->handle, listener.handle, static_cast<int32_t>(ip));
   } else {
     core.emit(Event::acceptedOther, 0, slot->handle, listener.handle, 0);
   }
@@ -207,7 +214,8 @@ void save_addresses(Slot& slot) {
   if (!slot.has(kAddressed) || slot.saved != nullptr || slot.fd < 0) return;
   slot.saved = new SavedAddresses();
   if (slot.saved->own.of_socket(slot.fd) != 0) slot.saved->own.length = 0;
-  if (slot.kind == Kind::listener || slot.has(kPeerKnown)) return;
+  // An accepted connection's peer came with it; that of another may differ from what was asked for (0.0.0.0).
+  if (slot.kind == Kind::listener || (slot.listener != kNoHandle && slot.has(kPeerKnown))) return;
   if (slot.saved->peer.of_peer(slot.fd) != 0) slot.saved->peer.length = 0;
 }
 
@@ -223,6 +231,9 @@ void drop_descriptor(Core& core, Slot& slot) {
 void close_by_command(Core& core, Slot& slot) {
   if (slot.state == State::closed) return;
   mute(core, slot);
+  core.shared.flags[slot.index()] |= kSilent;
+  slot.due = 0;
+  slot.files_sent = 0;
   close_stream(core, slot, Ended::local, 0, Syscall::none);
 }
 

@@ -14,7 +14,8 @@ struct ConnectSettings {
   OptionList options;
   bool half_open = false;
   uint32_t low_water = 0;
-  Address local;  // length 0: none
+  bool has_local = false;
+  Address local;
 };
 
 // What a descriptor from outside is: an error, where it is no stream socket. It is left open then only if it is no
@@ -26,7 +27,8 @@ struct Adopted {
 };
 Adopted inspect_descriptor(int fd);
 
-// Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`.
+// Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`: also an address
+// that could not be read, which has the length 0.
 int32_t open_stream(Core& core, const Address& address, const ConnectSettings& settings);
 int32_t adopt_stream(Core& core, int fd, const ConnectSettings& settings);
 // False where there is no handle or memory for it; the descriptor is closed then.

@@ -9,7 +9,7 @@ namespace em {
 
 namespace {
 
-constexpr size_t kMostText = 127;  // longer than any address
+constexpr size_t kMostText = 4096;  // longer than any address
 
 napi_value nothing() { return nullptr; }  // undefined
 
@@ -27,19 +27,16 @@ OptionList read_options(Args& args, size_t at) {
   return {reinterpret_cast<const SocketOption*>(numbers), count};
 }
 
-// Reads the family, the text and the port of an address, three arguments from `at`; throws where it is none.
+// Reads the family, the text and the port of an address, three arguments from `at`. What is no address has the length
+// 0.
 Address read_address(Args& args, size_t at) {
   Address address;
   char text[kMostText + 1] = {};
   int32_t family = args.int32(at);
   size_t size = args.string(at + 1, text, kMostText);
   uint32_t port = args.uint32(at + 2, 65535);
-  if (!args.ok()) return address;
-  if ((family != kUnix && family != kIPv4 && family != kIPv6) ||
-      address.parse(family, text, size, static_cast<uint16_t>(port)) != 0) {
-    args.refuse(at + 1, "an address");
-    address.length = 0;
-  }
+  if (args.ok() && family != kUnix && family != kIPv4 && family != kIPv6) args.refuse(at, "a family");
+  if (!args.ok() || address.parse(family, text, size, static_cast<uint16_t>(port)) != 0) address.length = 0;
   return address;
 }
 
@@ -91,7 +88,8 @@ napi_value connect_call(napi_env env, napi_callback_info info) {
   settings.options = read_options(args, 4);
   settings.half_open = args.boolean(5);
   settings.low_water = args.uint32(6);
-  if (args.int32(7) != kNoFamily) settings.local = read_address(args, 7);
+  settings.has_local = args.int32(7) != kNoFamily;
+  if (settings.has_local) settings.local = read_address(args, 7);
   if (!args.ok() || loop == nullptr) return nothing();
   return integer(env, open_stream(loop->core, address, settings));
 }

@@ -50,10 +50,8 @@ bool send_file_part(Core& core, Slot& slot, Chunk& file, int64_t& quota, double 
     if (took < asked) return false;
   }
   slot.queue.drop_front(core.live);
-  if ((core.shared.flags[slot.index()] & kMuted) == 0) {
-    slot.files_sent++;
-    core.defer(slot, kDueFileSent);
-  }
+  slot.files_sent++;
+  core.defer(slot, kDueFileSent);
   return true;
 }
 

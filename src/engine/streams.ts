@@ -101,13 +101,19 @@ export interface StreamCommands {
 
   /** Sends the FIN behind what is queued; reading goes on. When the peer's FIN is there too, `closed(local)` follows. */
   shutdown(handle: Handle): void;
-  /** Sends what is queued, then the FIN, reads and discards until the peer's FIN, then closes. Only `closed` follows. */
+  /**
+   * Sends what is queued, then the FIN, reads and discards until the peer's FIN, then closes. Only `fileSent` and `closed`
+   * follow.
+   */
   finish(handle: Handle): void;
   /** Drops queued output and closes at once. On a listener: stops accepting. Only `closed` follows. */
   close(handle: Handle): void;
-  /** Drops everything and resets the connection (RST). Only `closed` follows. */
+  /**
+   * Drops everything and resets the connection (RST). Only `closed` follows. The kernel has no reset for Unix sockets: the
+   * peer there sees an end, or ECONNRESET if bytes of its own were never read.
+   */
   abort(handle: Handle): void;
-  /** Sends what is queued, then gives the descriptor up: `closed(detached)` follows. */
+  /** Sends what is queued, then gives the descriptor up. Only `fileSent` and `closed(detached)` follow. */
   detach(handle: Handle): void;
   /** During `closed(detached)`: the descriptor, and the bytes read from it that were never delivered. */
   takeDetached(handle: Handle): { fd: number; unread: Buffer };

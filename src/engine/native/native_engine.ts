@@ -195,7 +195,7 @@ export class NativeEngine implements Engine {
         if ((flags & Flag.muted) === 0) events.writable(handle);
         return;
       case Kind.fileSent:
-        if ((flags & Flag.muted) === 0) events.fileSent(handle);
+        if ((flags & Flag.silent) === 0) events.fileSent(handle);
         return;
       case Kind.fin:
         this.#settle(events, handle);

@@ -49,10 +49,12 @@ export const Flag = {
   paused: 1,
   /** The engine stopped reading, or holds bytes back: `resume` has to be called. */
   needsResume: 2,
-  /** Nothing but `closed` may follow. */
+  /** No input and no `writable` may follow. */
   muted: 4,
   /** Output has ended. */
   noWrite: 8,
+  /** Nothing at all but `closed` may follow, not even `fileSent`. */
+  silent: 16,
 } as const;
 
 /** The low byte of an event's first word. */
