@@ -30,12 +30,13 @@ export class Incoming {
     this.#receiver = receiver;
   }
 
-  /** Begins reading. `behindDeferred`: what comes is delivered behind the events that are deferred now. */
+  /** Begins reading, unless paused already. `behindDeferred`: what comes is delivered behind the events that are deferred now. */
   start(behindDeferred: boolean): void {
     if (behindDeferred) this.#deliverLater();
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("end", () => this.#onEnd());
-    this.#socket.resume();
+    if (this.#isPaused) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   pause(): void {

@@ -66,6 +66,7 @@ export class PortableStream implements WriterOwner {
 
   /** The socket failed, or could not be made. */
   failed(error: NodeJS.ErrnoException): void {
+    if (this.#hasEnded) return;
     this.#errno = errnoOf(error);
     this.#end(Ended.error, this.#errno, error.syscall ?? "");
   }
@@ -131,7 +132,7 @@ export class PortableStream implements WriterOwner {
   wrote(bytes: number, fileBytes: number): void {
     this.#turn.unsent -= bytes;
     this.#turn.counters.bytesOut += bytes + fileBytes;
-    this.#lastWrite = performance.now();
+    this.#lastWrite = this.#turn.now();
     if (this.#awaitsWritable) this.#checkWritable();
   }
 

@@ -166,6 +166,20 @@ describe("portable streams: reading", () => {
       peer.destroy();
     }));
 
+  it("can be paused before it is open", () =>
+    drive(async (driver) => {
+      const { server, address } = await serve((socket) => socket.end("greeting"));
+      const client = driver.engine.connect(address, CONNECT);
+      driver.engine.pause(client);
+      await driver.event("connected", client);
+      for (let i = 0; i < 20; i++) await nextIteration();
+      assert.equal(driver.bytes(client).length, 0);
+      driver.engine.resume(client);
+      await driver.text(client, "greeting");
+      assert.equal((await driver.closing(client)).ended, Ended.peer);
+      server.close();
+    }));
+
   it("holds a bare FIN while paused", () =>
     drive(async (driver) => {
       const { handle, peer } = await driver.pair({ halfOpen: true });
