@@ -13,6 +13,7 @@ import {
   type StreamOptions,
   type StreamSettings,
 } from "./options.js";
+import { requireCapability, requireOptions } from "./required.js";
 import { Transport } from "./transport.js";
 
 /** A Connection class, and what its constructor takes. */
@@ -55,6 +56,8 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
 
   adopt(fd: number, options: StreamOptions): C {
     const settings = checkStreamOptions(options);
+    requireCapability(this.#core.engine, "adoptStream");
+    requireOptions(this.#core.engine, settings.socket);
     const origin = new AdoptedStream(this.#core, fd, settings);
     const connection = new this.#handler(...this.#args);
     const transport = this.#transport(connection, origin, settings);
@@ -66,7 +69,9 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
 
   #dialer(address: ConnectAddress): Dialer {
     const target = checkConnectAddress(address);
-    return new Dialer(this.#core, target, checkConnectOptions(address), checkStreamOptions(address));
+    const settings = checkStreamOptions(address);
+    requireOptions(this.#core.engine, settings.socket);
+    return new Dialer(this.#core, target, checkConnectOptions(address), settings);
   }
 
   #dial(connection: Connection, dialer: Dialer): void {

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns";
-import { type InetAddress, unmapAddress } from "../base/addresses.js";
-import { EventMachineError } from "../base/errors.js";
+import { isIP } from "node:net";
+import { describe, type InetAddress, unmapAddress } from "../base/addresses.js";
+import { ArgumentError, EventMachineError } from "../base/errors.js";
 
 /** Turns a host name into its addresses, best first. It rejects, or resolves to none, where there are none. */
 export type Resolver = (host: string, signal?: AbortSignal) => Promise<readonly InetAddress["host"][]>;
@@ -24,12 +25,25 @@ export async function resolveHost(host: string, port: number, resolver: Resolver
   }
   let found: readonly string[];
   try {
-    found = await resolver(host);
+    found = checkFound(await resolver(host));
   } catch (cause) {
     throw nameNotFound(host, cause);
   }
   if (found.length === 0) throw nameNotFound(host, undefined);
   return interleaveFamilies(found.map((address) => unmapAddress(address, port)));
+}
+
+/** A resolver may be the user's own: what it gives is checked before an engine sees it. */
+function checkFound(found: readonly string[]): readonly string[] {
+  if (!Array.isArray(found)) {
+    throw new ArgumentError(`the resolver must give an array of IP addresses, not ${describe(found)}`);
+  }
+  for (const address of found) {
+    if (typeof address !== "string" || isIP(address) === 0) {
+      throw new ArgumentError(`the resolver must give IP addresses, not ${describe(address)}`);
+    }
+  }
+  return found;
 }
 
 function nameNotFound(host: string, cause: unknown): EventMachineError {
