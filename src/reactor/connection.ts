@@ -179,7 +179,16 @@ export class Connection {
   }
 
   /** The same; `httpChunks` frames the file as one HTTP/1.1 chunk and the last chunk behind it. (stream_file_data.) */
-  async streamFileData(path: string, options: { httpChunks?: boolean } = {}): Promise<number> {
+  streamFileData(path: string, options: { httpChunks?: boolean } = {}): Promise<number> {
+    // Not async: the promise of a file under way is one that may be left alone, and has to be handed out itself.
+    try {
+      return this.#sendFile(path, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #sendFile(path: string, options: { httpChunks?: boolean }): Promise<number> {
     const transport = this.#attached();
     checkObject(options, "options");
     const { httpChunks = false } = options;
