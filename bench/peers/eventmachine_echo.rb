@@ -12,6 +12,8 @@ module Echo
   end
 end
 
+Signal.trap("TERM") { exit!(0) } # an orderly end with open connections crashes in release_machine
+
 EventMachine.epoll
 EventMachine.set_descriptor_table_size(20_000)
 EventMachine.run do
