@@ -57,12 +57,7 @@ const echo = (engine, ...args) => ours(cli, "echo", "--listen", "127.0.0.1:0", "
 // Each entry returns its command, and throws when this machine cannot run it.
 const recipes = {
   native: { title: "eventmachine", node: true, command: () => echo("native") },
-  "native-borrowed": {
-    title: "eventmachine, borrowed views",
-    node: true,
-    command: () =>
-      ours(join(root, "dist", "index.js")) && [process.execPath, join(here, "servers", "borrowed_echo.mjs")],
-  },
+  "native-borrowed": { title: "eventmachine, borrowed views", node: true, command: () => echo("native", "--borrow") },
   "native-lines": { title: "eventmachine", node: true, command: () => echo("native", "--lines") },
   portable: { title: "eventmachine, portable", node: true, command: () => echo("portable") },
   c: { title: "C epoll loop", command: () => [compileC("peers/epoll_echo.c")] },
