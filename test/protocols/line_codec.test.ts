@@ -115,6 +115,13 @@ describe("LineCodec: lines", () => {
         assert.deepEqual(notes.feed(...cut(`${long}--->next---->`)).lines, [long.slice(0, -1), "next"]);
       });
 
+      it("finds a regular expression's match wherever it stands in a piece", () => {
+        for (let length = 0; length < 500; length++) {
+          const notes = new Notes({ delimiter: /<-{0,3}>/ });
+          assert.deepEqual(notes.feed(...cut(`${"x".repeat(length)}<--->y<>`)).lines, ["x".repeat(length), "y"]);
+        }
+      });
+
       it("passes over empty matches", () => {
         assert.deepEqual(new Notes({ delimiter: /(?=w)|;/ }).feed(...cut("one two;three;")).lines, [
           "one two",
