@@ -64,12 +64,15 @@ export class Deadlines {
     this.#arm(now);
   }
 
-  /** Output is queued on an empty connection: the write deadline begins. */
+  /** Output is about to be queued on a connection that had none: the write deadline begins. */
   outputBegins(): void {
-    if (this.#transport.settings.writeTimeout === 0) return;
+    const { writeTimeout } = this.#transport.settings;
+    if (writeTimeout === 0) return;
     const now = this.#transport.core.now();
     this.#writeFrom = now;
-    this.#arm(now);
+    // A timer that is due before finds the deadline when it fires.
+    if (this.#timer !== undefined && this.#timer.deadline <= now + writeTimeout) return;
+    this.#set(now + writeTimeout, now);
   }
 
   #startClocks(now: number): void {
@@ -108,11 +111,14 @@ export class Deadlines {
   }
 
   #arm(now: number): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
     const first = this.#earliest();
-    if (first === undefined) return;
-    this.#timer = this.#transport.core.addTimer(Math.max(0, first.at - now), () => this.#check());
+    if (first === undefined) this.stop();
+    else this.#set(first.at, now);
+  }
+
+  #set(at: number, now: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#transport.core.addTimer(Math.max(0, at - now), () => this.#check());
   }
 
   #check(): void {

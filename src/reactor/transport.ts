@@ -164,6 +164,7 @@ export class Transport extends Endpoint {
     const extras = this.#more();
     delete extras.queue;
     extras.queuedBytes = 0;
+    extras.deadlines?.outputBegins();
     for (const entry of queue) {
       if (typeof entry === "function") entry();
       else engine.write(this.handle, entry);
@@ -211,7 +212,7 @@ export class Transport extends Endpoint {
   #mayWrite(unsent: number): boolean {
     if (this.#flags & WRITE_ENDED) throw writeEnded();
     if (unsent === 0) {
-      this.#extras?.deadlines?.outputBegins();
+      if (this.#extras !== undefined) this.#outputBegins();
       return true;
     }
     if (unsent > this.settings.outboundLimit) {
@@ -219,6 +220,11 @@ export class Transport extends Endpoint {
       return false;
     }
     return true;
+  }
+
+  /** Output comes behind none: that of a file under way has begun before. */
+  #outputBegins(): void {
+    if (!this.isSendingFile) this.#extras?.deadlines?.outputBegins();
   }
 
   #belowHighWater(unsent: number): boolean {
@@ -273,6 +279,7 @@ export class Transport extends Endpoint {
     }
     const extras = this.#more();
     extras.files ??= new FileSends();
+    if (this.outboundSize() === 0) this.#outputBegins();
     const sent = extras.files.add(file);
     this.#whenOpen(() => this.core.engine.sendFile(this.handle, file.fd, 0, file.size));
     return sent;
