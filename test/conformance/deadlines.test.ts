@@ -1,0 +1,283 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import type { DeadlineName } from "eventmachine";
+import { pattern } from "./bytes.js";
+import { onEveryEngine } from "./harness.js";
+import type { Recorder } from "./recorder.js";
+import type { Trial } from "./trial.js";
+
+/** How late a deadline may be at most: 5 % of it, or 20 ms. */
+const slack = (ms: number) => Math.max(20, ms * 0.05);
+
+function timedOut(recorder: Recorder, deadline: DeadlineName): void {
+  const { reason } = recorder;
+  assert.ok(reason?.kind === "timeout", `${recorder.label} ended with ${reason?.kind}`);
+  assert.equal(reason.deadline, deadline);
+  assert.equal(reason.error.code, "ERR_EM_TIMEOUT");
+}
+
+/**
+ * Checks that a connection ends `ms` after its last traffic, which was between `from` and now: not before, and not later
+ * than a timer set to the latest allowed moment sees. A machine that is busy delays both alike.
+ */
+async function endsAfter(trial: Trial, recorder: Recorder, ms: number, from: number): Promise<void> {
+  let stood: string | undefined;
+  trial.reactor.addTimer(ms + slack(ms), () => {
+    stood = recorder.state;
+  });
+  await trial.until(() => stood !== undefined && recorder.isUnbound, "the deadline passes");
+  assert.notEqual(stood, "open", "still open when the deadline and its slack have passed");
+  const took = recorder.unboundAt - from;
+  assert.ok(took >= ms - 0.5, `it ended after ${took} of ${ms} ms`);
+}
+
+onEveryEngine("deadlines", (engine) => {
+  engine.ruleOnEach("inactivity ends a connection at its time when nothing ever moves", async (trial) => {
+    const served = await trial.serve({}, { commInactivityTimeout: 150 });
+    const client = trial.dial(served);
+    const from = trial.now();
+    await client.opened;
+    const server = await served.peer();
+    await endsAfter(trial, server, 150, from);
+    timedOut(server, "inactivity");
+    await trial.allUnbound();
+    assert.equal(client.kind, "peer-closed");
+  });
+
+  engine.ruleOnEach("inactivity counts from the last byte read", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { commInactivityTimeout: 120 } });
+    let from = 0;
+    for (let count = 0; count < 6; count++) {
+      await trial.sleep(30);
+      from = trial.now();
+      client.sendData("x");
+    }
+    await trial.until(() => server.bytes === 6, "the last byte");
+    await endsAfter(trial, server, 120, from);
+    timedOut(server, "inactivity");
+  });
+
+  engine.ruleOnEach("inactivity counts from the last byte written", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { commInactivityTimeout: 120 } });
+    let from = 0;
+    for (let count = 0; count < 6; count++) {
+      await trial.sleep(30);
+      from = trial.now();
+      server.sendData("x");
+    }
+    await trial.until(() => client.bytes === 6, "the last byte");
+    await endsAfter(trial, server, 120, from);
+    timedOut(server, "inactivity");
+  });
+
+  engine.rule("inactivity counts from the write, not from the turn it was made in", async (trial) => {
+    const { client, server } = await trial.pair();
+    const from = await new Promise<number>((resolve) => {
+      server.script.receiveData = (me) => {
+        me.commInactivityTimeout = 100;
+        trial.block(80);
+        const now = trial.now();
+        me.sendData("at last");
+        resolve(now);
+      };
+      client.sendData("x");
+    });
+    await trial.until(() => server.isUnbound, "the deadline passes");
+    timedOut(server, "inactivity");
+    const took = server.unboundAt - from;
+    assert.ok(took >= 99, `it ended ${took} ms after the write`);
+  });
+
+  engine.rule("on the client's side too, and set in postInit", async (trial) => {
+    const served = await trial.serve();
+    const client = trial.dial(served, {
+      postInit: (me) => {
+        me.commInactivityTimeout = 60;
+        assert.equal(me.commInactivityTimeout, 60);
+      },
+    });
+    await client.opened;
+    await trial.allUnbound(client);
+    timedOut(client, "inactivity");
+  });
+
+  engine.rule("setting it anew counts anew; 0 turns it off", async (trial) => {
+    const { server } = await trial.pair({ listen: { commInactivityTimeout: 60 } });
+    await trial.sleep(40);
+    server.commInactivityTimeout = 100;
+    const from = trial.now();
+    await endsAfter(trial, server, 100, from);
+    const other = await trial.pair({ listen: { commInactivityTimeout: 60 } });
+    other.server.commInactivityTimeout = 0;
+    await trial.sleep(120);
+    assert.equal(other.server.state, "open");
+  });
+
+  engine.rule("a thousand deadlines with traffic: none passes early", async (trial) => {
+    const served = await trial.serve({ receiveData: (me, data) => me.sendData(data) }, { commInactivityTimeout: 200 });
+    const clients = Array.from({ length: 100 }, () => trial.dial(served));
+    await Promise.all(clients.map(({ opened }) => opened));
+    await served.peer(99);
+    const begun = trial.now();
+    const beats = trial.reactor.addPeriodicTimer(40, () => {
+      for (const client of clients) client.sendData("x");
+    });
+    await trial.until(() => trial.now() - begun > 500, "half a second");
+    beats.cancel();
+    const { loopDelay } = trial.reactor.stats();
+    // A machine that stood still for longer than the deadline says nothing about the deadline.
+    if (loopDelay.max < 100) assert.ok(served.peers.every(({ state }) => state === "open"));
+    await trial.allUnbound();
+    for (const peer of served.peers) timedOut(peer, "inactivity");
+  });
+
+  engine.rule("first byte: passes when none comes", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { firstByteTimeout: 80 } });
+    const from = trial.now();
+    await trial.sleep(10);
+    server.sendData("what we write does not matter");
+    await trial.allUnbound();
+    timedOut(server, "first-byte");
+    assert.ok(server.unboundAt - from >= 70);
+    assert.equal(client.kind, "peer-closed");
+  });
+
+  engine.rule("first byte: does not pass when one has come", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { firstByteTimeout: 80 } });
+    client.sendData("x");
+    await trial.sleep(150);
+    assert.equal(server.state, "open");
+  });
+
+  engine.rule("read: what is written does not count", async (trial) => {
+    const { server } = await trial.pair({ listen: { readTimeout: 100 } });
+    const from = trial.now();
+    const writing = trial.reactor.addPeriodicTimer(10, () => server.sendData("x"));
+    await trial.allUnbound(server);
+    writing.cancel();
+    timedOut(server, "read");
+    assert.ok(server.unboundAt - from >= 95);
+  });
+
+  engine.rule("read: each byte read counts", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { readTimeout: 100 } });
+    let from = 0;
+    for (let count = 0; count < 5; count++) {
+      await trial.sleep(30);
+      from = trial.now();
+      client.sendData("x");
+    }
+    await trial.until(() => server.bytes === 5, "the last byte");
+    await endsAfter(trial, server, 100, from);
+    timedOut(server, "read");
+  });
+
+  engine.rule("write: passes when output makes no progress", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { writeTimeout: 100 } });
+    await trial.sleep(150);
+    assert.equal(server.state, "open", "with nothing to write it stands still");
+    client.pause();
+    server.sendData(pattern(16_000_000));
+    await trial.allUnbound(server);
+    timedOut(server, "write");
+    client.resume();
+    await trial.allUnbound();
+  });
+
+  engine.rule("write: progress counts", async (trial) => {
+    const size = 24_000_000;
+    const { client, server } = await trial.pair({
+      listen: { writeTimeout: 400 },
+      client: {
+        keep: false,
+        receiveData: (me) => {
+          me.pause();
+          trial.reactor.addTimer(1, () => me.resume());
+        },
+      },
+    });
+    server.sendData(pattern(size));
+    await trial.until(() => client.bytes === size, "all of it");
+    assert.equal(server.state, "open");
+  });
+
+  engine.rule("write: begins with the output, not with the connection", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { writeTimeout: 100 } });
+    await trial.sleep(80);
+    client.pause();
+    const from = trial.now();
+    server.sendData(pattern(16_000_000));
+    await trial.allUnbound(server);
+    timedOut(server, "write");
+    assert.ok(server.unboundAt - from >= 99);
+    client.resume();
+  });
+
+  engine.rule("write: holds for files and for what was queued before the connection was open", async (trial) => {
+    const path = trial.path("file");
+    writeFileSync(path, pattern(16_000_000));
+    const served = await trial.serve({ postInit: (me) => me.pause() });
+    const early = trial.dial(served, { postInit: (me) => me.sendData(pattern(16_000_000)) }, { writeTimeout: 100 });
+    const late = trial.dial(served, {}, { writeTimeout: 100 });
+    await late.opened;
+    const sent = assert.rejects(late.sendFileData(path), { code: "ERR_EM_CLOSED" });
+    await trial.allUnbound(early, late);
+    await sent;
+    timedOut(early, "write");
+    timedOut(late, "write");
+  });
+
+  engine.rule("lifetime: passes whatever moves", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { lifetimeTimeout: 120 } });
+    const from = trial.now();
+    const talk = trial.reactor.addPeriodicTimer(10, () => client.sendData("x"));
+    await trial.allUnbound();
+    talk.cancel();
+    timedOut(server, "lifetime");
+    assert.ok(server.unboundAt - from >= 100);
+  });
+
+  engine.rule("the deadline that passes first is the reason", async (trial) => {
+    const { server } = await trial.pair({
+      listen: { lifetimeTimeout: 5_000, readTimeout: 60, commInactivityTimeout: 4_000, firstByteTimeout: 3_000 },
+    });
+    await trial.allUnbound();
+    timedOut(server, "read");
+  });
+
+  engine.rule("all of them can be read and set on an open connection", async (trial) => {
+    const { client } = await trial.pair();
+    const names = [
+      "commInactivityTimeout",
+      "firstByteTimeout",
+      "readTimeout",
+      "writeTimeout",
+      "lifetimeTimeout",
+      "lingerTimeout",
+    ] as const;
+    for (const name of names) {
+      client[name] = 12_345;
+      assert.equal(client[name], 12_345);
+      for (const wrong of [-1, Number.NaN, Number.POSITIVE_INFINITY, "9", undefined, null]) {
+        assert.throws(
+          () => {
+            client[name] = wrong as number;
+          },
+          { name: "ArgumentError" },
+        );
+      }
+      assert.equal(client[name], 12_345);
+    }
+  });
+
+  engine.rule("a deadline while closing after writing leaves the linger deadline in charge", async (trial) => {
+    const { client, server } = await trial.pair({
+      connect: { allowHalfOpen: true },
+      listen: { lingerTimeout: 120, commInactivityTimeout: 10_000 },
+    });
+    server.closeConnectionAfterWriting();
+    await trial.allUnbound(server);
+    assert.deepEqual(server.reason, { kind: "local-close", lingerExpired: true });
+    client.closeConnection();
+  });
+});
