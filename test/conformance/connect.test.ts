@@ -152,10 +152,13 @@ onEveryEngine("connect", (engine) => {
   });
 
   engine.rule("what is no address ends the connect, not the reactor", async (trial) => {
-    trial.names.set("odd.test", found("not an address"));
-    const client = trial.dial({ host: "odd.test", port: 9 });
-    await trial.allUnbound();
-    assert.match(client.kind ?? "", /^(connect-failed|name-not-found)$/);
+    trial.names.set("odd.test", found("127.0.0.1", "not an address"));
+    trial.names.set("none.test", () => Promise.resolve(undefined as unknown as string[]));
+    for (const host of ["odd.test", "none.test"]) {
+      const client = trial.dial({ host, port: 9 });
+      await trial.allUnbound(client);
+      assert.equal(failure(client, "name-not-found").code, "ERR_EM_INVALID_ARGUMENT");
+    }
   });
 
   engine.rule("the next address is tried at once when one is refused", async (trial) => {
