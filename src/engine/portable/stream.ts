@@ -32,6 +32,8 @@ export class PortableStream implements WriterOwner {
   #isOpen = false;
   /** `closed` is on its way or delivered: every command does nothing, every callback of the socket is too late. */
   #hasEnded = false;
+  /** Ended by `close` or `abort`: not even a file that was sent before is told of. */
+  #isSilent = false;
   #errno = 0;
   #flushDue = false;
   #awaitsWritable = false;
@@ -153,6 +155,7 @@ export class PortableStream implements WriterOwner {
 
   fileSent(): void {
     this.#turn.defer(() => {
+      if (this.#isSilent) return;
       this.#turn.counters.events++;
       this.#turn.events.fileSent(this.handle);
     });
@@ -228,11 +231,12 @@ export class PortableStream implements WriterOwner {
   }
 
   close(): void {
+    this.#isSilent = true;
     this.#end(Ended.local, 0, "");
   }
 
   abort(): void {
-    if (this.#hasEnded) return;
+    this.#isSilent = true;
     this.#end(Ended.local, 0, "", () => this.#reset());
   }
 

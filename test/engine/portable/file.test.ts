@@ -85,6 +85,17 @@ describe("portable sendFile", () => {
       peer.destroy();
     }));
 
+  it("tells nothing but closed after a close, not even of a file that is through", () =>
+    withFile(async (driver, fd) => {
+      const { handle, peer } = await driver.pair();
+      driver.engine.sendFile(handle, fd, 0, 0);
+      driver.engine.flush();
+      driver.engine.close(handle);
+      await driver.event("closed", handle);
+      assert.equal(driver.log.includes(`fileSent ${handle}`), false);
+      peer.destroy();
+    }));
+
   it("can be closed while a piece is read", () =>
     withFile(async (driver, fd) => {
       const { handle, peer } = await driver.pair();
