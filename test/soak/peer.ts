@@ -1,0 +1,96 @@
+import { Connection } from "eventmachine";
+import { PatternCheck, pattern } from "../conformance/bytes.js";
+import type { Random } from "./random.js";
+
+/** What went on, and what went wrong; the first wrongs are kept in words. */
+export class Ledger {
+  connections = 0;
+  bytesChecked = 0;
+  wrongs = 0;
+  readonly samples: string[] = [];
+  readonly endings: Record<string, number> = {};
+  readonly reasons: Record<string, number> = {};
+
+  wrong(what: string): void {
+    this.wrongs++;
+    if (this.samples.length < 10) this.samples.push(what);
+  }
+}
+
+/** The largest piece given to one `sendData`. */
+const PIECE = 200_000;
+
+/**
+ * Either end: sends a stretch of the pattern in pieces of random sizes, as fast as it is taken; checks what comes in
+ * byte for byte; pauses at random.
+ */
+export abstract class SoakPeer extends Connection {
+  protected readonly ledger: Ledger;
+  protected readonly random: Random;
+  readonly #incoming = new PatternCheck();
+  #toSend = 0;
+  #sent = 0;
+  #whenSent: () => void = () => {};
+
+  constructor(ledger: Ledger, random: Random) {
+    super();
+    this.ledger = ledger;
+    this.random = random;
+  }
+
+  /** How much of the pattern has come in. */
+  get taken(): number {
+    return this.#incoming.count;
+  }
+
+  /** Sends so much of the pattern, then calls back. */
+  protected produce(size: number, whenSent: () => void): void {
+    this.#toSend = size;
+    this.#whenSent = whenSent;
+    this.#continue();
+  }
+
+  override drained(): void {
+    this.#continue();
+  }
+
+  #continue(): void {
+    while (this.#sent < this.#toSend && this.state === "open") {
+      const size = Math.min(this.#toSend - this.#sent, 1 + this.random.size(PIECE));
+      const piece = pattern(size, this.#sent);
+      this.#sent += size;
+      const more = this.sendData(piece);
+      // The caller may reuse its buffer at once: whoever looks at it later sees this.
+      piece.fill(0xee);
+      if (!more && this.#sent < this.#toSend) return;
+    }
+    if (this.#sent < this.#toSend) return;
+    const whenSent = this.#whenSent;
+    this.#whenSent = () => {};
+    whenSent();
+  }
+
+  /** Checks a piece of the other's pattern. */
+  protected take(data: Buffer): void {
+    try {
+      this.#incoming.take(data);
+      this.ledger.bytesChecked += data.length;
+    } catch (error) {
+      this.ledger.wrong(`${this.describe()}: ${(error as Error).message}`);
+      this.abort();
+    }
+    if (this.random.oneIn(200) && this.state === "open") this.#rest();
+  }
+
+  #rest(): void {
+    this.pause();
+    setTimeout(
+      () => {
+        if (this.state === "open") this.resume();
+      },
+      this.random.between(0, 20),
+    );
+  }
+
+  abstract describe(): string;
+}
