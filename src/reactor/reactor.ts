@@ -100,7 +100,8 @@ export class Reactor implements Clock {
    *
    * On a running reactor it calls `block` at once and resolves with it; its `tail` runs when the outer run ends. (run.)
    */
-  run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<void> {
+  async run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<void> {
+    checkCallback(block, "block");
     return this.#lifecycle.run(() => block(this), options);
   }
 
@@ -272,7 +273,7 @@ export class Reactor implements Clock {
   connect<A extends unknown[], C extends Connection>(address: ConnectAddress, handler: Handler<A, C>, ...args: A): C;
   connect(address: ConnectAddress, handler?: Handler<unknown[], Connection>, ...args: unknown[]): Connection {
     this.#mustRun("connect");
-    return new ConnectionFactory(this.#core, handler, args).connect(address);
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args).connect(address));
   }
 
   /** `connect` from a local address. (bind_connect.) */
@@ -291,7 +292,8 @@ export class Reactor implements Clock {
   ): Connection {
     this.#mustRun("bindConnect");
     checkObject(address, "address");
-    return new ConnectionFactory(this.#core, handler, args).connect({ ...address, localAddress: local });
+    const from = { ...address, localAddress: local };
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args).connect(from));
   }
 
   /** Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. (attach.) */
@@ -302,7 +304,8 @@ export class Reactor implements Clock {
   ): C {
     this.#mustRun("attach");
     checkObject(stream, "stream");
-    return new ConnectionFactory(this.#core, handler, args).adopt(checkInt(stream.fd, "fd", 0), stream);
+    const fd = checkInt(stream.fd, "fd", 0);
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args).adopt(fd, stream));
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------
