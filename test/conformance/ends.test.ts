@@ -1,0 +1,507 @@
+import assert from "node:assert/strict";
+import {
+  Connection,
+  reactor as currentReactor,
+  drain,
+  isRunning,
+  type Reactor,
+  run,
+  startServer,
+  stop,
+} from "eventmachine";
+import { pattern, sameBytes } from "./bytes.js";
+import { onEveryEngine } from "./harness.js";
+import type { Recorder, Script } from "./recorder.js";
+
+/** Fails the run of a reactor on purpose and returns what it rejected with. */
+async function rejection(running: Promise<void>): Promise<unknown> {
+  try {
+    await running;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("run did not reject");
+}
+
+const thrower = (error: unknown) => () => {
+  throw error;
+};
+
+onEveryEngine("ends", (engine) => {
+  // Stopping -----------------------------------------------------------------------------------------------------
+
+  engine.runRule(
+    "stop runs shutdown hooks last in, first out, then unbinds, then tails, then run resolves",
+    async (trial) => {
+      const { reactor } = trial;
+      const log: string[] = [];
+      const running = reactor.run(
+        async () => {
+          const { client, server } = await trial.pair();
+          for (const each of [client, server]) each.script.unbind = () => log.push("unbind");
+          reactor.addShutdownHook(() => log.push("first hook"));
+          reactor.addShutdownHook(async () => {
+            await trial.turn();
+            log.push(`second hook, ${client.state}`);
+          });
+          reactor.addShutdownHook(() => log.push("third hook"));
+          reactor.stop();
+          reactor.stop();
+          assert.equal(log.length, 0, "not inside the call");
+          assert.equal(reactor.isRunning, true);
+          assert.equal(reactor.isStopping, true);
+        },
+        { tail: [() => log.push(`first tail, ${reactor.isRunning}`), async () => log.push("second tail")] },
+      );
+      await running;
+      assert.deepEqual(log, [
+        "third hook",
+        "second hook, open",
+        "first hook",
+        "unbind",
+        "unbind",
+        "first tail, false",
+        "second tail",
+      ]);
+      assert.equal(reactor.isRunning, false);
+      assert.equal(reactor.isStopping, false);
+      for (const recorder of trial.recorders) assert.deepEqual(recorder.reason, { kind: "stop" });
+    },
+  );
+
+  engine.runRule("hooks run once: the next run has none of them", async (trial) => {
+    let hooks = 0;
+    trial.reactor.addShutdownHook(() => hooks++);
+    for (let count = 0; count < 2; count++) await trial.reactor.run((reactor) => reactor.stop());
+    assert.equal(hooks, 1);
+  });
+
+  engine.runRule("a hook that throws stops neither the others nor the stop, and run rejects with it", async (trial) => {
+    const { reactor } = trial;
+    const oops = new Error("from a hook");
+    let others = 0;
+    const error = await rejection(
+      reactor.run(() => {
+        reactor.addShutdownHook(() => others++);
+        reactor.addShutdownHook(thrower(oops));
+        reactor.addShutdownHook(() => others++);
+        reactor.stop();
+      }),
+    );
+    assert.equal(error, oops);
+    assert.equal(others, 2);
+  });
+
+  engine.runRule("a tail that throws: the others run, and run rejects with it", async (trial) => {
+    const oops = new Error("from a tail");
+    let others = 0;
+    const tail = [() => others++, thrower(oops), () => others++];
+    assert.equal(await rejection(trial.reactor.run((reactor) => reactor.stop(), { tail })), oops);
+    assert.equal(others, 2);
+  });
+
+  engine.runRule("stop unbinds connects under way and listeners too", async (trial) => {
+    const { reactor } = trial;
+    trial.names.set("slow.test", () => new Promise(() => {}));
+    let clients: Recorder[] = [];
+    await reactor.run(async () => {
+      const served = await trial.serve();
+      clients = [trial.dial({ host: "slow.test", port: 1 }), trial.dial(served)];
+      reactor.stop();
+    });
+    for (const client of clients) assert.equal(client.reasons.length, 1);
+    assert.equal(clients[0]?.kind, "stop");
+  });
+
+  engine.runRule("what was sent in the turn of the stop arrives", async (trial) => {
+    const other = trial.makeReactor();
+    const content = pattern(50_000);
+    let arrived: Recorder | undefined;
+    await trial.reactor.run(async () => {
+      const served = await trial.serve();
+      await other.run(async () => {
+        const client = other.connect(served.at as { host: string; port: number });
+        await client.opened;
+        client.sendData(content);
+        other.stop();
+      });
+      arrived = await served.peer();
+      await trial.allUnbound(arrived);
+      trial.reactor.stop();
+    });
+    sameBytes((arrived as Recorder).received, content);
+    assert.equal(arrived?.kind, "peer-closed");
+  });
+
+  engine.runRule("a reactor can be run again, many times, also after an error", async (trial) => {
+    const { reactor } = trial;
+    for (let count = 0; count < 10; count++) {
+      const oops = count % 3 === 0 ? new Error(`run ${count}`) : undefined;
+      const running = reactor.run(async () => {
+        const { client, server } = await trial.pair();
+        client.sendData("x");
+        await trial.until(() => server.bytes === 1, "a byte");
+        if (oops !== undefined) throw oops;
+        reactor.stop();
+      });
+      if (oops === undefined) await running;
+      else assert.equal(await rejection(running), oops);
+      assert.equal(reactor.connectionCount, 0);
+    }
+    const { accepted, connected, bytesIn } = reactor.stats();
+    assert.deepEqual([accepted, connected, bytesIn], [10, 10, 10], "stats go on over all runs");
+  });
+
+  engine.runRule("the block may throw, at once or later: run rejects after everything is unbound", async (trial) => {
+    const { reactor } = trial;
+    const oops = new Error("from the block");
+    assert.equal(await rejection(reactor.run(thrower(oops))), oops);
+    assert.equal(
+      await rejection(
+        reactor.run(async () => {
+          await trial.pair();
+          throw oops;
+        }),
+      ),
+      oops,
+    );
+    for (const recorder of trial.recorders) assert.equal(recorder.kind, "stop");
+  });
+
+  engine.runRule(
+    "a nested run calls its block at once and resolves with it; its tail runs at the end",
+    async (trial) => {
+      const { reactor } = trial;
+      const log: string[] = [];
+      await reactor.run(
+        async () => {
+          log.push("outer");
+          const inner = reactor.run(
+            async () => {
+              log.push("inner");
+              await trial.turn();
+              log.push("inner ends");
+            },
+            { tail: () => log.push("inner tail") },
+          );
+          log.push("behind the call");
+          await inner;
+          log.push("inner resolved");
+          reactor.stop();
+        },
+        { tail: () => log.push("outer tail") },
+      );
+      assert.deepEqual(log, [
+        "outer",
+        "inner",
+        "behind the call",
+        "inner ends",
+        "inner resolved",
+        "outer tail",
+        "inner tail",
+      ]);
+    },
+  );
+
+  engine.rule("a nested run that fails rejects, and the reactor goes on", async (trial) => {
+    const oops = new Error("from the inner block");
+    assert.equal(await rejection(trial.reactor.run(thrower(oops))), oops);
+    await trial.settle(5);
+    assert.equal(trial.reactor.isRunning, true);
+    assert.equal(trial.reactor.isStopping, false);
+  });
+
+  engine.runRule("outside of run connect and startServer throw ERR_EM_NOT_RUNNING", async (trial) => {
+    const { reactor } = trial;
+    const notRunning = { name: "StateError", code: "ERR_EM_NOT_RUNNING" };
+    const check = async () => {
+      assert.throws(() => reactor.connect({ host: "127.0.0.1", port: 1 }), notRunning);
+      assert.throws(() => reactor.bindConnect({ host: "127.0.0.1" }, { host: "127.0.0.1", port: 1 }), notRunning);
+      assert.throws(() => reactor.attach({ fd: 0 }, Connection), notRunning);
+      await assert.rejects(reactor.startServer({ host: "127.0.0.1", port: 0 }, Connection), notRunning);
+      await assert.rejects(reactor.attachServer({ fd: 0 }, Connection), notRunning);
+    };
+    await check();
+    await assert.rejects(reactor.drain(), notRunning);
+    assert.equal(reactor.isRunning, false);
+    reactor.stop();
+    await reactor.run(async () => {
+      assert.equal(reactor.isRunning, true);
+      reactor.stop();
+      await check();
+    });
+    await check();
+  });
+
+  engine.runRule("options of run that are none throw", async (trial) => {
+    const { reactor } = trial;
+    for (const options of [{ tail: 7 }, { signals: "SIGTERM" }, { signals: [7] }, { drainDeadline: -1 }, 7, null]) {
+      await assert.rejects(
+        reactor.run(() => {}, options as never),
+        { name: "ArgumentError" },
+      );
+    }
+    await assert.rejects(reactor.run(7 as never), { name: "ArgumentError" });
+    assert.equal(reactor.isRunning, false);
+  });
+
+  // Draining -----------------------------------------------------------------------------------------------------
+
+  engine.rule("drain stops accepting, asks each connection, waits, and counts", async (trial) => {
+    const { reactor } = trial;
+    const served = await trial.serve({
+      shutdownRequested: (me) => {
+        me.sendData("bye");
+        me.closeConnectionAfterWriting();
+      },
+    });
+    const clients = Array.from({ length: 5 }, () => trial.dial(served));
+    await Promise.all(clients.map(({ opened }) => opened));
+    await served.peer(4);
+    const counts = await reactor.drain(5_000);
+    assert.deepEqual(counts, { finished: 10, aborted: 0 });
+    for (const client of clients) assert.equal(client.text, "bye");
+    for (const recorder of trial.recorders) {
+      assert.equal(recorder.log.filter((entry) => entry === "shutdownRequested").length, 1, recorder.label);
+    }
+    assert.equal(served.listener.isListening, false);
+    assert.equal(reactor.isRunning, true, "the reactor goes on");
+    const late = trial.dial(served);
+    await trial.allUnbound(late);
+    assert.equal(late.kind, "connect-refused");
+  });
+
+  engine.rule("drain ends what is left at its deadline", async (trial) => {
+    const { client, server } = await trial.pair({ server: { shutdownRequested: (me) => me.sendData("wait") } });
+    client.script.shutdownRequested = (me) => me.closeConnectionAfterWriting();
+    const stubborn = await trial.pair();
+    const begun = trial.now();
+    const counts = await trial.reactor.drain(80);
+    assert.ok(trial.now() - begun >= 80);
+    assert.deepEqual(counts, { finished: 2, aborted: 2 });
+    await trial.allUnbound();
+    assert.equal(server.kind, "peer-closed");
+    const kinds = [stubborn.client.kind, stubborn.server.kind];
+    assert.ok(kinds.includes("drain-deadline"), `${kinds}`);
+  });
+
+  engine.rule("drain of nothing resolves at once", async (trial) => {
+    assert.deepEqual(await trial.reactor.drain(), { finished: 0, aborted: 0 });
+    for (const wrong of [-1, Number.NaN, "9"]) {
+      await assert.rejects(trial.reactor.drain(wrong as number), { name: "ArgumentError" });
+    }
+  });
+
+  engine.runRule("a signal drains and then stops; a second one stops at once", async (trial) => {
+    const { reactor } = trial;
+    const signalled = async (again: boolean) => {
+      const before = process.listenerCount("SIGUSR2");
+      let kinds: (string | undefined)[] = [];
+      await reactor.run(
+        async () => {
+          const { client, server } = await trial.pair();
+          client.script.shutdownRequested = (me) => {
+            if (!again) me.closeConnectionAfterWriting();
+          };
+          process.kill(process.pid, "SIGUSR2");
+          await trial.until(() => client.log.includes("shutdownRequested"), "the drain");
+          if (again) process.kill(process.pid, "SIGUSR2");
+          await Promise.all([client.closed, server.closed]);
+          kinds = [client.kind, server.kind];
+        },
+        { signals: ["SIGUSR2"], drainDeadline: 8_000 },
+      );
+      assert.equal(process.listenerCount("SIGUSR2"), before, "the signal is given back");
+      return kinds;
+    };
+    assert.deepEqual(await signalled(false), ["local-close", "peer-closed"]);
+    assert.deepEqual(await signalled(true), ["stop", "stop"]);
+  });
+
+  // Errors -------------------------------------------------------------------------------------------------------
+
+  const callbacks = ["postInit", "connectionCompleted", "receiveData", "receiveEnd", "drained", "unbind"] as const;
+
+  for (const callback of callbacks) {
+    for (const way of ["throw", "reject"] as const) {
+      engine.rule(
+        `a ${way} in ${callback} goes to onError, closes the connection, and reaches the reactor`,
+        async (trial) => {
+          const oops = new Error(`from ${callback}`);
+          const taken: [unknown, unknown][] = [];
+          trial.reactor.onError((error, source) => taken.push([error, source]));
+          let thrown = 0;
+          const fail = () => {
+            thrown++;
+            if (way === "reject") return Promise.reject(oops);
+            throw oops;
+          };
+          const served = await trial.serve({
+            receiveData: (me) => {
+              me.sendData("answer");
+              me.closeConnectionAfterWriting();
+            },
+          });
+          const options = { allowHalfOpen: true, highWaterMark: 1, lowWaterMark: 0 };
+          const script: Script = { postInit: (me) => me.sendData("x"), receiveEnd: (me) => me.closeConnection() };
+          const client = trial.dial(served, { ...script, [callback]: fail }, options);
+          await trial.until(() => client.isUnbound && taken.length === thrown, "it ends");
+          assert.equal(thrown, 1);
+          assert.deepEqual(client.errors, [oops]);
+          assert.deepEqual(taken, [[oops, client]]);
+          if (callback !== "unbind") assert.deepEqual(client.reason, { kind: "handler-error", error: oops });
+          // The reactor serves on.
+          const next = trial.dial(served);
+          await next.opened;
+        },
+      );
+    }
+  }
+
+  engine.rule("onError may take the error: the connection lives on and nobody is told", async (trial) => {
+    const taken: unknown[] = [];
+    trial.reactor.onError((error) => taken.push(error));
+    const { client, server } = await trial.pair({
+      server: { receiveData: thrower(new Error("taken")), onError: () => true },
+    });
+    for (let count = 1; count <= 3; count++) {
+      client.sendData("x");
+      await trial.until(() => server.errors.length === count, "the error");
+    }
+    assert.equal(server.state, "open");
+    assert.deepEqual(taken, []);
+  });
+
+  engine.rule("an onError that throws closes the connection with its own error", async (trial) => {
+    const second = new Error("from onError");
+    const taken: unknown[] = [];
+    trial.reactor.onError((error) => taken.push(error));
+    const { client, server } = await trial.pair({
+      server: { receiveData: thrower(new Error("first")), onError: thrower(second) },
+    });
+    client.sendData("x");
+    await trial.allUnbound();
+    assert.deepEqual(server.reason, { kind: "handler-error", error: second });
+    assert.deepEqual(taken, [second]);
+  });
+
+  engine.rule("anything may be thrown", async (trial) => {
+    const taken: unknown[] = [];
+    trial.reactor.onError((error) => taken.push(error));
+    for (const thrown of ["a string", 7, undefined, null]) {
+      const { client, server } = await trial.pair({ server: { receiveData: thrower(thrown) } });
+      client.sendData("x");
+      await trial.allUnbound(client, server);
+      assert.deepEqual(server.reason, { kind: "handler-error", error: thrown });
+    }
+    assert.deepEqual(taken, ["a string", 7, undefined, null]);
+  });
+
+  engine.rule("one that throws hurts no other connection of its turn", async (trial) => {
+    trial.reactor.onError(() => {});
+    const served = await trial.serve({
+      receiveData: (me, data) => {
+        if (data.includes("bad")) throw new Error("bad");
+        me.sendData(data);
+      },
+    });
+    const clients = Array.from({ length: 40 }, () => trial.dial(served));
+    await Promise.all(clients.map(({ opened }) => opened));
+    await served.peer(39);
+    for (const [at, client] of clients.entries()) client.sendData(at % 2 === 0 ? "bad" : "good");
+    await trial.until(
+      () => clients.every((client, at) => (at % 2 === 0 ? client.isUnbound : client.bytes === 4)),
+      "all",
+    );
+  });
+
+  engine.runRule(
+    "without an error handler run rejects with the first error, after everything was unbound",
+    async (trial) => {
+      const { reactor } = trial;
+      const oops = new Error("from receiveData");
+      const error = await rejection(
+        reactor.run(async () => {
+          const { client, server } = await trial.pair({ server: { receiveData: thrower(oops) } });
+          await trial.pair();
+          client.sendData("x");
+          await server.closed;
+        }),
+      );
+      assert.equal(error, oops);
+      assert.deepEqual(
+        trial.recorders.map(({ kind }) => kind === "handler-error" || kind === "stop" || kind === "peer-closed"),
+        [true, true, true, true],
+      );
+      assert.ok(trial.recorders.some(({ kind }) => kind === "handler-error"));
+    },
+  );
+
+  engine.runRule("a throw in unbind during the stop: all are unbound all the same, and run rejects", async (trial) => {
+    const { reactor } = trial;
+    const oops = new Error("from unbind");
+    const error = await rejection(
+      reactor.run(async () => {
+        await trial.pair({ client: { unbind: thrower(oops) }, server: { unbind: thrower(oops) } });
+        await trial.pair();
+        reactor.stop();
+      }),
+    );
+    assert.equal(error, oops);
+    for (const recorder of trial.recorders) assert.equal(recorder.kind, "stop");
+  });
+
+  engine.runRule("an error handler that throws ends the run with its own error", async (trial) => {
+    const { reactor } = trial;
+    const second = new Error("from the handler");
+    for (const handler of [thrower(second), () => Promise.reject(second)]) {
+      reactor.onError(handler);
+      const error = await rejection(reactor.run(() => reactor.nextTick(thrower(new Error("first")))));
+      assert.equal(error, second);
+    }
+    reactor.onError(undefined);
+    const first = new Error("first");
+    assert.equal(await rejection(reactor.run(() => reactor.nextTick(thrower(first)))), first, "none any more");
+    for (const wrong of [7, null, {}]) {
+      assert.throws(() => reactor.onError(wrong as never), { name: "ArgumentError" });
+    }
+  });
+
+  // The module's functions ---------------------------------------------------------------------------------------
+
+  engine.rule("module functions act on the reactor whose callback is running", async (trial) => {
+    const { reactor } = trial;
+    const seen: Reactor[] = [];
+    const note = () => void seen.push(currentReactor());
+    reactor.nextTick(note);
+    reactor.addTimer(1, note);
+    reactor.schedule(note);
+    const { client, server } = await trial.pair({
+      client: { postInit: note, connectionCompleted: note, unbind: note },
+      server: { postInit: note, receiveData: note },
+    });
+    client.sendData("x");
+    await trial.until(() => server.bytes === 1, "a byte");
+    client.closeConnection();
+    await trial.allUnbound();
+    await trial.sleep(2);
+    assert.equal(seen.length, 8);
+    assert.ok(seen.every((each) => each === reactor));
+  });
+
+  engine.runRule("outside of callbacks they act on one default reactor", async (trial) => {
+    const standard = currentReactor();
+    assert.notEqual(standard, trial.reactor);
+    assert.equal(currentReactor(), standard);
+    assert.equal(isRunning(), false);
+    await assert.rejects(startServer({ host: "127.0.0.1", port: 0 }, Connection), { code: "ERR_EM_NOT_RUNNING" });
+    await run(async () => {
+      assert.equal(isRunning(), true);
+      const listener = await startServer({ host: "127.0.0.1", port: 0 }, Connection);
+      assert.ok(listener.isListening);
+      assert.deepEqual(await drain(), { finished: 0, aborted: 0 });
+      stop();
+    });
+    assert.equal(isRunning(), false);
+  });
+});
