@@ -140,12 +140,12 @@ onEveryEngine("graceful_drain finishes what is under way", async ({ start }) => 
   const place = await server.place();
   const peer = await Peer.to(place);
   await peer.send("work").hears("done\n");
-  await peer.send("work").hears("working\n");
   const bystander = await Peer.to(place);
   await bystander.send("work").hears("done\n");
+  await peer.send("work").hears("working\n");
   server.signal("SIGTERM");
-  peer.socket.end();
   assert.equal((await bystander.rest()).toString(), "");
+  assert.equal((await peer.rest()).toString(), "done\n");
   assert.equal(await server.line(/finished/), "2 finished, 0 cut off");
   await server.line(/^stopping$/);
   await server.ended();

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import * as eventmachine from "eventmachine";
+import { ROOT, readDocument, tableUnder } from "./markdown.js";
+
+const document = readDocument("docs/migration.md");
+const TABLES = [
+  "Lifecycle",
+  "Timers and ticks",
+  "Servers and clients",
+  "Callbacks",
+  "Methods",
+  "Classes and protocols",
+];
+
+/** Names a program can write: what is exported, what exported classes have, and what options are called. */
+function knownNames(): Set<string> {
+  const names = new Set(Object.keys(eventmachine));
+  const { Connection, LineText2, PeriodicTimer, Reactor, Timer } = eventmachine;
+  for (const made of [Connection, LineText2, PeriodicTimer, Reactor, Timer]) {
+    for (const name of Object.getOwnPropertyNames(made.prototype)) names.add(name);
+  }
+  for (const file of ["reactor/options", "reactor/lifecycle", "reactor/reactor", "protocols/line_codec"]) {
+    const source = readFileSync(`${ROOT}src/${file}.ts`, "utf8");
+    for (const [, name] of source.matchAll(/^ {2}(?:readonly )?(\w+)\??: /gm)) names.add(name as string);
+  }
+  for (const name of ["host", "port", "path", "httpChunks", "close"]) names.add(name);
+  return names;
+}
+
+test("the first thing said is the unit of time", () => {
+  const [, , first] = document.split("\n");
+  assert.match(first ?? "", /^\*\*Durations are milliseconds/);
+});
+
+test("every name the tables give for one of EventMachine's exists", () => {
+  const known = knownNames();
+  for (const [original = "", ours = ""] of TABLES.flatMap((heading) => tableUnder(document, heading))) {
+    if (/^(none|not in this version)/.test(ours)) continue;
+    if (original === "`initialize`") continue;
+    const names = [...ours.matchAll(/`(?:Reactor\.|Connection\.)?(\w+)`/g)].map(([, name]) => name as string);
+    for (const name of names) {
+      const isOriginal = original.includes(`\`${name}\``) || /^[A-Z]|_|:$/.test(name);
+      assert.ok(known.has(name) || isOriginal, `${original} is said to be ${name}`);
+    }
+    assert.ok(names.length > 0 || ours.includes("`"), `${original} has no name here`);
+  }
+});
+
+test("every callback and method of a Connection is in the tables", () => {
+  const internal = new Set(["constructor"]);
+  const text = [...tableUnder(document, "Callbacks"), ...tableUnder(document, "Methods")].join("\n");
+  const guide = readDocument("docs/guide.md");
+  for (const name of Object.getOwnPropertyNames(eventmachine.Connection.prototype)) {
+    if (internal.has(name)) continue;
+    assert.ok(text.includes(name) || guide.includes(name), `${name} is in neither the tables nor the guide`);
+  }
+});
