@@ -2,6 +2,7 @@
 // each of which has echoed one message and then stays silent. The client is another process.
 
 import { readFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startLoad, startServer } from "./measure.mjs";
 import { server } from "./servers.mjs";
@@ -20,10 +21,25 @@ function memoryOf(pid) {
   return (kilobytes("Pss_Anon") + kilobytes("Pss_Shmem")) * 1024;
 }
 
+/** The memory once two readings in a row agree: allocators give pages back with a delay. */
+async function settledMemoryOf(pid) {
+  let last = memoryOf(pid);
+  for (let i = 0; i < 50; i++) {
+    await setTimeout(100);
+    const now = memoryOf(pid);
+    if (now === last) break;
+    last = now;
+  }
+  return last;
+}
+
+// The young generation grows by megabytes whenever V8 sees fit, which would drown what connections take.
+const COLLECTED = ["--expose-gc", "--max-semi-space-size=1", "--import", collector];
+
 /** Bytes a connection. With `collect`, a Node server has collected its garbage before each of the two readings. */
 export async function costPerIdleConnection(name, collect) {
   const collects = collect && server(name).node;
-  const { child, port } = await startServer(name, collects ? ["--expose-gc", "--import", collector] : []);
+  const { child, port } = await startServer(name, collects ? COLLECTED : []);
   const load = startLoad("hold", port);
   const memoryAt = async (connections) => {
     load.tell(connections);
@@ -33,7 +49,7 @@ export async function costPerIdleConnection(name, collect) {
       child.signal("SIGUSR2");
       await child.line();
     }
-    return memoryOf(child.pid);
+    return settledMemoryOf(child.pid);
   };
   try {
     const few = await memoryAt(FEW);
