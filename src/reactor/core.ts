@@ -52,6 +52,8 @@ export class Core implements EngineEvents, TimerServiceHost {
   #armed = Number.POSITIVE_INFINITY;
   #refTimers = 0;
   #held = true;
+  /** What the engine was told last. */
+  #holdsProcess = true;
   #inTurn = false;
   #turnTime = 0;
   #nextId = 1;
@@ -79,6 +81,7 @@ export class Core implements EngineEvents, TimerServiceHost {
     this.#engine = engine;
     this.#table = [];
     engine.start(this);
+    this.#holdsProcess = true;
     this.#holdProcess();
     this.#armed = Number.POSITIVE_INFINITY;
     this.deadlineMoved();
@@ -259,8 +262,10 @@ export class Core implements EngineEvents, TimerServiceHost {
 
   #holdProcess(): void {
     const engine = this.#engine;
-    if (engine === undefined) return;
-    if (this.#held || this.#refTimers > 0) engine.ref();
+    const holds = this.#held || this.#refTimers > 0;
+    if (engine === undefined || holds === this.#holdsProcess) return;
+    this.#holdsProcess = holds;
+    if (holds) engine.ref();
     else engine.unref();
   }
 
