@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { before, test } from "node:test";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { type CodeBlock, codeBlocks, ROOT, readDocument } from "./markdown.js";
 
@@ -13,7 +13,8 @@ import { type CodeBlock, codeBlocks, ROOT, readDocument } from "./markdown.js";
 const DOCUMENTS = ["README.md", ...readdirSync(`${ROOT}docs`).map((name) => `docs/${name}`)].filter((name) =>
   name.endsWith(".md"),
 );
-const FOLDER = `${ROOT}.build/samples`;
+/** Within the package, so that samples find it by its name. */
+const FOLDER = mkdtempSync(`${ROOT}.build/samples-`);
 const RUN_LIMIT = 20_000;
 
 const run = promisify(execFile);
@@ -54,8 +55,6 @@ const CONFIGURATION = {
 let complaints: string[] = [];
 
 before(async () => {
-  rmSync(FOLDER, { recursive: true, force: true });
-  mkdirSync(FOLDER, { recursive: true });
   writeFileSync(`${FOLDER}/tsconfig.json`, JSON.stringify(CONFIGURATION));
   for (const { file, block } of samples) writeFileSync(`${FOLDER}/${file}.ts`, block.text);
   const compiler = `${ROOT}node_modules/typescript/bin/tsc`;
@@ -73,6 +72,8 @@ test("there are samples, and every complaint is about one of them", () => {
   const stray = complaints.filter((line) => !line.startsWith(" ") && !known.some((file) => line.startsWith(file)));
   assert.deepEqual(stray, []);
 });
+
+after(() => rmSync(FOLDER, { recursive: true }));
 
 for (const { place, file, block } of samples) {
   test(`${place} compiles`, () => {
