@@ -27,6 +27,9 @@ import { SoakServer } from "./server.js";
 /** How long connections may take to end once no new ones are made. */
 const WIND_DOWN = 60_000;
 
+/** Two thousand connections share one thread at either end: a peer may take longer to its FIN than the default allows. */
+const LINGER = 45_000;
+
 interface Account {
   ledger: Ledger;
   figures: Figures;
@@ -63,7 +66,7 @@ async function serve(file: string): Promise<void> {
   const ledger = new Ledger();
   const random = new Random(seed ^ 0x5eed);
   await reactor.run(async () => {
-    const at = { host: "127.0.0.1", port: 0, allowHalfOpen: true };
+    const at = { host: "127.0.0.1", port: 0, allowHalfOpen: true, lingerTimeout: LINGER };
     const listener = await reactor.startServer(at, SoakServer, ledger, random, file);
     process.on("message", async (what) => {
       if (what === "stop") {
@@ -155,7 +158,7 @@ async function churn(reactor: Reactor, port: number, ledger: Ledger, random: Ran
   let open = 0;
   const start = (): void => {
     open++;
-    reactor.connect({ host: "127.0.0.1", port }, SoakClient, ledger, random, () => {
+    reactor.connect({ host: "127.0.0.1", port, lingerTimeout: LINGER }, SoakClient, ledger, random, () => {
       open--;
       if (performance.now() < end) reactor.nextTick(start);
     });
