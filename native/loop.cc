@@ -56,8 +56,21 @@ void Loop::hold_process(bool hold) {
 
 void Loop::before_blocking() {
   core.flush();
-  if (core.pending() || (core.deadline() < armed_ && core.deadline() <= monotonic_now())) turn();
+  if (core.pending() || (core.deadline() < armed_ && core.deadline() <= monotonic_now())) {
+    turn();
+    rouse_others();
+  } else {
+    uv_idle_stop(&idle_);
+  }
   if (!closing_ && !dead_) arm_timer();
+}
+
+void Loop::rouse_others() {
+  if (addon_.open_loops < 2) return;
+  for (Loop* other : addon_.loops) {
+    if (other == nullptr || other == this || other->closing_ || other->dead_) continue;
+    uv_idle_start(&other->idle_, [](uv_idle_t*) {});
+  }
 }
 
 void Loop::arm_timer() {

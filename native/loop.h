@@ -51,6 +51,9 @@ class Loop {
   ~Loop() = default;
 
   void before_blocking();
+  // JavaScript that this loop's prepare handle entered may have given work to a loop whose own has run already: those
+  // loops get to look once more before Node's loop blocks.
+  void rouse_others();
   void turn();
   void run_rounds();
   bool deliver(uint32_t events);
