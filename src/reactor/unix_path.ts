@@ -1,4 +1,4 @@
-import { chmodSync, linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { type BigIntStats, chmodSync, linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { EventMachineError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 
@@ -8,17 +8,18 @@ import { SystemError } from "../base/system_error.js";
  * whatever stood there.)
  */
 
-/** Identifies a file whatever its name. */
+/** Identifies a file whatever its name. An inode's number alone is not enough: it is given out again at once. */
 interface FileId {
-  readonly dev: number;
-  readonly ino: number;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly mtimeNs: bigint;
 }
 
 /** The socket file at a path; undefined where nothing is, and an error where something else stands. */
 export function socketFileAt(path: string): FileId | undefined {
-  let found: ReturnType<typeof lstatSync>;
+  let found: BigIntStats;
   try {
-    found = lstatSync(path);
+    found = lstatSync(path, { bigint: true });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw fileFailure(error, path);
@@ -28,7 +29,7 @@ export function socketFileAt(path: string): FileId | undefined {
       address: path,
     });
   }
-  return { dev: found.dev, ino: found.ino };
+  return { dev: found.dev, ino: found.ino, mtimeNs: found.mtimeNs };
 }
 
 /**
@@ -73,7 +74,12 @@ export function setMode(path: string, mode: number): void {
 }
 
 function isSame(found: FileId | undefined, expected: FileId): boolean {
-  return found !== undefined && found.dev === expected.dev && found.ino === expected.ino;
+  return (
+    found !== undefined &&
+    found.dev === expected.dev &&
+    found.ino === expected.ino &&
+    found.mtimeNs === expected.mtimeNs
+  );
 }
 
 function fileFailure(cause: unknown, path: string): SystemError {
