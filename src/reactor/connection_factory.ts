@@ -26,9 +26,9 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   readonly #args: A;
   readonly #context: AsyncResource | undefined;
 
-  constructor(core: Core, handler: Handler<A, C> | undefined, args: A) {
+  constructor(core: Core, handler: Handler<A, C>, args: A) {
     this.#core = core;
-    this.#handler = handler === undefined ? (Connection as unknown as Handler<A, C>) : checkHandler(handler);
+    this.#handler = checkHandler(handler);
     this.#args = args;
     this.#context = core.asyncContext ? new AsyncResource("EventMachine") : undefined;
   }

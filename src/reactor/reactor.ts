@@ -5,7 +5,7 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
 import type { EngineCounters } from "../engine/engine.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
-import type { Connection } from "./connection.js";
+import { Connection } from "./connection.js";
 import { ConnectionFactory, type Handler } from "./connection_factory.js";
 import { Core, type CoreHost } from "./core.js";
 import { setCurrentReactor } from "./current.js";
@@ -24,6 +24,7 @@ import {
   type ServerOptions,
   type StreamOptions,
 } from "./options.js";
+import { requireCapability } from "./required.js";
 import { type Resolver, systemResolver } from "./resolve.js";
 import { ServerStarter } from "./serve.js";
 import { checkDelay, PeriodicTimer, Timer, type TimerCallback } from "./timer.js";
@@ -255,9 +256,10 @@ export class Reactor implements Clock {
     args: A,
   ): Promise<Listener> {
     const factory = new ConnectionFactory(this.#core, handler, args);
-    return new ServerStarter(this.#core, factory.maker(checkStreamOptions(options)), checkListenOptions(options)).start(
-      target,
-    );
+    const maker = factory.maker(checkStreamOptions(options));
+    const listen = checkListenOptions(options);
+    if (options.acceptQuota !== undefined) requireCapability(this.#core.engine, "acceptQuota");
+    return new ServerStarter(this.#core, maker, listen).start(target);
   }
 
   // Clients ------------------------------------------------------------------------------------------------------
@@ -271,7 +273,11 @@ export class Reactor implements Clock {
    */
   connect(address: ConnectAddress): Connection;
   connect<A extends unknown[], C extends Connection>(address: ConnectAddress, handler: Handler<A, C>, ...args: A): C;
-  connect(address: ConnectAddress, handler?: Handler<unknown[], Connection>, ...args: unknown[]): Connection {
+  connect(
+    address: ConnectAddress,
+    handler: Handler<unknown[], Connection> = Connection,
+    ...args: unknown[]
+  ): Connection {
     this.#mustRun("connect");
     return this.#within(() => new ConnectionFactory(this.#core, handler, args).connect(address));
   }
@@ -287,7 +293,7 @@ export class Reactor implements Clock {
   bindConnect(
     local: { host: string; port?: number },
     address: ConnectAddress,
-    handler?: Handler<unknown[], Connection>,
+    handler: Handler<unknown[], Connection> = Connection,
     ...args: unknown[]
   ): Connection {
     this.#mustRun("bindConnect");
