@@ -55,6 +55,7 @@ export type { Listener } from "./reactor/listener.js";
 export type {
   ConnectAddress,
   ConnectOptions,
+  LocalAddress,
   ServerAddress,
   ServerOptions,
   StreamOptions,

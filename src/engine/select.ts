@@ -19,11 +19,11 @@ export interface EngineInfo {
 
 /** Makes an engine. Throws `ERR_EM_ENGINE_UNAVAILABLE` when the native one is asked for by name and cannot be had. */
 export function createEngine(name: EngineName): Engine {
-  const chosen = name === "auto" ? preferred() : name;
+  const chosen = chosenEngine(name);
   if (chosen === "portable") return new PortableEngine();
   const native = loadNative();
   if ("create" in native) return native.create();
-  if (name === "native") {
+  if (chosen === "native") {
     throw new EventMachineError("ERR_EM_ENGINE_UNAVAILABLE", `the native engine cannot be used: ${native.reason}`);
   }
   sayOnce(native.reason);
@@ -31,9 +31,9 @@ export function createEngine(name: EngineName): Engine {
 }
 
 export function engineInfo(name: EngineName = "auto"): EngineInfo {
-  const chosen = name === "auto" ? preferred() : name;
+  const chosen = chosenEngine(name);
   const native = loadNative();
-  const isNative = chosen === "native" && "create" in native;
+  const isNative = chosen !== "portable" && "create" in native;
   const engine = isNative ? native.create() : new PortableEngine();
   const reason = isNative ? undefined : "reason" in native ? native.reason : "the portable engine was asked for";
   const lacks = (Object.keys(CAPABILITIES) as Capability[])
@@ -47,12 +47,10 @@ export function checkEngineName(name: unknown): EngineName {
   throw new ArgumentError(`engine must be "auto", "native" or "portable", not ${describe(name)}`);
 }
 
-/** EVENTMACHINE_ENGINE decides for reactors that were not told. */
-function preferred(): "native" | "portable" {
+/** EVENTMACHINE_ENGINE decides for reactors that were not told; naming the native engine there asks for it by name. */
+function chosenEngine(name: EngineName): EngineName {
   const wish = process.env.EVENTMACHINE_ENGINE;
-  if (wish === undefined || wish === "" || wish === "auto") return "native";
-  const name = checkEngineName(wish);
-  return name === "portable" ? "portable" : "native";
+  return name !== "auto" || wish === undefined || wish === "" ? name : checkEngineName(wish);
 }
 
 let said = false;

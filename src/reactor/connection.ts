@@ -2,6 +2,7 @@ import { inspect, types } from "node:util";
 import { describe, formatAddress, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import { openForSending } from "./file_sends.js";
 import {
@@ -399,6 +400,13 @@ export class Connection {
       throw new ArgumentError(`value must be a number or bytes, not ${describe(value)}`);
     }
     core.engine.setSocketOption(handle, level, name, typeof value === "number" ? cInt(value) : value);
+  }
+
+  /** The error the kernel holds for the socket, which asking clears; undefined for none. (error?) */
+  getSocketError(): SystemError | undefined {
+    const { core, handle } = this.#open("getSocketError");
+    const errno = core.engine.socketError(handle);
+    return errno === 0 ? undefined : new SystemError(errno, "getsockopt");
   }
 
   /** The process at the other end of a Unix socket when it connected. Capability `peerCredentials`. */

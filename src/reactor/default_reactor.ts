@@ -3,7 +3,7 @@ import type { Handler } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
 import type { RunOptions } from "./lifecycle.js";
 import type { Listener } from "./listener.js";
-import type { ConnectAddress, ServerAddress, ServerOptions, StreamOptions } from "./options.js";
+import type { ConnectAddress, LocalAddress, ServerAddress, ServerOptions, StreamOptions } from "./options.js";
 import { type ErrorHandler, Reactor, type ReactorStats } from "./reactor.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "./timer.js";
 
@@ -71,12 +71,20 @@ export function connect(
 }
 
 /** `Reactor.bindConnect` on the current reactor. */
+export function bindConnect(local: LocalAddress, address: ConnectAddress): Connection;
 export function bindConnect<A extends unknown[], C extends Connection>(
-  local: { host: string; port?: number },
+  local: LocalAddress,
   address: ConnectAddress,
   handler: Handler<A, C>,
   ...args: A
-): C {
+): C;
+export function bindConnect(
+  local: LocalAddress,
+  address: ConnectAddress,
+  ...rest: [] | [Handler<unknown[], Connection>, ...unknown[]]
+): Connection {
+  const [handler, ...args] = rest;
+  if (handler === undefined) return reactor().bindConnect(local, address);
   return reactor().bindConnect(local, address, handler, ...args);
 }
 

@@ -84,13 +84,19 @@ export interface UnixConnectAddress {
   path: string;
 }
 
+/** Where a connection comes from: an IP address, and a port or 0 for any. */
+export interface LocalAddress {
+  host: string;
+  port?: number;
+}
+
 export interface ConnectOptions extends StreamOptions {
   /** How long the connect may take, names and all attempts together. Default 20 s; 0 for no limit. */
   connectTimeout?: number;
   /** RFC 8305: how long one attempt stands alone before the next address is tried beside it. Default 250 ms. */
   connectionAttemptDelay?: number;
   /** Bind to this address first. (EventMachine's bind_connect.) */
-  localAddress?: { host: string; port?: number };
+  localAddress?: LocalAddress;
   /** Calls the connect off; the connection ends with reason `connect-aborted`. Without effect once it is open. */
   signal?: AbortSignal;
 }

@@ -20,6 +20,7 @@ import {
   checkServerAddress,
   checkSize,
   checkStreamOptions,
+  type LocalAddress,
   type ServerAddress,
   type ServerOptions,
   type StreamOptions,
@@ -283,15 +284,15 @@ export class Reactor implements Clock {
   }
 
   /** `connect` from a local address. (bind_connect.) */
-  bindConnect(local: { host: string; port?: number }, address: ConnectAddress): Connection;
+  bindConnect(local: LocalAddress, address: ConnectAddress): Connection;
   bindConnect<A extends unknown[], C extends Connection>(
-    local: { host: string; port?: number },
+    local: LocalAddress,
     address: ConnectAddress,
     handler: Handler<A, C>,
     ...args: A
   ): C;
   bindConnect(
-    local: { host: string; port?: number },
+    local: LocalAddress,
     address: ConnectAddress,
     handler: Handler<unknown[], Connection> = Connection,
     ...args: unknown[]

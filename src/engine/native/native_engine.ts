@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import type { SocketAddress } from "../../base/addresses.js";
-import { StateError } from "../../base/errors.js";
+import { EventMachineError, StateError } from "../../base/errors.js";
 import { SystemError } from "../../base/system_error.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
 import type { Engine, EngineCounters, EngineEvents } from "../engine.js";
@@ -77,13 +77,23 @@ export class NativeEngine implements Engine {
 
   start(events: EngineEvents): void {
     const seed = Number(process.env.EVENTMACHINE_TORTURE_SEED ?? 0) >>> 0;
-    const [loop, control, eventSlab, outSlab] = this.#native.create(this.#dispatch, this.#ticks, seed);
+    const [loop, control, eventSlab, outSlab] = this.#create(seed);
     this.#loop = loop;
     this.#events = events;
     this.#view(viewShared(control));
     this.#slab = Buffer.from(eventSlab);
     this.#outSlab = Buffer.from(outSlab);
     this.#clockOffset = measureOffset(this.#native);
+  }
+
+  /** The core needs memory and descriptors of its own; where the system has none left, the run says so. */
+  #create(seed: number): ReturnType<Binding["create"]> {
+    try {
+      return this.#native.create(this.#dispatch, this.#ticks, seed);
+    } catch (cause) {
+      const { message } = cause as Error;
+      throw new EventMachineError("ERR_EM_ENGINE_UNAVAILABLE", `the native engine cannot start: ${message}`, { cause });
+    }
   }
 
   stop(): void {
