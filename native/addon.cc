@@ -17,7 +17,7 @@ napi_value undefined(napi_env env) {
 }
 
 napi_value throw_error(napi_env env, const char* message) {
-  napi_throw_error(env, "ERR_EM_NATIVE", message);
+  napi_throw_error(env, "ERR_EM_ENGINE_UNAVAILABLE", message);
   return nullptr;
 }
 
