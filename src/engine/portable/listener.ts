@@ -3,6 +3,7 @@ import type { SocketAddress } from "../../base/addresses.js";
 import { Ended, type Handle, type ListenOptions } from "../streams.js";
 import { errnoOf } from "./errno.js";
 import { boundAddress, inetEnds, inetPeer, isWildcard, UNNAMED } from "./socket_addresses.js";
+import { bindErrno, SocketFile } from "./socket_file.js";
 import { keepAliveDelay } from "./socket_options.js";
 import type { PortableStream } from "./stream.js";
 import type { Turn } from "./turn.js";
@@ -24,6 +25,8 @@ export class PortableListener {
   readonly #owner: ListenerOwner;
   readonly #server: Server;
   #address: SocketAddress | undefined;
+  #path: string | undefined;
+  #file: SocketFile | undefined;
   #sharesAddress = false;
   #isListening = false;
   #hasEnded = false;
@@ -58,8 +61,10 @@ export class PortableListener {
   listen(address: SocketAddress): void {
     const { backlog, ipv6Only, reusePort } = this.options;
     // Under node:cluster a worker's listener would be a share of the primary's; `exclusive` makes it our own.
-    if (address.family === "unix") this.#server.listen({ path: address.path, backlog, exclusive: true });
-    else {
+    if (address.family === "unix") {
+      if (!address.path.startsWith("\0")) this.#path = address.path;
+      this.#server.listen({ path: address.path, backlog, exclusive: true });
+    } else {
       const { host, port } = address;
       this.#server.listen({ host, port, backlog, ipv6Only, exclusive: true, ...(reusePort ? { reusePort } : {}) });
     }
@@ -70,7 +75,8 @@ export class PortableListener {
   }
 
   failed(error: NodeJS.ErrnoException): void {
-    this.#end(Ended.error, errnoOf(error), error.syscall ?? "listen");
+    const errno = errnoOf(error);
+    this.#end(Ended.error, this.#path === undefined ? errno : bindErrno(this.#path, errno), error.syscall ?? "listen");
   }
 
   close(): void {
@@ -100,6 +106,7 @@ export class PortableListener {
   #listening(): void {
     if (this.#hasEnded) return;
     this.#isListening = true;
+    if (this.#path !== undefined) this.#file = new SocketFile(this.#path);
     this.#address = boundAddress(this.#server);
     this.#sharesAddress = this.#address !== undefined && !isWildcard(this.#address);
     // Not deferred: no connection may be accepted before.
@@ -159,7 +166,8 @@ export class PortableListener {
   #end(ended: Ended, errno: number, syscall: string): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.#server.close();
+    if (this.#file === undefined) this.#server.close();
+    else this.#file.spareOthers(() => this.#server.close());
     for (const socket of this.#waiting) socket.destroy();
     this.#waiting = [];
     const { turn } = this.#owner;
