@@ -2,7 +2,6 @@
 //   npm test                      all of them
 //   npm test -- conformance cli   those of two folders
 //   npm test -- --list conformance
-// Torture tests need a build of their own: npm run test:torture.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join, sep } from "node:path";
@@ -13,16 +12,12 @@ const FILE_TIMEOUT = 180_000;
 const FILES_AT_ONCE = 2;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { values, positionals: filters } = parseArgs({
-  options: { list: { type: "boolean" }, torture: { type: "boolean" } },
-  allowPositionals: true,
-});
+const { values, positionals: filters } = parseArgs({ options: { list: { type: "boolean" } }, allowPositionals: true });
 
 // From the sources: what an earlier compilation left behind is no test any more.
 const sources = readdirSync(join(root, "test"), { recursive: true })
   .map((name) => join("test", name).split(sep).join("/"))
   .filter((name) => name.endsWith(".test.ts"))
-  .filter((name) => name.startsWith("test/torture/") === (values.torture === true))
   .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
   .sort();
 const files = sources.map((name) => join(".build", name.replace(/\.ts$/, ".js")));
