@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { onEveryEngine } from "./harness.js";
+import type { Recorder, Script } from "./recorder.js";
+
+const storage = new AsyncLocalStorage<string>();
+
+/** A script that notes which store each callback sees. */
+function noting(seen: Map<string, string | undefined>, also: Script = {}): Script {
+  const note = (name: string) => seen.set(name, storage.getStore());
+  return {
+    postInit: (me) => {
+      note("postInit");
+      return also.postInit?.(me);
+    },
+    connectionCompleted: (me) => {
+      note("connectionCompleted");
+      return also.connectionCompleted?.(me);
+    },
+    receiveData: (me, data) => {
+      note("receiveData");
+      return also.receiveData?.(me, data);
+    },
+    unbind: () => void note("unbind"),
+  };
+}
+
+const wants = { reactor: { asyncContext: true } };
+
+onEveryEngine("async context", (engine) => {
+  engine.rule(
+    "with asyncContext a client's callbacks run in the context of its connect",
+    async (trial) => {
+      const served = await trial.serve({ receiveData: (me, data) => me.sendData(data) });
+      const all = ["first", "second", "third"].map((name) => {
+        const seen = new Map<string, string | undefined>();
+        const client = storage.run(name, () =>
+          trial.dial(served, noting(seen, { connectionCompleted: (me) => me.sendData("x") })),
+        );
+        return { name, seen, client };
+      });
+      await trial.until(() => all.every(({ client }) => client.bytes === 1), "every echo");
+      for (const { client } of all) client.closeConnection();
+      await trial.allUnbound();
+      for (const { name, seen } of all) {
+        assert.deepEqual(
+          [...seen.entries()],
+          [
+            ["postInit", name],
+            ["connectionCompleted", name],
+            ["receiveData", name],
+            ["unbind", name],
+          ],
+        );
+      }
+    },
+    wants,
+  );
+
+  engine.rule(
+    "a server's callbacks run in the context of its startServer",
+    async (trial) => {
+      const seen = new Map<string, string | undefined>();
+      const served = await storage.run("the server", () => trial.serve(noting(seen)));
+      const client = storage.run("a client", () => trial.dial(served));
+      client.sendData("x");
+      const server = await served.peer();
+      await trial.until(() => server.bytes === 1, "a byte");
+      client.closeConnection();
+      await trial.allUnbound();
+      assert.deepEqual(
+        [...seen.entries()],
+        [
+          ["postInit", "the server"],
+          ["receiveData", "the server"],
+          ["unbind", "the server"],
+        ],
+      );
+    },
+    wants,
+  );
+
+  engine.rule("without it callbacks of later turns start from a clean context", async (trial) => {
+    const seen = new Map<string, string | undefined>();
+    const served = await storage.run("the server", () => trial.serve(noting(seen)));
+    const clientSaw = new Map<string, string | undefined>();
+    const client = storage.run("a client", () => trial.dial(served, noting(clientSaw)));
+    client.sendData("x");
+    const server = await served.peer();
+    await trial.until(() => server.bytes === 1, "a byte");
+    storage.run("whoever closes", () => client.closeConnection());
+    await trial.allUnbound();
+    assert.deepEqual([...seen.values()], [undefined, undefined, undefined]);
+    assert.deepEqual([clientSaw.get("connectionCompleted"), clientSaw.get("unbind")], [undefined, undefined]);
+  });
+
+  engine.rule("what one callback enters is not for the next", async (trial) => {
+    const seen: (string | undefined)[] = [];
+    const enter = (me: Recorder) => {
+      seen.push(storage.getStore());
+      storage.enterWith(`left by ${me.id}`);
+    };
+    const { client, server } = await trial.pair({ server: { receiveData: enter } });
+    for (let count = 1; count <= 5; count++) {
+      client.sendData("x");
+      await trial.until(() => server.bytes === count, "a byte");
+    }
+    assert.deepEqual(seen, [undefined, undefined, undefined, undefined, undefined]);
+  });
+
+  engine.rule("a promise of a callback keeps its own context", async (trial) => {
+    const seen: (string | undefined)[] = [];
+    const { client } = await trial.pair({
+      server: {
+        receiveData: () =>
+          storage.run("inside", async () => {
+            await trial.sleep(1);
+            seen.push(storage.getStore());
+          }),
+      },
+    });
+    client.sendData("x");
+    await trial.until(() => seen.length === 1, "it goes on");
+    assert.deepEqual(seen, ["inside"]);
+  });
+});
