@@ -106,7 +106,8 @@ export class Driver implements EngineEvents {
   }
 
   async gets(handle: Handle, length: number): Promise<Buffer> {
-    await this.until(() => this.bytes(handle).length >= length, `${length} bytes`);
+    const size = () => (this.received.get(handle) ?? []).reduce((sum, part) => sum + part.length, 0);
+    await this.until(() => size() >= length, `${length} bytes`);
     return this.bytes(handle);
   }
 
@@ -224,9 +225,13 @@ export async function rawServer(onConnection: (socket: Socket) => void): Promise
   return { server, at: { family: "IPv4", host: "127.0.0.1", port: (server.address() as AddressInfo).port } };
 }
 
+const PERIOD = 65_521; // a prime: it falls in step with no buffer's size
+const ONCE = Buffer.from(Array.from({ length: PERIOD }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
+
 /** Bytes that tell where they belong. */
 export function pattern(length: number, from = 0): Buffer {
-  const bytes = Buffer.alloc(length);
-  for (let i = 0; i < length; i++) bytes[i] = ((from + i) * 31 + ((from + i) >> 8)) & 0xff;
-  return bytes;
+  const start = from % PERIOD;
+  const repeated: Buffer[] = [];
+  for (let size = 0; size < start + length; size += PERIOD) repeated.push(ONCE);
+  return Buffer.concat(repeated).subarray(start, start + length);
 }
