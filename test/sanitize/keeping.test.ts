@@ -7,7 +7,6 @@ import { Child } from "./sanitized_child.js";
 
 interface Kept {
   views: number;
-  detached: number;
   whileKept?: NativeCounts;
   counts?: NativeCounts;
 }
@@ -16,10 +15,9 @@ onEveryEngine("borrowed views that are kept", (engine) => {
   test("can be read after the reactor has stopped, and let go of the memory when they go", async () => {
     const args = ["--expose-gc", program(import.meta.url, "./programs/keeping.js"), engine.name];
     await using child = new Child(process.execPath, args);
-    const { views, detached, whileKept, counts } = await child.json<Kept>(60_000);
+    const { views, whileKept, counts } = await child.json<Kept>(60_000);
     assert.deepEqual(await child.soundEnd(), { code: 0, signal: null }, child.stderr);
     assert.ok(views >= 800, `${views} views were kept`);
-    assert.ok(detached > 0, "memory was transferred away under the engine, and it went on");
     if (engine.name !== "native") return;
     assert.ok(whileKept !== undefined && whileKept.regions === 4, "each engine's memory stays as long as it is seen");
     assert.deepEqual(counts, { loops: 0, handles: 0, descriptors: 0, chunks: 0, unread: 0, regions: 0 });

@@ -7,7 +7,18 @@ import { nativeCounts } from "../native_counts.js";
  * read is not.
  */
 const kept: Buffer[] = [];
-let detached = 0;
+
+/** AddressSanitizer finds fault with whoever reads the engine's memory outside the view, as a transfer that copies does. */
+const isSanitized = process.env.LD_PRELOAD?.includes("asan") === true;
+
+/** Worse than keeping: tries to take the memory away from its owner, who must go on whether that is refused or not. */
+function snatch(memory: ArrayBuffer): void {
+  try {
+    structuredClone(memory, { transfer: [memory] });
+  } catch (error) {
+    if ((error as Error).name !== "DataCloneError") throw error;
+  }
+}
 
 class Keeper extends Connection {
   static override readonly borrowsData = true;
@@ -15,11 +26,7 @@ class Keeper extends Connection {
   override receiveData(data: Buffer): void {
     kept.push(data);
     this.sendData("more");
-    if (kept.length % 50 === 0) {
-      // Worse: takes the memory away from its owner. The engine must go on all the same.
-      structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
-      detached++;
-    }
+    if (kept.length % 50 === 0 && !isSanitized) snatch(data.buffer as ArrayBuffer);
   }
 }
 
@@ -74,4 +81,4 @@ for (let round = 0; round < 100 && counts !== undefined && (counts.regions > 0 |
   await new Promise((resolve) => setTimeout(resolve, 10));
   counts = nativeCounts();
 }
-console.log(JSON.stringify({ views, detached, whileKept, counts }));
+console.log(JSON.stringify({ views, whileKept, counts }));
