@@ -19,7 +19,10 @@ const BYTES_PER_UNIT = 3;
 export class OutputQueue {
   readonly #scratch: Scratch;
   readonly #entries: (Segment | FileRange)[] = [];
-  readonly #taken: Segment[] = [];
+  readonly #taken: Block[] = [];
+  /** Where in its block the last view taken lies. */
+  #takenStart = 0;
+  #takenEnd = 0;
   #nextBlock = FIRST_BLOCK;
   /** Bytes in memory, those taken not among them. */
   bytes = 0;
@@ -67,45 +70,54 @@ export class OutputQueue {
   }
 
   /**
-   * Takes bytes from the head, at most `limit` and none behind a file, as views in `views`; returns how many. `release`
-   * or `keep` says afterwards what became of them.
+   * Takes bytes from a head that is no file: at most `limit`, none behind a file, as one view or several. `release` or
+   * `keep` says afterwards what became of them.
    */
-  take(limit: number, views: Buffer[]): number {
+  take(limit: number): Buffer | Buffer[] {
+    const head = this.#entries[0] as Segment;
+    const next = this.#entries[1];
+    if (next === undefined || next instanceof FileRange || head.end - head.start >= limit)
+      return this.#cut(head, limit);
+    const views: Buffer[] = [];
     let size = 0;
-    while (size < limit) {
-      const head = this.#entries[0];
-      if (head === undefined || head instanceof FileRange) break;
-      const { block, start, end } = head;
-      const part = Math.min(end - start, limit - size);
-      views.push(block.memory.subarray(start, start + part));
-      size += part;
-      this.#taken.push({ block, start, end: start + part });
-      if (start + part < end) head.start += part;
-      else this.#entries.shift();
+    for (let entry = this.#entries[0]; size < limit; entry = this.#entries[0]) {
+      if (entry === undefined || entry instanceof FileRange) break;
+      const view = this.#cut(entry, limit - size);
+      size += view.length;
+      views.push(view);
     }
-    this.bytes -= size;
-    return size;
+    return views;
   }
 
-  /** What was taken is with the kernel: its memory is free. */
+  #cut(segment: Segment, limit: number): Buffer {
+    const { block, start } = segment;
+    const end = Math.min(segment.end, start + limit);
+    if (end === segment.end) this.#entries.shift();
+    else segment.start = end;
+    this.bytes -= end - start;
+    this.#taken.push(block);
+    this.#takenStart = start;
+    this.#takenEnd = end;
+    return block.memory.subarray(start, end);
+  }
+
+  /** What was taken is with the kernel. The last of it is free memory at once, the rest when the turn has ended. */
   release(): void {
-    for (let i = this.#taken.length - 1; i >= 0; i--) {
-      const { block, start, end } = this.#taken[i] as Segment;
-      if (block.used === end) block.used = start;
-    }
-    this.#taken.length = 0;
+    const last = this.#taken.pop();
+    if (last !== undefined && last.used === this.#takenEnd) last.used = this.#takenStart;
+    this.#forgetTaken();
   }
 
   /** What was taken is still read by the socket, and what is queued stays for later turns. */
   keep(): void {
-    for (const { block } of this.#taken) block.kept = true;
+    for (const block of this.#taken) block.kept = true;
     for (const entry of this.#entries) if (!(entry instanceof FileRange)) entry.block.kept = true;
-    this.#taken.length = 0;
+    this.#forgetTaken();
   }
 
-  clear(): void {
-    this.#entries.length = 0;
-    this.bytes = 0;
+  /** One by one: an array whose length is set to 0 gives up its memory, and this one is filled again for every write. */
+  #forgetTaken(): void {
+    while (this.#taken.length > 0) this.#taken.pop();
   }
 
   /** The segment at the end of the queue with this much room behind it; a new one where there is none. */

@@ -91,9 +91,10 @@ export class Writer {
   }
 
   #handOver(): void {
-    const views: Buffer[] = [];
-    const size = this.#queue.take(PIECE_SIZE, views);
-    if (this.#put(views)) {
+    const before = this.#queue.bytes;
+    const taken = this.#queue.take(PIECE_SIZE);
+    const size = before - this.#queue.bytes;
+    if (Array.isArray(taken) ? this.#putAll(taken) : this.#put(taken)) {
       this.#queue.release();
       this.#owner.wrote(size, 0);
     } else {
@@ -103,16 +104,20 @@ export class Writer {
   }
 
   /** Returns whether the kernel has taken it all. */
-  #put(views: Buffer[]): boolean {
-    const socket = this.#socket;
-    if (views.length === 1) {
-      socket.write(views[0] as Buffer, this.#onWritten);
-    } else {
-      socket.cork();
-      for (const view of views) socket.write(view, this.#onWritten);
-      socket.uncork();
-    }
-    return socket.writableLength === 0 && socket.errored === null;
+  #put(view: Buffer): boolean {
+    this.#socket.write(view, this.#onWritten);
+    return this.#hasTakenAll;
+  }
+
+  #putAll(views: Buffer[]): boolean {
+    this.#socket.cork();
+    for (const view of views) this.#socket.write(view, this.#onWritten);
+    this.#socket.uncork();
+    return this.#hasTakenAll;
+  }
+
+  get #hasTakenAll(): boolean {
+    return this.#socket.writableLength === 0 && this.#socket.errored === null;
   }
 
   #block(): void {
@@ -152,7 +157,7 @@ export class Writer {
   }
 
   #putPiece(file: FileRange, piece: Buffer): void {
-    if (this.#put([piece])) {
+    if (this.#put(piece)) {
       this.#owner.wrote(0, piece.length);
       this.#continueFile(file);
     } else {
