@@ -19,7 +19,7 @@ export interface EngineInfo {
 
 /** Makes an engine. Throws `ERR_EM_ENGINE_UNAVAILABLE` when the native one is asked for by name and cannot be had. */
 export function createEngine(name: EngineName): Engine {
-  const chosen = chosenEngine(name);
+  const chosen = chosenEngine(checkEngineName(name));
   if (chosen === "portable") return new PortableEngine();
   const native = loadNative();
   if ("create" in native) return native.create();
@@ -31,7 +31,7 @@ export function createEngine(name: EngineName): Engine {
 }
 
 export function engineInfo(name: EngineName = "auto"): EngineInfo {
-  const chosen = chosenEngine(name);
+  const chosen = chosenEngine(checkEngineName(name));
   const native = loadNative();
   const isNative = chosen !== "portable" && "create" in native;
   const engine = isNative ? native.create() : new PortableEngine();

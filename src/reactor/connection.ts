@@ -348,12 +348,12 @@ export class Connection {
     return this.#attached().settings.lowWaterMark;
   }
   /** Changes both marks; `low` default is a quarter of `high`. */
-  setWaterMarks(high: number, low: number = Math.floor(high / 4)): void {
+  setWaterMarks(high: number, low?: number): void {
     const transport = this.#attached();
     checkSize(high, "highWaterMark", 1);
-    checkSize(low, "lowWaterMark");
-    checkWaterMarks(low, high);
-    transport.adjust({ highWaterMark: high, lowWaterMark: low });
+    const lower = low === undefined ? Math.floor(high / 4) : checkSize(low, "lowWaterMark");
+    checkWaterMarks(lower, high);
+    transport.adjust({ highWaterMark: high, lowWaterMark: lower });
   }
 
   get outboundLimit(): number {

@@ -10,7 +10,7 @@ import { ConnectionFactory, type Handler } from "./connection_factory.js";
 import { Core, type CoreHost } from "./core.js";
 import { setCurrentReactor } from "./current.js";
 import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
-import type { Listener } from "./listener.js";
+import { Listener } from "./listener.js";
 import {
   type ConnectAddress,
   checkDuration,
@@ -247,6 +247,9 @@ export class Reactor implements Clock {
 
   /** The same as `listener.close()`. (stop_server.) */
   async stopServer(listener: Listener): Promise<void> {
+    if (!(listener instanceof Listener)) {
+      throw new ArgumentError(`listener must be a Listener, not ${describe(listener)}`);
+    }
     await listener.close();
   }
 
@@ -298,6 +301,7 @@ export class Reactor implements Clock {
     ...args: unknown[]
   ): Connection {
     this.#mustRun("bindConnect");
+    checkObject(local, "local");
     checkObject(address, "address");
     const from = { ...address, localAddress: local };
     return this.#within(() => new ConnectionFactory(this.#core, handler, args).connect(from));
