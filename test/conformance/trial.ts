@@ -131,12 +131,21 @@ export class Trial implements Witness {
   }
 
   /**
-   * A port of 127.0.0.1 that answers nothing: it is listened to in a thread that stands still, its accept queue is full,
-   * and so the kernel drops what knocks. Nothing else on loopback is silent.
+   * A port of 127.0.0.1 that answers nothing: its listener stands still, its accept queue is full, and so the kernel
+   * drops what knocks. Nothing else on loopback is silent.
    */
   async silentPort(): Promise<number> {
+    const port = await this.stillListener({ backlog: 1 });
+    // The kernel takes one more than the backlog.
+    const fillers = [1, 2].map((n) => this.dial({ host: "127.0.0.1", port }, { name: `filler ${n}` }));
+    await Promise.all(fillers.map((filler) => filler.opened));
+    return port;
+  }
+
+  /** The port of a listener in a thread that stands still: nothing is accepted of what waits there. */
+  async stillListener(options: ServerOptions): Promise<number> {
     const gate = new SharedArrayBuffer(4);
-    const workerData = { engine: this.engine.name, gate };
+    const workerData = { engine: this.engine.name, gate, options };
     const worker = new Worker(new URL("./silent_listener.js", import.meta.url), { workerData });
     const [port] = (await once(worker, "message")) as [number];
     this.#cleanUps.push(async () => {
@@ -145,9 +154,6 @@ export class Trial implements Witness {
       Atomics.notify(new Int32Array(gate), 0);
       await ended;
     });
-    // The kernel takes one more than the backlog.
-    const fillers = [1, 2].map((n) => this.dial({ host: "127.0.0.1", port }, { name: `filler ${n}` }));
-    await Promise.all(fillers.map((filler) => filler.opened));
     return port;
   }
 
