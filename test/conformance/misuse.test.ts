@@ -1,0 +1,525 @@
+import assert from "node:assert/strict";
+import { closeSync } from "node:fs";
+import { inspect } from "node:util";
+import { Connection, EventMachineError, PeriodicTimer, Reactor, Timer } from "eventmachine";
+import { pattern } from "./bytes.js";
+import { type EngineSuite, onEveryEngine } from "./harness.js";
+import type { Recorder, Script } from "./recorder.js";
+import type { Trial } from "./trial.js";
+
+/**
+ * Every public member of every public class, in every state, with right arguments and with all sorts of wrong ones:
+ * what comes out is a documented value or an EventMachineError, and never anything else.
+ */
+
+type Check = (value: unknown) => boolean;
+
+interface Member {
+  /** Argument lists that are right; of each one every position is also tried with everything in WRONG. */
+  readonly calls?: readonly (readonly unknown[])[];
+  /** Values to set; WRONG is tried too. */
+  readonly sets?: readonly unknown[];
+  /** What a call returns, or resolves to, or a getter gives. */
+  readonly gives: Check;
+}
+
+const WRONG: readonly unknown[] = [
+  undefined,
+  null,
+  Number.NaN,
+  -1,
+  1.5,
+  Number.POSITIVE_INFINITY,
+  2 ** 60,
+  7n,
+  true,
+  "",
+  "text",
+  Symbol("symbol"),
+  {},
+  [],
+  [null],
+  () => {},
+  new Date(0),
+  Object.create(null),
+  new Proxy({}, {}),
+];
+
+const nothing: Check = (value) => value === undefined;
+const size: Check = (value) => typeof value === "number" && value >= 0;
+const flag: Check = (value) => typeof value === "boolean";
+const text: Check = (value) => typeof value === "string";
+const address: Check = (value) => value === undefined || text((value as { family: unknown }).family);
+
+/** No arguments, those given, and each of them replaced by each wrong value. */
+function* argumentLists(calls: readonly (readonly unknown[])[]): Generator<readonly unknown[]> {
+  yield [];
+  for (const right of calls) {
+    yield right;
+    for (const position of right.keys()) {
+      for (const wrong of WRONG) yield right.map((value, at) => (at === position ? wrong : value));
+    }
+  }
+}
+
+/** Does it, and says what was wrong with the outcome, if anything. */
+async function outcome(action: () => unknown, gives: Check): Promise<string | undefined> {
+  let value: unknown;
+  try {
+    value = action();
+    if (value instanceof Promise) value = await value;
+  } catch (error) {
+    return error instanceof EventMachineError ? undefined : `threw ${error}`;
+  }
+  try {
+    return gives(value) ? undefined : `gave ${inspect(value)}`;
+  } catch {
+    return `gave ${inspect(value)}`;
+  }
+}
+
+/** Every use of every member on objects that `on` makes: a fresh one for each, since most uses change it. */
+async function sweep(
+  members: Record<string, Member>,
+  use: (what: string, action: (on: never) => unknown, gives: Check) => Promise<void>,
+): Promise<void> {
+  for (const [name, { calls, sets, gives }] of Object.entries(members)) {
+    const key = name === "asyncDispose" ? Symbol.asyncDispose : name === "dispose" ? Symbol.dispose : name;
+    if (calls !== undefined) {
+      for (const list of argumentLists(calls)) {
+        const what = `${name}(${list.map((value) => inspect(value, { depth: 0 })).join(", ")})`;
+        await use(
+          what,
+          (on: never) => (on as Record<PropertyKey, (...args: unknown[]) => unknown>)[key]?.(...list),
+          gives,
+        );
+      }
+    } else await use(name, (on: never) => on[key as never], gives);
+    for (const value of sets === undefined ? [] : [...sets, ...WRONG]) {
+      const set = (on: never) => {
+        (on as Record<PropertyKey, unknown>)[key] = value;
+      };
+      await use(`${name} = ${inspect(value, { depth: 0 })}`, set, nothing);
+    }
+  }
+}
+
+/** The table must name every member that the class has: a new one cannot be forgotten. */
+function checkComplete(prototype: object, members: Record<string, Member>, apart: readonly string[]): void {
+  const has = Reflect.ownKeys(prototype)
+    .filter((key) => key !== "constructor" && String(key) !== "Symbol(nodejs.util.inspect.custom)")
+    .map((key) => (key === Symbol.asyncDispose ? "asyncDispose" : key === Symbol.dispose ? "dispose" : String(key)))
+    .filter((key) => !apart.includes(key));
+  assert.deepEqual(has.sort(), Object.keys(members).sort());
+}
+
+// Connections ----------------------------------------------------------------------------------------------------
+
+const CALLBACKS = [
+  "postInit",
+  "connectionCompleted",
+  "receiveData",
+  "receiveEnd",
+  "drained",
+  "shutdownRequested",
+  "unbind",
+  "onError",
+];
+
+const deadline: Member = { sets: [0, 60_000], gives: size };
+
+function connectionMembers(at: { host: string; port: number }, file: string): Record<string, Member> {
+  return {
+    id: { gives: size },
+    state: { gives: text },
+    closeReason: { gives: (value) => value === undefined || text((value as { kind: unknown }).kind) },
+    opened: { gives: (value) => value === undefined },
+    closed: { gives: (value) => text((value as { kind: unknown }).kind) },
+    remoteAddress: { gives: address },
+    localAddress: { gives: address },
+    bytesIn: { gives: size },
+    bytesOut: { gives: size },
+    idleTime: { gives: size },
+    sendData: { calls: [["data", "utf8"], [pattern(10)], [["a", pattern(3)]], [""]], gives: flag },
+    sendFileData: { calls: [[file]], gives: size },
+    streamFileData: { calls: [[file, { httpChunks: true }]], gives: size },
+    outboundSize: { gives: size },
+    pause: { calls: [], gives: nothing },
+    resume: { calls: [], gives: nothing },
+    isPaused: { gives: flag },
+    closeConnection: { calls: [[true], [false]], gives: nothing },
+    closeConnectionAfterWriting: { calls: [], gives: nothing },
+    halfClose: { calls: [], gives: nothing },
+    abort: { calls: [], gives: nothing },
+    detach: {
+      calls: [],
+      gives: (value) => {
+        closeSync((value as { fd: number }).fd);
+        return true;
+      },
+    },
+    reconnect: { calls: [[at]], gives: nothing },
+    asyncDispose: { calls: [], gives: nothing },
+    commInactivityTimeout: deadline,
+    pendingConnectTimeout: deadline,
+    firstByteTimeout: deadline,
+    readTimeout: deadline,
+    writeTimeout: deadline,
+    lifetimeTimeout: deadline,
+    lingerTimeout: deadline,
+    highWaterMark: { gives: size },
+    lowWaterMark: { gives: size },
+    setWaterMarks: { calls: [[1000], [1000, 10]], gives: nothing },
+    outboundLimit: { sets: [0, 1000, Number.POSITIVE_INFINITY], gives: size },
+    setNoDelay: { calls: [[true], [false]], gives: nothing },
+    enableKeepalive: { calls: [[{}], [{ idle: 1000 }], [{ interval: 1000, count: 2 }]], gives: nothing },
+    disableKeepalive: { calls: [], gives: nothing },
+    setTcpUserTimeout: { calls: [[1000]], gives: nothing },
+    getSockOpt: { calls: [[6, 1, 4]], gives: Buffer.isBuffer },
+    setSockOpt: {
+      calls: [
+        [6, 1, 1],
+        [6, 1, new Uint8Array([1, 0, 0, 0])],
+      ],
+      gives: nothing,
+    },
+    getSocketError: { calls: [], gives: (value) => value === undefined || value instanceof EventMachineError },
+    peerCredentials: { calls: [], gives: (value) => size((value as { pid: number }).pid) },
+  };
+}
+
+type Use = (connection: Recorder) => void;
+/** Brings a fresh connection to a state, and uses it there. */
+type Reach = (world: World, use: Use) => void | Promise<void>;
+
+interface World {
+  readonly trial: Trial;
+  readonly at: { host: string; port: number };
+  /** A server that is told what to do by the first byte: see `SERVER`. */
+  dial(script?: Script, options?: object): Recorder;
+}
+
+/** What the peer does when it is told one of these. */
+const SERVER: Script = {
+  keep: false,
+  receiveData: (me, data) => {
+    const word = data.toString("latin1", 0, 1);
+    if (word === "e") me.sendData("echo");
+    else if (word === "f") me.halfClose();
+    else if (word === "p") me.pause();
+  },
+};
+
+async function opened(world: World, script?: Script, options?: object): Promise<Recorder> {
+  const connection = world.dial(script, options);
+  await connection.opened;
+  return connection;
+}
+
+async function ended(world: World): Promise<Recorder> {
+  const connection = await opened(world);
+  connection.closeConnection();
+  await connection.closed;
+  return connection;
+}
+
+const STATES: Record<string, Reach> = {
+  "in postInit": (world, use) => void world.dial({ postInit: use }),
+  connecting: (world, use) => use(world.dial()),
+  open: async (world, use) => use(await opened(world)),
+  paused: async (world, use) => {
+    const connection = await opened(world);
+    connection.pause();
+    use(connection);
+  },
+  "half-closed": async (world, use) => {
+    const connection = await opened(world, {}, { allowHalfOpen: true });
+    connection.halfClose();
+    use(connection);
+  },
+  "with the peer's FIN": async (world, use) => {
+    const connection = await opened(world, {}, { allowHalfOpen: true });
+    connection.sendData("f");
+    await world.trial.until(() => connection.ends === 1, "the FIN");
+    use(connection);
+  },
+  "with unsent output": async (world, use) => {
+    const connection = await opened(world, {}, { highWaterMark: 1, lowWaterMark: 0 });
+    connection.sendData("x");
+    use(connection);
+  },
+  closing: async (world, use) => {
+    const connection = await opened(world);
+    connection.closeConnection();
+    use(connection);
+  },
+  "closing after writing": async (world, use) => {
+    const connection = await opened(world);
+    connection.sendData("x");
+    connection.closeConnectionAfterWriting();
+    use(connection);
+  },
+  aborting: async (world, use) => {
+    const connection = await opened(world);
+    connection.abort();
+    use(connection);
+  },
+  closed: async (world, use) => use(await ended(world)),
+  "never open": async (world, use) => {
+    const connection = world.dial();
+    connection.closeConnection();
+    await connection.closed;
+    use(connection);
+  },
+  "in connectionCompleted": (world, use) => void world.dial({ connectionCompleted: use }),
+  "in receiveData": (world, use) => {
+    world.dial({ connectionCompleted: (me) => me.sendData("e"), receiveData: use });
+  },
+  "in receiveEnd": (world, use) => {
+    world.dial({ connectionCompleted: (me) => me.sendData("f"), receiveEnd: use }, { allowHalfOpen: true });
+  },
+  "in drained": (world, use) => {
+    world.dial({ connectionCompleted: (me) => me.sendData("x"), drained: use }, { highWaterMark: 1, lowWaterMark: 0 });
+  },
+  "in unbind": (world, use) => {
+    world.dial({ connectionCompleted: (me) => me.closeConnection(), unbind: use });
+  },
+  "in onError": (world, use) => {
+    const connectionCompleted = () => {
+      throw new Error("on purpose");
+    };
+    world.dial({ connectionCompleted, onError: (me) => (use(me), true) });
+  },
+};
+
+/** Uses every member in one state, many at a time, and returns what went wrong. */
+async function sweepState(trial: Trial, reach: Reach): Promise<{ faults: string[]; uses: number }> {
+  const faults: string[] = [];
+  const served = await trial.serve(SERVER, { allowHalfOpen: true });
+  const at = served.at as { host: string; port: number };
+  const file = trial.path("file");
+  (await import("node:fs")).writeFileSync(file, pattern(100));
+  const members = connectionMembers(at, file);
+  let uses = 0;
+  let running: Promise<void>[] = [];
+
+  const one = async (what: string, action: (on: never) => unknown, gives: Check): Promise<void> => {
+    let result: Promise<string | undefined> | undefined;
+    let used: Recorder | undefined;
+    const world: World = { trial, at, dial: (script = {}, options = {}) => trial.dial(at, script, options) };
+    await reach(world, (connection) => {
+      if (result !== undefined) return;
+      used = connection;
+      // Of the Connection itself: the recorder's own wrappers would count a refused reconnect as a life.
+      result = outcome(() => action(connection as never), gives);
+    });
+    await trial.until(() => result !== undefined, `the state for ${what} is reached`);
+    // What only settles at the end is brought there.
+    if (/^(closed|opened|asyncDispose|detach|sendFileData|streamFileData)/.test(what)) {
+      trial.reactor.addTimer(20, () => (used as Recorder).closeConnection());
+    }
+    const fault = await result;
+    if (fault !== undefined) faults.push(`${what} ${fault}`);
+    (used as Recorder).closeConnection();
+    uses++;
+  };
+
+  await sweep(members, async (what, action, gives) => {
+    running.push(one(what, action, gives));
+    if (running.length < 100) return;
+    await Promise.all(running);
+    running = [];
+  });
+  await Promise.all(running);
+  for (const recorder of trial.recorders) recorder.closeConnection();
+  return { faults, uses };
+}
+
+onEveryEngine("misuse", (engine: EngineSuite) => {
+  engine.rule("the sweep knows every member of Connection", async (trial) => {
+    checkComplete(Connection.prototype, connectionMembers({ host: "127.0.0.1", port: 1 }, ""), CALLBACKS);
+    assert.ok(trial.reactor.isRunning);
+  });
+
+  for (const [state, reach] of Object.entries(STATES)) {
+    engine.rule(
+      `every member of a connection ${state}, with right and wrong arguments`,
+      async (trial) => {
+        const { faults, uses } = await sweepState(trial, reach);
+        assert.deepEqual(faults, []);
+        assert.ok(uses > 400, `${uses} uses`);
+      },
+      { limit: 60_000 },
+    );
+  }
+
+  engine.rule(
+    "every member of an accepted connection",
+    async (trial) => {
+      const accepted: Reach = async (world, use) => {
+        const served = await world.trial.serve();
+        world.trial.dial(served);
+        use(await served.peer());
+        void served.listener.close();
+      };
+      assert.deepEqual((await sweepState(trial, accepted)).faults, []);
+    },
+    { limit: 60_000 },
+  );
+
+  engine.rule("every member of a connection in its constructor throws ERR_EM_NOT_ATTACHED", async (trial) => {
+    const members = connectionMembers({ host: "127.0.0.1", port: 1 }, "/dev/null");
+    const faults: string[] = [];
+    const used: Promise<void>[] = [];
+    class Eager extends Connection {
+      constructor() {
+        super();
+        void sweep(members, async (what, action) => {
+          used.push(
+            (async () => {
+              try {
+                await action(this as never);
+                if (!/^(id|state)$/.test(what)) faults.push(`${what} did not throw`);
+              } catch (error) {
+                const { code } = error as { code?: string };
+                if (code !== "ERR_EM_NOT_ATTACHED" && code !== "ERR_EM_INVALID_ARGUMENT")
+                  faults.push(`${what}: ${inspect(error)}`);
+              }
+            })(),
+          );
+        });
+      }
+    }
+    new Eager();
+    await trial.settle();
+    await Promise.all(used);
+    assert.deepEqual(faults, []);
+    assert.ok(used.length > 400);
+  });
+
+  engine.runRule("every member of a connection of a reactor that has stopped", async (trial) => {
+    const connections: Recorder[] = [];
+    let members: Record<string, Member> = {};
+    await trial.reactor.run(async () => {
+      const { client, server, served } = await trial.pair();
+      members = connectionMembers(served.at as { host: string; port: number }, "/dev/null");
+      connections.push(client, server);
+      trial.reactor.stop();
+    });
+    const faults: string[] = [];
+    for (const connection of connections) {
+      await sweep(members, async (what, action, gives) => {
+        const fault = await outcome(() => action(connection as never), gives);
+        if (fault !== undefined) faults.push(`${what} ${fault}`);
+      });
+    }
+    assert.deepEqual(faults, []);
+  });
+
+  // The other classes --------------------------------------------------------------------------------------------
+
+  const noAddress = { host: "127.0.0.1", port: 1 };
+  const reactorMembers: Record<string, Member> = {
+    run: { calls: [[() => {}, {}]], gives: nothing },
+    drain: { calls: [[1]], gives: (value) => size((value as { finished: number }).finished) },
+    isRunning: { gives: flag },
+    isStopping: { gives: flag },
+    ref: { calls: [], gives: (value) => value instanceof Reactor },
+    unref: { calls: [], gives: (value) => value instanceof Reactor },
+    addShutdownHook: { calls: [[() => {}]], gives: nothing },
+    onError: { calls: [[() => {}]], gives: nothing },
+    now: { calls: [], gives: size },
+    currentTime: { gives: size },
+    addTimer: { calls: [[60_000, () => {}]], gives: (value) => value instanceof Timer },
+    addPeriodicTimer: { calls: [[60_000, () => {}]], gives: (value) => value instanceof PeriodicTimer },
+    cancelTimer: { calls: [[{}]], gives: nothing },
+    timerCount: { gives: size },
+    nextTick: { calls: [[() => {}]], gives: nothing },
+    schedule: { calls: [[() => {}]], gives: nothing },
+    startServer: { calls: [[{ host: "127.0.0.1", port: 0 }, Connection]], gives: (value) => value instanceof Object },
+    attachServer: { calls: [[{ fd: 999_999 }, Connection]], gives: () => false },
+    stopServer: { calls: [[{}]], gives: () => false },
+    connect: { calls: [[noAddress], [noAddress, Connection]], gives: (value) => value instanceof Connection },
+    bindConnect: {
+      calls: [[{ host: "127.0.0.1" }, noAddress, Connection]],
+      gives: (value) => value instanceof Connection,
+    },
+    attach: { calls: [[{ fd: 999_999 }, Connection]], gives: (value) => value instanceof Connection },
+    connectionCount: { gives: size },
+    stats: { calls: [], gives: (value) => size((value as { events: number }).events) },
+  };
+
+  async function sweepReactor(reactor: Reactor, apart: readonly string[] = []): Promise<string[]> {
+    const faults: string[] = [];
+    const members = Object.fromEntries(Object.entries(reactorMembers).filter(([name]) => !apart.includes(name)));
+    await sweep(members, async (what, action, gives) => {
+      const fault = await outcome(() => action(reactor as never), gives);
+      if (fault !== undefined) faults.push(`${what} ${fault}`);
+    });
+    return faults;
+  }
+
+  engine.runRule("every member of a Reactor: idle, running, stopping and stopped", async (trial) => {
+    checkComplete(Reactor.prototype, reactorMembers, ["stop"]);
+    const reactor = trial.makeReactor();
+    // Functions that it takes on the way, as hooks and as ticks, must not make the runs below fail.
+    assert.deepEqual(await sweepReactor(reactor, ["run"]), []);
+    let faults: string[] = [];
+    await reactor.run(async () => {
+      faults = await sweepReactor(reactor);
+      reactor.stop();
+      faults.push(...(await sweepReactor(reactor)));
+    });
+    assert.deepEqual(faults, []);
+    assert.deepEqual(await sweepReactor(reactor, ["run"]), []);
+  });
+
+  engine.rule("every member of a Listener, open and closed", async (trial) => {
+    const members: Record<string, Member> = {
+      address: { gives: address },
+      addresses: { gives: Array.isArray },
+      port: { gives: size },
+      connectionCount: { gives: size },
+      acceptedCount: { gives: size },
+      isListening: { gives: flag },
+      close: { calls: [], gives: nothing },
+      asyncDispose: { calls: [], gives: nothing },
+    };
+    const { listener } = await trial.serve();
+    checkComplete(Object.getPrototypeOf(listener) as object, members, []);
+    for (let round = 0; round < 2; round++) {
+      await sweep(members, async (what, action, gives) => {
+        assert.equal(await outcome(() => action(listener as never), gives), undefined, what);
+      });
+    }
+  });
+
+  engine.rule("every member of a Timer: waiting, fired, cancelled, and in its own callback", async (trial) => {
+    const members: Record<string, Member> = {
+      active: { gives: flag },
+      cancel: { calls: [], gives: nothing },
+      dispose: { calls: [], gives: nothing },
+      ref: { calls: [], gives: (value) => value instanceof Timer },
+      unref: { calls: [], gives: (value) => value instanceof Timer },
+      hasRef: { calls: [], gives: flag },
+    };
+    const check = (timer: Timer, table: Record<string, Member>) =>
+      sweep(table, async (what, action, gives) => {
+        assert.equal(await outcome(() => action(timer as never), gives), undefined, what);
+      });
+    const { reactor } = trial;
+    const fired = reactor.addTimer(0, () => {});
+    const cancelled = reactor.addTimer(1, () => {});
+    cancelled.cancel();
+    await trial.sleep(3);
+    for (const timer of [fired, cancelled, reactor.addTimer(60_000, () => {})]) await check(timer, members);
+    const periodic = { ...members, interval: { sets: [0, 5, 60_000], gives: size } };
+    await check(
+      reactor.addPeriodicTimer(60_000, () => {}),
+      periodic,
+    );
+    await new Promise<void>((resolve, reject) => {
+      const inside = reactor.addPeriodicTimer(1, () => check(inside, periodic).then(resolve, reject));
+    });
+  });
+});
