@@ -461,7 +461,7 @@ export class Connection {
 }
 
 function checkEncoding(encoding: BufferEncoding): BufferEncoding {
-  if (encoding !== "utf8" && !Buffer.isEncoding(encoding)) {
+  if (encoding !== "utf8" && encoding !== "latin1" && !Buffer.isEncoding(encoding)) {
     throw new ArgumentError(`encoding must be one that Buffer knows, not ${describe(encoding)}`);
   }
   return encoding;

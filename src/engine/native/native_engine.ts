@@ -30,6 +30,12 @@ import { optionTriples } from "./socket_options.js";
 
 const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(Object.keys(CAPABILITIES) as Capability[]);
 
+/** `buffer.write` looks its encoding up by name each time; these are what it comes down to. */
+interface TextBuffer extends Buffer {
+  latin1Write(text: string, offset: number, length: number): number;
+  utf8Write(text: string, offset: number, length: number): number;
+}
+
 /** Bytes that a string may become at most and still be written into the shared memory directly. */
 const SMALL_TEXT = 64 * 1024;
 const MAX_UINT32 = 2 ** 32 - 1;
@@ -298,9 +304,9 @@ export class NativeEngine implements Engine {
     }
     const offset = this.#reserve(handle, index, most);
     if (offset < 0) return 0;
-    const slab = this.#outSlab;
+    const slab = this.#outSlab as TextBuffer;
     const length =
-      most === text.length ? slab.write(text, offset, most, "latin1") : slab.write(text, offset, most, "utf8");
+      most === text.length ? slab.latin1Write(text, offset, most) : slab.utf8Write(text, offset, most);
     this.#queue(handle, index, offset, length);
     return length;
   }
