@@ -70,7 +70,7 @@ export class PortableStream implements WriterOwner {
   failed(error: NodeJS.ErrnoException): void {
     if (this.#hasEnded) return;
     this.#errno = errnoOf(error);
-    this.#end(Ended.error, this.#errno, error.syscall ?? "");
+    this.#end(Ended.error, this.#errno, error.syscall ?? "open");
   }
 
   // Output -------------------------------------------------------------------------------------------------------
