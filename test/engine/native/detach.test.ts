@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
 import { constants } from "node:os";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { Ended, type Handle } from "../../../src/engine/streams.js";
-import { CONNECT, Driver, pattern } from "./driver.js";
+import { CONNECT, Driver, pattern, stopDrivers } from "./driver.js";
+
+afterEach(stopDrivers);
 
 /** Detaches and takes the descriptor, as the reactor does it. */
 async function detach(driver: Driver, handle: Handle): Promise<{ fd: number; unread: Buffer }> {

@@ -38,6 +38,14 @@ export function native() {
   return support;
 }
 
+const drivers = new Set<Driver>();
+
+/** For `afterEach`: a test that failed leaves its engine running, which would keep the process. */
+export function stopDrivers(): void {
+  for (const driver of drivers) driver.engine.stop();
+  drivers.clear();
+}
+
 type Reactions = { [K in keyof EngineEvents]?: (...args: Parameters<EngineEvents[K]>) => void };
 
 /** Plays the reactor's part: notes every event, and lets a test wait for and react to them. */
@@ -52,6 +60,7 @@ export class Driver implements EngineEvents {
   #waiters = new Set<() => void>();
 
   constructor() {
+    drivers.add(this);
     this.engine.start(this);
   }
 

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { CONNECT, Driver, pattern } from "./driver.js";
+import { CONNECT, Driver, pattern, stopDrivers } from "./driver.js";
+
+afterEach(stopDrivers);
 
 function withFile(length: number, body: (fd: number, path: string) => Promise<void>): () => Promise<void> {
   return async () => {

@@ -3,10 +3,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { constants } from "node:os";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Ended } from "../../../src/engine/streams.js";
-import { CONNECT, Driver, LISTEN } from "./driver.js";
+import { CONNECT, Driver, LISTEN, stopDrivers } from "./driver.js";
+
+afterEach(stopDrivers);
 
 test("an address in use is an event, and SO_REUSEPORT shares one", async () => {
   const driver = new Driver();
@@ -88,8 +90,10 @@ test("a listening descriptor from outside is taken over", async () => {
   server.close(); // the child has a descriptor of its own: the socket goes on listening
   const peer = connect({ port, host: "127.0.0.1" });
   const signal = AbortSignal.timeout(30_000);
-  const [greeting] = (await once(peer, "data", { signal })) as [Buffer];
-  assert.equal(greeting.toString(), "from the child");
+  let greeting = "";
+  peer.on("data", (data) => (greeting += data));
+  await once(peer, "end", { signal });
+  assert.equal(greeting, "from the child");
   peer.destroy();
   assert.deepEqual(await once(child, "exit", { signal }), [0, null]);
 });
@@ -124,11 +128,15 @@ test("out of descriptors: no newcomer is lost, nothing spins, and accepting goes
   const port = Number(await lines.next());
   const peers = Array.from({ length: 80 }, () => connect({ port, host: "127.0.0.1" }));
   await Promise.all(peers.map((peer) => once(peer, "connect")));
-  const before = await lines.ask(child.stdin, "report");
-  assert.ok(before.accepted < 64 && before.accepted > 10, `${before.accepted} accepted`);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const after = await lines.ask(child.stdin, "report");
-  assert.equal(after.accepted, before.accepted);
+  // Half a second in which none is accepted: there is no room for more.
+  let before = await lines.ask(child.stdin, "report");
+  let after = before;
+  do {
+    before = after;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    after = await lines.ask(child.stdin, "report");
+  } while (after.accepted > before.accepted);
+  assert.ok(after.accepted < 64 && after.accepted > 10, `${after.accepted} accepted`);
   assert.ok(after.systemCalls - before.systemCalls < 60, `${after.systemCalls - before.systemCalls} system calls`);
   for (const peer of peers.slice(0, 40)) peer.destroy();
   let last = after;

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants } from "node:os";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { CONNECT, Driver, LISTEN, native, pattern, rawServer } from "./driver.js";
+import { CONNECT, Driver, LISTEN, native, pattern, rawServer, stopDrivers } from "./driver.js";
+
+afterEach(stopDrivers);
 
 const { ECONNREFUSED, ECONNRESET, EINVAL, EPIPE } = constants.errno;
 
@@ -174,7 +176,7 @@ test("a paused connection that hung up does not spin", async () => {
   const { client, listener, server } = await driver.pair({}, { family: "unix", path: `\0em-test-${process.pid}-spin` });
   driver.engine.pause(server);
   driver.engine.writeString(client, "last words", "utf8");
-  driver.engine.flush();
+  while (driver.engine.outboundSize(client) > 0) await driver.settle();
   driver.engine.close(client);
   await driver.closing(client);
   await driver.settle();
@@ -471,12 +473,8 @@ test("a program that keeps and detaches what it was lent harms only itself", asy
   const kept: Buffer[] = [];
   driver.react.data = (_, chunk, start, end) => {
     kept.push(chunk.subarray(start, end));
-    // Where the runtime allows it at all.
-    try {
-      structuredClone(chunk.buffer, { transfer: [chunk.buffer as ArrayBuffer] });
-    } catch {
-      assert.notEqual(chunk.buffer.byteLength, 0);
-    }
+    const memory = chunk.buffer as ArrayBuffer & { transfer?(): ArrayBuffer };
+    memory.transfer?.(); // from Node 22 on
   };
   for (let i = 0; i < 3; i++) {
     driver.engine.writeString(client, "abc", "utf8");
