@@ -305,8 +305,7 @@ export class NativeEngine implements Engine {
     const offset = this.#reserve(handle, index, most);
     if (offset < 0) return 0;
     const slab = this.#outSlab as TextBuffer;
-    const length =
-      most === text.length ? slab.latin1Write(text, offset, most) : slab.utf8Write(text, offset, most);
+    const length = most === text.length ? slab.latin1Write(text, offset, most) : slab.utf8Write(text, offset, most);
     this.#queue(handle, index, offset, length);
     return length;
   }
