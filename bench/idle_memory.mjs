@@ -1,6 +1,5 @@
-// What does an idle connection cost in memory of the server's process? The slope between two numbers of connections,
-// each of which has echoed one message and then stays silent. The client is another process.
-
+// What does an idle connection cost in memory of the server's process? The slope over numbers of connections, each of
+// which has echoed one message and then stays silent. The client is another process.
 import { readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -9,7 +8,12 @@ import { server } from "./servers.mjs";
 
 const FEW = 4_000;
 const MANY = 15_000; // both ends stay below a descriptor limit of 20,000 each
+const STEP = 1_000;
 const collector = fileURLToPath(new URL("servers/collect_on_signal.mjs", import.meta.url));
+
+// The young generation grows by megabytes whenever V8 sees fit, and malloc makes an arena for each of its helper threads.
+const COLLECTING = ["--expose-gc", "--max-semi-space-size=1", "--import", collector];
+const ONE_ARENA = { MALLOC_ARENA_MAX: "1" };
 
 /**
  * Bytes of anonymous and shared memory in the process's name. Pages of files (its code) are left out: they do not grow
@@ -25,7 +29,7 @@ function memoryOf(pid) {
 async function settledMemoryOf(pid) {
   let last = memoryOf(pid);
   for (let i = 0; i < 50; i++) {
-    await setTimeout(100);
+    await setTimeout(50);
     const now = memoryOf(pid);
     if (now === last) break;
     last = now;
@@ -33,27 +37,32 @@ async function settledMemoryOf(pid) {
   return last;
 }
 
-// The young generation grows by megabytes whenever V8 sees fit, which would drown what connections take.
-const COLLECTED = ["--expose-gc", "--max-semi-space-size=1", "--import", collector];
+/** The slope of the straight line with the least squares through [x, y] points. */
+function slopeOf(points) {
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [middleX, middleY] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
+  const products = points.map(([x, y]) => (x - middleX) * (y - middleY));
+  return mean(products) / mean(points.map(([x]) => (x - middleX) ** 2));
+}
 
-/** Bytes a connection. With `collect`, a Node server has collected its garbage before each of the two readings. */
+/** Bytes a connection. With `collect`, a Node server has collected its garbage before each reading. */
 export async function costPerIdleConnection(name, collect) {
   const collects = collect && server(name).node;
-  const { child, port } = await startServer(name, collects ? COLLECTED : []);
+  const { child, port } = collects ? await startServer(name, COLLECTING, ONE_ARENA) : await startServer(name);
   const load = startLoad("hold", port);
-  const memoryAt = async (connections) => {
-    load.tell(connections);
-    const answer = await load.line();
-    if (answer !== `holding ${connections}`) throw new Error(answer);
-    if (collects) {
-      child.signal("SIGUSR2");
-      await child.line();
-    }
-    return settledMemoryOf(child.pid);
-  };
   try {
-    const few = await memoryAt(FEW);
-    return ((await memoryAt(MANY)) - few) / (MANY - FEW);
+    const points = [];
+    for (let connections = FEW; connections <= MANY; connections += STEP) {
+      load.tell(connections);
+      const answer = await load.line();
+      if (answer !== `holding ${connections}`) throw new Error(answer);
+      if (collects) {
+        child.signal("SIGUSR2");
+        await child.line();
+      }
+      points.push([connections, await settledMemoryOf(child.pid)]);
+    }
+    return slopeOf(points);
   } finally {
     await load.stop();
     await child.stop();

@@ -32,8 +32,11 @@ class Child {
   #ended = false;
   #exited;
 
-  constructor(core, command) {
-    this.#process = spawn("taskset", ["-c", core, ...command], { stdio: ["pipe", "pipe", "inherit"] });
+  constructor(core, command, env = {}) {
+    this.#process = spawn("taskset", ["-c", core, ...command], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, ...env },
+    });
     this.#exited = once(this.#process, "exit");
     this.#process.stdin.on("error", () => {}); // the exit tells more than EPIPE
     this.#lines = createInterface({ input: this.#process.stdout });
@@ -84,9 +87,9 @@ class Child {
 }
 
 /** Starts a server on its core and waits until it listens. */
-export async function startServer(name, nodeFlags = []) {
+export async function startServer(name, nodeFlags = [], env = {}) {
   const [program, ...args] = server(name).command;
-  const child = new Child(SERVER_CORE, [program, ...nodeFlags, ...args]);
+  const child = new Child(SERVER_CORE, [program, ...nodeFlags, ...args], env);
   const said = await child.line(START_DEADLINE);
   const port = /^listening on .*:(\d+)$/.exec(said)?.[1];
   if (port !== undefined) return { child, port };

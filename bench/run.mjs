@@ -79,9 +79,10 @@ function printComparison({ title, subject, yardstick, unit, goal }, result) {
   ]);
 }
 
-/** A row without a yardstick: the median of three runs, bytes and not ratios. */
+/** A row without a yardstick: the median of five runs, bytes and not ratios. */
 async function printAlone({ title, subject, unit, goal, measureAlone }) {
-  const values = [await measureAlone(), await measureAlone(), await measureAlone()];
+  const values = [];
+  for (let i = 0; i < 5; i++) values.push(await measureAlone());
   const range = `${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)}`;
   const spread = spreadOf(values).toFixed(2);
   print([
@@ -124,6 +125,6 @@ for (const row of rows) {
 console.log(`
 cost: CPU time of the server's process (user and system, all threads) a message, connection or timer; median of ${pairs} runs.
 ratio: median of the ratios of ${pairs} pairs of runs side by side; spread: distance of the quartiles over the median; range: lowest and
-highest pair. A spread over 0.15 is measured again, up to three runs. idle memory: bytes a connection, median of 3.`);
+highest pair. A spread over 0.15 is measured again, up to three runs. idle memory: bytes a connection, median of 5.`);
 for (const [title, why] of missing) console.log(`left out: ${title} (${why})`);
 for (const failure of failures) console.log(failure);
