@@ -123,14 +123,14 @@ onEveryEngine("close", (engine) => {
 
   engine.ruleOnEach("a slow reader that makes progress is not cut off by the linger deadline", async (trial) => {
     const size = 32_000_000;
-    const linger = 300;
+    const linger = 1_000;
     const { client, server } = await trial.pair({
       listen: { lingerTimeout: linger },
       client: {
         keep: false,
         receiveData: (me) => {
           me.pause();
-          trial.reactor.addTimer(1, () => me.resume());
+          trial.reactor.addTimer(3, () => me.resume());
         },
       },
     });

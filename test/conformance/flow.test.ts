@@ -401,17 +401,16 @@ onEveryEngine("flow", (engine) => {
   });
 
   engine.ruleOnEach("the read deadline stands still while paused", async (trial) => {
-    const { client, server } = await trial.pair({ listen: { readTimeout: 100 } });
-    await trial.sleep(10);
+    const { client, server } = await trial.pair({ listen: { readTimeout: 500 } });
     server.pause();
-    await trial.sleep(200);
+    await trial.sleep(700);
     assert.equal(server.state, "open");
     const resumed = trial.now();
     server.resume();
     await trial.allUnbound();
     assert.deepEqual([server.kind, (server.reason as { deadline: string }).deadline], ["timeout", "read"]);
     const ran = server.unboundAt - resumed;
-    assert.ok(ran >= 20, `${ran} ms behind resume: what was left of it`);
+    assert.ok(ran >= 50, `${ran} ms behind resume: what was left of it`);
     assert.equal(client.kind, "peer-closed");
   });
 

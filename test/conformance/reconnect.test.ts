@@ -45,7 +45,7 @@ onEveryEngine("reconnect", (engine) => {
 
   engine.rule("reason, promises, counters and deadlines begin anew; fields stay", async (trial) => {
     const served = await trial.serve({ postInit: (me) => me.sendData("hi") });
-    const client = trial.dial(served, {}, { lifetimeTimeout: 40, highWaterMark: 7, lowWaterMark: 3 });
+    const client = trial.dial(served, {}, { lifetimeTimeout: 300, highWaterMark: 7, lowWaterMark: 3 });
     const field = client.chunks;
     const { opened, closed } = client;
     client.sendData("12345");
@@ -62,7 +62,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.equal(client.remoteAddress, undefined);
     assert.equal(client.chunks, field);
     await client.opened;
-    await trial.settle(60);
+    await trial.settle(400);
     assert.equal(client.state, "open", "the deadline of the first life is gone");
   });
 
