@@ -288,7 +288,11 @@ const STATES: Record<string, Reach> = {
     const connectionCompleted = () => {
       throw new Error("on purpose");
     };
-    world.dial({ connectionCompleted, onError: (me) => (use(me), true) });
+    const onError = (me: Recorder) => {
+      use(me);
+      return true;
+    };
+    world.dial({ connectionCompleted, onError });
   },
 };
 
