@@ -6,7 +6,7 @@ export const CAPABILITIES = {
   detach: "hand the descriptor of an open connection out",
   adoptStream: "drive a connected descriptor as a connection",
   adoptListener: "accept from a listening descriptor",
-  abortUnix: "reset a Unix connection at once",
+  abortUnix: "let a Unix peer notice an abort by what it sent and nobody read",
   sendfile: "send files inside the kernel",
   acceptQuota: "bound how many connections one turn accepts",
   acceptBackoff: "stop accepting while out of descriptors, without losing newcomers",
