@@ -1,5 +1,8 @@
 import { isIP, isIPv4, isIPv6 } from "node:net";
+import { describe } from "./describe.js";
 import { ArgumentError } from "./errors.js";
+
+export { describe };
 
 /** An internet socket's address. What a connection reports can be passed back to `connect` as it is. */
 export interface InetAddress {
@@ -69,14 +72,4 @@ export function unmapAddress(host: string, port: number): InetAddress {
   const tail = host.startsWith("::ffff:") ? host.slice("::ffff:".length) : "";
   if (isIPv4(tail)) return { family: "IPv4", host: tail, port };
   return { family: isIPv4(host) ? "IPv4" : "IPv6", host, port };
-}
-
-/** How an unexpected value is named in an error message: short, and never the whole of it. */
-export function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  if (typeof value === "function") return value.name === "" ? "a function" : `the function ${value.name}`;
-  if (typeof value === "symbol") return value.toString();
-  if (typeof value !== "object" || value === null) return String(value);
-  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name;
-  return name === undefined || name === "Object" ? "an object" : `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
 }

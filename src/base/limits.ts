@@ -38,3 +38,9 @@ export const MAX_BINARY_LENGTH = 32 * MiB;
 export const MAX_TIMER_DELAY = 2 ** 52;
 /** The longest path a Unix socket's address can carry on Linux, without the closing NUL. */
 export const MAX_UNIX_PATH = 107;
+/** The most items that wait in one async iteration of a `Channel`. */
+export const CHANNEL_BUFFER_LIMIT = 1024;
+/** The most callers that wait for a resource of one `Pool`. */
+export const POOL_WAITING_LIMIT = 1024;
+/** The longest token `BufferedTokenizer` takes, in characters. */
+export const MAX_TOKEN_LENGTH = 64 * KiB;
