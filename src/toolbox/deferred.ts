@@ -1,0 +1,193 @@
+import type { Cancellable, Clock } from "../base/clock.js";
+import { EventMachineError } from "../base/errors.js";
+import { checkDuration, checkFunction } from "./checks.js";
+import { defaultClock } from "./default_clock.js";
+import { Failures } from "./failures.js";
+
+export type DeferredStatus = "unknown" | "succeeded" | "failed";
+
+/** What a timeout fails with: any error will do where the error's type allows the package's own. */
+export type TimeoutError<E> = EventMachineError extends E ? [error?: E] : [error: E];
+
+interface Link<V> {
+  readonly call: (value: V) => unknown;
+  next: Link<V>;
+}
+
+interface Settlement<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * A value that arrives later, with callbacks that run at once when it does: inside `succeed` or `fail`, in the order they
+ * were added. This is a Deferrable without a `then`: what `withDeferrable` gives a class. (EventMachine's Deferrable.)
+ *
+ * The rules beyond that are the original's:
+ * - A callback added after `succeed` runs at once; an errback is dropped then, and the other way round after `fail`.
+ * - Settling drops the callbacks of the other kind.
+ * - Settling again is allowed. It changes status and value for callbacks added from then on, and, from within a
+ *   callback, for those that have not run yet: with the other status these are dropped, and the errbacks run.
+ * - The promise keeps to the first settling after it was asked for.
+ *
+ * One rule is not: a callback that throws does not keep the others from running. `succeed` and `fail` throw what it threw
+ * when all are through (an AggregateError, where several did).
+ */
+export class Deferred<T = void, E = unknown> {
+  #status: DeferredStatus = "unknown";
+  #value: T | E | undefined = undefined;
+  /** Circular lists, held by their last link. */
+  #callbacks: Link<T> | undefined = undefined;
+  #errbacks: Link<E> | undefined = undefined;
+  #settlement: Settlement<T> | undefined = undefined;
+  #timer: Cancellable | undefined = undefined;
+  readonly #clock: Clock | undefined;
+
+  /** `clock` is what `timeout` counts on; default: the current reactor. */
+  constructor(clock?: Clock) {
+    this.#clock = clock;
+  }
+
+  get status(): DeferredStatus {
+    return this.#status;
+  }
+
+  /** Calls back with the value when it is there: at once when it is there already. */
+  callback(callback: (value: T) => unknown): this {
+    checkFunction(callback, "callback");
+    if (this.#status === "unknown") this.#callbacks = append(this.#callbacks, callback);
+    else if (this.#status === "succeeded") callback(this.#value as T);
+    return this;
+  }
+
+  /** Calls back with the error when it has failed. */
+  errback(errback: (error: E) => unknown): this {
+    checkFunction(errback, "errback");
+    if (this.#status === "unknown") this.#errbacks = append(this.#errbacks, errback);
+    else if (this.#status === "failed") errback(this.#value as E);
+    return this;
+  }
+
+  /** Takes a callback out that has not run yet. */
+  cancelCallback(callback: (value: T) => unknown): void {
+    this.#callbacks = without(this.#callbacks, callback);
+  }
+
+  cancelErrback(errback: (error: E) => unknown): void {
+    this.#errbacks = without(this.#errbacks, errback);
+  }
+
+  /** Settles with a value and runs the callbacks. (succeed, set_deferred_success.) */
+  succeed(value: T): this {
+    this.#begin("succeeded", value);
+    this.#settlement?.resolve(value);
+    let failures: Failures | undefined;
+    // Status and value from the fields: a callback may have settled anew.
+    while (this.#callbacks !== undefined && this.#status === "succeeded") {
+      const link = this.#callbacks.next;
+      this.#callbacks = withoutFirst(this.#callbacks);
+      try {
+        link.call(this.#value as T);
+      } catch (error) {
+        failures = (failures ?? new Failures()).add(error);
+      }
+    }
+    if (this.#status === "succeeded") this.#errbacks = undefined;
+    failures?.rethrow();
+    return this;
+  }
+
+  /** Settles with an error and runs the errbacks. (fail, set_deferred_failure.) */
+  fail(error: E): this {
+    this.#begin("failed", error);
+    this.#settlement?.reject(error);
+    let failures: Failures | undefined;
+    while (this.#errbacks !== undefined && this.#status === "failed") {
+      const link = this.#errbacks.next;
+      this.#errbacks = withoutFirst(this.#errbacks);
+      try {
+        link.call(this.#value as E);
+      } catch (error) {
+        failures = (failures ?? new Failures()).add(error);
+      }
+    }
+    if (this.#status === "failed") this.#callbacks = undefined;
+    failures?.rethrow();
+    return this;
+  }
+
+  /** `succeed`, `fail`, or back to `unknown`, where callbacks wait again. (set_deferred_status.) */
+  setDeferredStatus(...status: ["succeeded", T] | ["failed", E] | ["unknown"]): this {
+    if (status[0] === "succeeded") return this.succeed(status[1]);
+    if (status[0] === "failed") return this.fail(status[1]);
+    this.#begin("unknown", undefined);
+    return this;
+  }
+
+  /**
+   * Fails after `delay` milliseconds unless it is settled before: with `error`, else with `ERR_EM_TIMEOUT`. A second call
+   * starts anew; on a settled one it does nothing. (timeout; seconds there.)
+   */
+  timeout(delay: number, ...error: TimeoutError<E>): this {
+    checkDuration(delay, "delay");
+    if (this.#status !== "unknown") return this;
+    this.cancelTimeout();
+    this.#timer = (this.#clock ?? defaultClock()).addTimer(delay, () => {
+      this.#timer = undefined;
+      const late = error.length > 0 ? error[0] : new EventMachineError("ERR_EM_TIMEOUT", `not settled in ${delay} ms`);
+      this.fail(late as E);
+    });
+    return this;
+  }
+
+  cancelTimeout(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Resolves or rejects like it; made when first asked for, and always the same one. */
+  get promise(): Promise<T> {
+    this.#settlement ??= settlement();
+    if (this.#status === "succeeded") this.#settlement.resolve(this.#value as T);
+    else if (this.#status === "failed") this.#settlement.reject(this.#value);
+    return this.#settlement.promise;
+  }
+
+  #begin(status: DeferredStatus, value: T | E | undefined): void {
+    if (this.#timer !== undefined) this.cancelTimeout();
+    this.#status = status;
+    this.#value = value;
+  }
+}
+
+function append<V>(last: Link<V> | undefined, call: (value: V) => unknown): Link<V> {
+  const link = { call, next: undefined } as unknown as Link<V>;
+  link.next = last?.next ?? link;
+  if (last !== undefined) last.next = link;
+  return link;
+}
+
+function withoutFirst<V>(last: Link<V>): Link<V> | undefined {
+  if (last.next === last) return undefined;
+  last.next = last.next.next;
+  return last;
+}
+
+function without<V>(last: Link<V> | undefined, call: (value: V) => unknown): Link<V> | undefined {
+  let kept: Link<V> | undefined;
+  for (let link = last?.next; link !== undefined; link = link === last ? undefined : link.next) {
+    if (link.call !== call) kept = append(kept, link.call);
+  }
+  return kept;
+}
+
+function settlement<T>(): Settlement<T> {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<T>((accept, refuse) => {
+    resolve = accept;
+    reject = refuse;
+  });
+  return { promise, resolve, reject };
+}
