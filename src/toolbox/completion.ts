@@ -1,0 +1,197 @@
+import type { Cancellable, Clock } from "../base/clock.js";
+import { EventMachineError, StateError } from "../base/errors.js";
+import { checkDuration, checkFunction } from "./checks.js";
+import { defaultClock } from "./default_clock.js";
+import { Failures } from "./failures.js";
+
+/** The states of a Completion and what comes with each. */
+export interface CompletionStates {
+  succeeded: unknown;
+  failed: unknown;
+}
+
+export interface CompletionOptions<S> {
+  /** The states that end it, beside `succeeded` and `failed`. Default none. */
+  completionStates?: readonly (keyof S & string)[];
+  /** What `timeout` counts on. Default: the current reactor. */
+  clock?: Clock;
+}
+
+type Callback = (value: never) => unknown;
+
+/**
+ * A Deferrable with states of your own: `Completion<{ succeeded: string; failed: Error; progress: number }>`. Callbacks
+ * run inside `changeState`, in the order they were added, and are gone when they have run; those of `completion` behind
+ * those of the completing state. Once completed, waiting callbacks of other completing states are dropped; those of the
+ * others stay, as it may be set going again. One that throws keeps the others from nothing: `changeState` throws what it
+ * threw when all are through. (EventMachine's Completion.)
+ */
+export class Completion<S extends CompletionStates = CompletionStates> implements PromiseLike<S["succeeded"]> {
+  #state: keyof S | "unknown" = "unknown";
+  #value: S[keyof S] | undefined;
+  readonly #callbacks = new Map<keyof S | "completed", Callback[]>();
+  readonly #completing: ReadonlySet<keyof S>;
+  readonly #clock: Clock | undefined;
+  #timer: Cancellable | undefined;
+  #promise: Promise<S["succeeded"]> | undefined;
+
+  constructor(options: CompletionOptions<S> = {}) {
+    this.#completing = new Set<keyof S>(["succeeded", "failed", ...(options.completionStates ?? [])]);
+    this.#clock = options.clock;
+  }
+
+  /** `unknown` until the first change. */
+  get state(): keyof S | "unknown" {
+    return this.#state;
+  }
+
+  /** What came with the state. */
+  get value(): S[keyof S] | undefined {
+    return this.#value;
+  }
+
+  /** Whether it is in a state that ends it. (completed?) */
+  get isCompleted(): boolean {
+    return this.#completing.has(this.#state as keyof S);
+  }
+
+  get completionStates(): (keyof S)[] {
+    return [...this.#completing];
+  }
+
+  succeed(value: S["succeeded"]): this {
+    return this.changeState("succeeded", value);
+  }
+
+  fail(error: S["failed"]): this {
+    return this.changeState("failed", error);
+  }
+
+  /** Enters a state and runs what waits for it. (change_state, set_deferred_status.) */
+  changeState<K extends keyof S>(state: K, value: S[K]): this {
+    this.#state = state;
+    this.#value = value;
+    this.#runCallbacks();
+    return this;
+  }
+
+  /** Calls back in a state: at once when it is in it; never when it has completed otherwise. */
+  stateback<K extends keyof S>(state: K, callback: (value: S[K]) => unknown): this {
+    checkFunction(callback, "callback");
+    if (!this.isCompleted || this.#state === state) this.#add(state, callback);
+    return this;
+  }
+
+  callback(callback: (value: S["succeeded"]) => unknown): this {
+    return this.stateback("succeeded", callback);
+  }
+
+  errback(errback: (error: S["failed"]) => unknown): this {
+    return this.stateback("failed", errback);
+  }
+
+  /** Calls back when it has completed, in whichever state. */
+  completion(callback: (value: S[keyof S]) => unknown): this {
+    this.#add("completed", checkFunction(callback, "callback"));
+    return this;
+  }
+
+  cancelStateback<K extends keyof S>(state: K, callback: (value: S[K]) => unknown): void {
+    this.#cancel(state, callback);
+  }
+
+  cancelCallback(callback: (value: S["succeeded"]) => unknown): void {
+    this.#cancel("succeeded", callback);
+  }
+
+  cancelErrback(errback: (error: S["failed"]) => unknown): void {
+    this.#cancel("failed", errback);
+  }
+
+  cancelCompletion(callback: (value: S[keyof S]) => unknown): void {
+    this.#cancel("completed", callback);
+  }
+
+  /** Fails after `delay` milliseconds unless it has completed: with `error`, else with `ERR_EM_TIMEOUT`. */
+  timeout(
+    delay: number,
+    ...error: EventMachineError extends S["failed"] ? [error?: S["failed"]] : [S["failed"]]
+  ): this {
+    checkDuration(delay, "delay");
+    if (this.isCompleted) return this;
+    this.cancelTimeout();
+    this.#timer = (this.#clock ?? defaultClock()).addTimer(delay, () => {
+      this.#timer = undefined;
+      const late = new EventMachineError("ERR_EM_TIMEOUT", `not completed in ${delay} ms`);
+      this.fail((error.length > 0 ? error[0] : late) as S["failed"]);
+    });
+    return this;
+  }
+
+  cancelTimeout(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /**
+   * Resolves when it has succeeded, rejects with its error when it has failed, and with `ERR_EM_NOT_SUCCEEDED` when it
+   * has completed in a state of your own. Made when first asked for, and always the same one.
+   */
+  get promise(): Promise<S["succeeded"]> {
+    this.#promise ??= new Promise((resolve, reject) => {
+      this.completion((value) => {
+        if (this.#state === "succeeded") resolve(value);
+        else if (this.#state === "failed") reject(value);
+        else reject(new StateError("ERR_EM_NOT_SUCCEEDED", `completed in state ${String(this.#state)}`));
+      });
+    });
+    return this.#promise;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: to be awaited is what this class is for
+  then<A = S["succeeded"], B = never>(
+    onFulfilled?: ((value: S["succeeded"]) => A | PromiseLike<A>) | null,
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.promise.then(onFulfilled, onRejected);
+  }
+
+  #add(state: keyof S | "completed", callback: Callback): void {
+    const waiting = this.#callbacks.get(state);
+    if (waiting === undefined) this.#callbacks.set(state, [callback]);
+    else waiting.push(callback);
+    this.#runCallbacks();
+  }
+
+  #cancel(state: keyof S | "completed", callback: Callback): void {
+    const waiting = this.#callbacks.get(state);
+    if (waiting === undefined) return;
+    // In place: a run under way goes on with the same array.
+    for (let at = waiting.length - 1; at >= 0; at--) if (waiting[at] === callback) waiting.splice(at, 1);
+  }
+
+  #runCallbacks(): void {
+    const failures: Failures[] = [];
+    if (this.#state !== "unknown") this.#runState(this.#state, failures);
+    if (this.isCompleted) {
+      this.#runState("completed", failures);
+      for (const state of this.#completing) this.#callbacks.delete(state);
+      this.cancelTimeout();
+    }
+    failures[0]?.rethrow();
+  }
+
+  #runState(state: keyof S | "completed", failures: Failures[]): void {
+    const waiting = this.#callbacks.get(state);
+    if (waiting === undefined) return;
+    for (let callback = waiting.shift(); callback !== undefined; callback = waiting.shift()) {
+      try {
+        // The value of now: a callback may have changed the state.
+        callback(this.#value as never);
+      } catch (error) {
+        if (failures.length === 0) failures.push(new Failures());
+        failures[0]?.add(error);
+      }
+    }
+  }
+}

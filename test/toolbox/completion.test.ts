@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Completion, type CompletionStates } from "eventmachine";
+import { FakeClock } from "./fake_clock.js";
+
+interface Download extends CompletionStates {
+  succeeded: string;
+  failed: unknown;
+  progress: number;
+  cancelled: string;
+}
+
+const make = (clock = new FakeClock()) => new Completion<Download>({ completionStates: ["cancelled"], clock });
+
+describe("Completion", () => {
+  it("begins unknown and not completed", () => {
+    const completion = make();
+    assert.equal(completion.state, "unknown");
+    assert.equal(completion.value, undefined);
+    assert.equal(completion.isCompleted, false);
+    assert.deepEqual(completion.completionStates, ["succeeded", "failed", "cancelled"]);
+  });
+
+  it("runs callbacks on success and errbacks on failure", () => {
+    const seen: unknown[] = [];
+    const note = (value: unknown) => seen.push(value);
+    make().callback(note).errback(note).succeed("a");
+    make().callback(note).errback(note).fail("b");
+    assert.deepEqual(seen, ["a", "b"]);
+  });
+
+  it("has states of its own, which callbacks wait for", () => {
+    const seen: unknown[] = [];
+    const completion = make().stateback("progress", (done) => seen.push(done));
+    completion.changeState("progress", 10);
+    completion.changeState("progress", 20);
+    assert.deepEqual(seen, [10], "each callback runs once");
+    completion.stateback("progress", (done) => seen.push(done));
+    assert.deepEqual(seen, [10, 20], "in the state already");
+    assert.equal(completion.isCompleted, false);
+  });
+
+  it("runs late callbacks at once, and drops those of other states", () => {
+    const seen: unknown[] = [];
+    const completion = make().succeed("a");
+    completion.callback((value) => seen.push(value));
+    completion.errback((error) => seen.push(error));
+    completion.stateback("progress", (done) => seen.push(done));
+    assert.deepEqual(seen, ["a"]);
+    completion.changeState("progress", 1).fail("b");
+    assert.deepEqual(seen, ["a"]);
+  });
+
+  it("runs the completion's callbacks last, in whichever state it completes", () => {
+    const seen: unknown[] = [];
+    const note = (value: unknown) => seen.push(`completion ${value}`);
+    make()
+      .completion(note)
+      .callback((value) => seen.push(value))
+      .succeed("a");
+    make().completion(note).fail("b");
+    make().completion(note).changeState("cancelled", "c");
+    make().succeed("d").completion(note);
+    make().completion(note).changeState("progress", 1);
+    assert.deepEqual(seen, ["a", "completion a", "completion b", "completion c", "completion d"]);
+  });
+
+  it("drops what waited for other completing states, and keeps what waits for the rest", () => {
+    const seen: unknown[] = [];
+    const completion = make()
+      .errback(() => seen.push("errback"))
+      .stateback("cancelled", () => seen.push("cancelled"))
+      .stateback("progress", (done) => seen.push(done));
+    completion.succeed("a").fail("b").changeState("cancelled", "c").changeState("progress", 5);
+    assert.deepEqual(seen, [5]);
+  });
+
+  it("gives the value of a change from within a callback to those behind it", () => {
+    const seen: unknown[] = [];
+    const completion = make();
+    completion.callback((value) => {
+      seen.push(value);
+      if (value === "a") completion.succeed("b");
+    });
+    completion.callback((value) => seen.push(value));
+    completion.succeed("a");
+    assert.deepEqual(seen, ["a", "b"]);
+  });
+
+  it("cancels callbacks", () => {
+    const seen: unknown[] = [];
+    const note = () => seen.push(1);
+    const completion = make().callback(note).errback(note).completion(note).stateback("progress", note);
+    completion.cancelCallback(note);
+    completion.cancelErrback(note);
+    completion.cancelCompletion(note);
+    completion.cancelStateback("progress", note);
+    completion.changeState("progress", 1).succeed("a");
+    assert.deepEqual(seen, []);
+  });
+
+  it("runs the others when one throws", () => {
+    const seen: unknown[] = [];
+    const boom = new Error("boom");
+    const completion = make().callback(() => {
+      throw boom;
+    });
+    completion.callback((value) => seen.push(value)).completion((value) => seen.push(value));
+    assert.throws(() => completion.succeed("a"), boom);
+    assert.deepEqual(seen, ["a", "a"]);
+  });
+
+  it("times out, with an error of one's own or ERR_EM_TIMEOUT", () => {
+    const clock = new FakeClock();
+    const seen: unknown[] = [];
+    make(clock)
+      .errback((error) => seen.push(error))
+      .timeout(10, "late");
+    make(clock)
+      .errback((error) => seen.push((error as { code: string }).code))
+      .timeout(10);
+    clock.advance(10);
+    assert.deepEqual(seen, ["late", "ERR_EM_TIMEOUT"]);
+  });
+
+  it("calls the timeout off when it completes, not when it changes otherwise", () => {
+    const clock = new FakeClock();
+    const completion = make(clock).timeout(10);
+    completion.changeState("progress", 1);
+    assert.equal(clock.timers, 1);
+    completion.succeed("a");
+    assert.equal(clock.timers, 0);
+    completion.timeout(10);
+    assert.equal(clock.timers, 0);
+    make(clock).timeout(10).cancelTimeout();
+    assert.equal(clock.timers, 0);
+  });
+
+  it("can be awaited", async () => {
+    assert.equal(await make().succeed("a"), "a");
+    await assert.rejects(async () => await make().fail(new Error("b")), /^Error: b$/);
+    await assert.rejects(async () => await make().changeState("cancelled", "c"), {
+      code: "ERR_EM_NOT_SUCCEEDED",
+      message: "completed in state cancelled",
+    });
+  });
+});
