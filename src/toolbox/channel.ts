@@ -1,0 +1,198 @@
+import { StateError } from "../base/errors.js";
+import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
+import { checkFunction } from "./checks.js";
+import { Failures } from "./failures.js";
+import { Ring } from "./ring.js";
+import { isThenable } from "./thenable.js";
+
+export interface ChannelOptions {
+  /**
+   * Takes what subscribers throw, and what the promises they return reject with. Without it `push` throws what was thrown
+   * when all have been served.
+   */
+  onError?: (error: unknown) => unknown;
+}
+
+/** Emptied places in the list of subscribers that are not worth closing up. */
+const FEW = 32;
+
+/**
+ * Publishes each item to everyone who subscribes at that time; nothing is kept for those who come later. Subscribers are
+ * called inside `push`, in the order they came. Everyone gets all items in the order they were pushed: what a subscriber
+ * pushes goes out when the item under way has reached all. One that throws keeps the others from nothing. (EventMachine's
+ * Channel.)
+ */
+export class Channel<T> implements AsyncIterable<T> {
+  readonly #onError: ((error: unknown) => unknown) | undefined;
+  /** In order; those that have left are closed up now and then, never while an item is on its way. */
+  #subscriptions: Subscription<T>[] = [];
+  #left = 0;
+  readonly #streams = new Set<ChannelStream<T>>();
+  /** Items pushed while another one is on its way. */
+  readonly #pending = new Ring<T>();
+  #isDelivering = false;
+  #isClosed = false;
+
+  constructor(options: ChannelOptions = {}) {
+    this.#onError = options.onError === undefined ? undefined : checkFunction(options.onError, "onError");
+  }
+
+  /** Subscribers there are now; each iteration is one. (num_subscribers.) */
+  get numSubscribers(): number {
+    return this.#subscriptions.length - this.#left;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Calls back with every item from now on, until the subscription is disposed of. Throws `ERR_EM_CLOSED` behind `close`. */
+  subscribe(subscriber: (item: T) => unknown): Subscription<T> {
+    checkFunction(subscriber, "subscriber");
+    if (this.#isClosed) throw closed("subscribe");
+    const subscription = new Subscription(subscriber, this.#forget);
+    this.#subscriptions.push(subscription);
+    return subscription;
+  }
+
+  /** The same as `subscription.unsubscribe()`. */
+  unsubscribe(subscription: Subscription<T>): void {
+    subscription.unsubscribe();
+  }
+
+  /** Sends items to all subscribers. Throws `ERR_EM_CLOSED` behind `close`. */
+  push(...items: T[]): void {
+    if (this.#isClosed) throw closed("push");
+    if (this.#isDelivering) {
+      for (const item of items) this.#pending.push(item);
+      return;
+    }
+    this.#isDelivering = true;
+    const failures = new Failures();
+    for (const item of items) this.#deliver(item, failures);
+    while (this.#pending.size > 0) this.#deliver(this.#pending.shift() as T, failures);
+    this.#isDelivering = false;
+    this.#closeUp();
+    if (!failures.isEmpty) failures.rethrow();
+  }
+
+  /** The next item alone: calls back with it, or resolves with it. Rejects with `ERR_EM_CLOSED` behind `close`. */
+  pop(callback: (item: T) => unknown): Subscription<T>;
+  pop(): Promise<T>;
+  pop(callback?: (item: T) => unknown): Subscription<T> | Promise<T> {
+    if (callback !== undefined) {
+      checkFunction(callback, "callback");
+      const subscription = this.subscribe((item) => {
+        subscription.unsubscribe();
+        return callback(item);
+      });
+      return subscription;
+    }
+    return this.#popNext();
+  }
+
+  async #popNext(): Promise<T> {
+    using stream = this.stream({ limit: 1, overflow: "drop-newest" });
+    const step = await stream.next();
+    if (step.done === true) throw closed("pop");
+    return step.value;
+  }
+
+  /**
+   * An async iteration that subscribes at once, with a buffer of its own. A buffer that is full does not hold up `push`:
+   * see `overflow`.
+   */
+  stream(options: ChannelStreamOptions = {}): ChannelStream<T> {
+    const stream = new ChannelStream<T>(options, (ended) => {
+      this.#streams.delete(ended);
+      subscription.unsubscribe();
+    });
+    const subscription = this.subscribe((item) => stream.add(item));
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** `stream` with its defaults: at most 1024 items wait, and one more ends the iteration with an error. */
+  [Symbol.asyncIterator](): ChannelStream<T> {
+    return this.stream();
+  }
+
+  /** Ends every iteration, behind what it holds, and lets go of all subscribers. */
+  close(): void {
+    this.#isClosed = true;
+    for (const stream of [...this.#streams]) stream.finish();
+    for (const subscription of [...this.#subscriptions]) subscription.unsubscribe();
+  }
+
+  #deliver(item: T, failures: Failures): void {
+    const subscriptions = this.#subscriptions;
+    // Who comes meanwhile is in time for the next item.
+    const count = subscriptions.length;
+    const watches = this.#onError !== undefined;
+    for (let at = 0; at < count; at++) {
+      const call = (subscriptions[at] as Subscription<T>).call;
+      if (call === undefined) continue;
+      try {
+        const result = call(item);
+        if (watches && isThenable(result)) result.then(undefined, this.#onError);
+      } catch (error) {
+        this.#report(error, failures);
+      }
+    }
+  }
+
+  #report(error: unknown, failures: Failures): void {
+    if (this.#onError === undefined) {
+      failures.add(error);
+      return;
+    }
+    try {
+      this.#onError(error);
+    } catch (second) {
+      failures.add(second);
+    }
+  }
+
+  readonly #forget = (): void => {
+    this.#left++;
+    this.#closeUp();
+  };
+
+  #closeUp(): void {
+    if (this.#isDelivering || this.#left <= FEW || this.#left < this.#subscriptions.length / 2) return;
+    this.#subscriptions = this.#subscriptions.filter(({ isActive }) => isActive);
+    this.#left = 0;
+  }
+}
+
+/** One subscriber of a channel; `using subscription = channel.subscribe(…)` ends with its block. */
+export class Subscription<T> implements Disposable {
+  /** @internal Undefined when it has left. */
+  call: ((item: T) => unknown) | undefined;
+  readonly #left: () => void;
+
+  /** @internal */
+  constructor(call: (item: T) => unknown, left: () => void) {
+    this.call = call;
+    this.#left = left;
+  }
+
+  get isActive(): boolean {
+    return this.call !== undefined;
+  }
+
+  /** No item comes any more, not even the one on its way. Harmless when done before. */
+  unsubscribe(): void {
+    if (this.call === undefined) return;
+    this.call = undefined;
+    this.#left();
+  }
+
+  [Symbol.dispose](): void {
+    this.unsubscribe();
+  }
+}
+
+function closed(method: string): StateError {
+  return new StateError("ERR_EM_CLOSED", `${method}: the channel is closed`);
+}

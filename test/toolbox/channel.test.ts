@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ArgumentError, Channel, LimitError } from "eventmachine";
+import fc from "fast-check";
+
+describe("Channel", () => {
+  it("calls all subscribers inside push, in the order they came", () => {
+    const channel = new Channel<number>();
+    const seen: string[] = [];
+    for (const name of ["a", "b"]) channel.subscribe((item) => seen.push(`${name}${item}`));
+    channel.push(1, 2);
+    assert.deepEqual(seen, ["a1", "b1", "a2", "b2"]);
+    assert.equal(channel.numSubscribers, 2);
+  });
+
+  it("calls no one who has left, by whichever way", () => {
+    const channel = new Channel<number>();
+    const seen: number[] = [];
+    const note = (item: number) => seen.push(item);
+    {
+      using subscription = channel.subscribe(note);
+      channel.push(1);
+      assert.ok(subscription.isActive);
+    }
+    const second = channel.subscribe(note);
+    channel.unsubscribe(second);
+    second.unsubscribe();
+    assert.ok(!second.isActive);
+    channel.push(2);
+    assert.deepEqual([seen, channel.numSubscribers], [[1], 0]);
+  });
+
+  it("gives pop the next item alone", async () => {
+    const channel = new Channel<number>();
+    const seen: number[] = [];
+    channel.pop((item) => seen.push(item));
+    const popped = channel.pop();
+    channel.push(1, 2);
+    assert.deepEqual(seen, [1]);
+    assert.equal(await popped, 1);
+    assert.equal(channel.numSubscribers, 0);
+  });
+
+  it("keeps one order for everybody when a subscriber pushes", () => {
+    const channel = new Channel<number>();
+    const seen: string[] = [];
+    channel.subscribe((item) => {
+      seen.push(`a${item}`);
+      if (item === 1) channel.push(2);
+    });
+    channel.subscribe((item) => seen.push(`b${item}`));
+    channel.push(1);
+    assert.deepEqual(seen, ["a1", "b1", "a2", "b2"]);
+  });
+
+  it("lets subscribers come and go while an item is on its way", () => {
+    const channel = new Channel<number>();
+    const seen: string[] = [];
+    channel.subscribe((item) => {
+      seen.push(`a${item}`);
+      if (item !== 1) return;
+      second.unsubscribe();
+      channel.subscribe((late) => seen.push(`c${late}`));
+    });
+    const second = channel.subscribe((item) => seen.push(`b${item}`));
+    channel.push(1, 2);
+    assert.deepEqual(seen, ["a1", "a2", "c2"]);
+  });
+
+  it("serves all when one throws, and throws from push behind them", () => {
+    const channel = new Channel<number>();
+    const seen: number[] = [];
+    const boom = new Error("boom");
+    channel.subscribe(() => {
+      throw boom;
+    });
+    channel.subscribe((item) => seen.push(item));
+    assert.throws(() => channel.push(1), boom);
+    assert.deepEqual(seen, [1]);
+    assert.throws(() => channel.push(2, 3), AggregateError);
+    assert.deepEqual(seen, [1, 2, 3]);
+  });
+
+  it("gives errors to onError, of async subscribers too", async () => {
+    const errors: unknown[] = [];
+    const channel = new Channel<number>({ onError: (error) => errors.push((error as Error).message) });
+    channel.subscribe(() => {
+      throw new Error("sync");
+    });
+    channel.subscribe(async () => {
+      throw new Error("async");
+    });
+    channel.push(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(errors, ["sync", "async"]);
+  });
+
+  it("lets go of everybody at its close", async () => {
+    const channel = new Channel<number>();
+    const subscription = channel.subscribe(() => {});
+    const popped = channel.pop();
+    channel.close();
+    assert.ok(channel.isClosed && !subscription.isActive);
+    assert.throws(() => channel.push(1), { code: "ERR_EM_CLOSED" });
+    assert.throws(() => channel.subscribe(() => {}), { code: "ERR_EM_CLOSED" });
+    await assert.rejects(popped, { code: "ERR_EM_CLOSED" });
+    await assert.rejects(channel.pop(), { code: "ERR_EM_CLOSED" });
+  });
+
+  it("refuses what is no function", () => {
+    assert.throws(() => new Channel().subscribe(1 as never), ArgumentError);
+    assert.throws(() => new Channel({ onError: 1 as never }), ArgumentError);
+  });
+});
+
+describe("Channel: iteration", () => {
+  it("gives the items from its beginning on, and ends behind them at the close", async () => {
+    const channel = new Channel<number>();
+    channel.push(0);
+    const stream = channel.stream();
+    channel.push(1, 2);
+    assert.equal(stream.size, 2);
+    channel.close();
+    const seen: number[] = [];
+    for await (const item of stream) seen.push(item);
+    assert.deepEqual(seen, [1, 2]);
+  });
+
+  it("waits for items, and leaves with the loop", async () => {
+    const channel = new Channel<number>();
+    const seen: number[] = [];
+    const loop = (async () => {
+      for await (const item of channel) {
+        seen.push(item);
+        if (item === 2) break;
+      }
+    })();
+    assert.equal(channel.numSubscribers, 1);
+    channel.push(1);
+    channel.push(2);
+    await loop;
+    assert.deepEqual([seen, channel.numSubscribers], [[1, 2], 0]);
+  });
+
+  it("ends with an error behind what it holds when it overflows", async () => {
+    const channel = new Channel<number>();
+    const stream = channel.stream({ limit: 2 });
+    channel.push(1, 2, 3);
+    assert.equal(channel.numSubscribers, 0);
+    assert.deepEqual([(await stream.next()).value, (await stream.next()).value], [1, 2]);
+    await assert.rejects(stream.next(), (error) => error instanceof LimitError && error.limit === 2);
+    assert.equal((await stream.next()).done, true);
+  });
+
+  it("drops the oldest or the newest when told to, and counts them", async () => {
+    const channel = new Channel<number>();
+    const oldest = channel.stream({ limit: 2, overflow: "drop-oldest" });
+    const newest = channel.stream({ limit: 2, overflow: "drop-newest" });
+    channel.push(1, 2, 3);
+    assert.deepEqual([oldest.dropped, newest.dropped], [1, 1]);
+    assert.deepEqual([(await oldest.next()).value, (await oldest.next()).value], [2, 3]);
+    assert.deepEqual([(await newest.next()).value, (await newest.next()).value], [1, 2]);
+    oldest.end();
+    newest[Symbol.dispose]();
+    assert.equal(channel.numSubscribers, 0);
+  });
+
+  it("refuses a policy or a limit that is none", () => {
+    const channel = new Channel<number>();
+    assert.throws(() => channel.stream({ overflow: "drop" as never }), ArgumentError);
+    assert.throws(() => channel.stream({ limit: 0 }), ArgumentError);
+    assert.equal(channel.numSubscribers, 0);
+  });
+});
+
+it("gives everybody exactly the items pushed while it was subscribed, in order", () => {
+  const action = fc.oneof(
+    fc.record({ kind: fc.constant("subscribe" as const) }),
+    fc.record({ kind: fc.constant("leave" as const), which: fc.nat() }),
+    fc.record({ kind: fc.constant("push" as const), times: fc.integer({ min: 1, max: 3 }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 200 }), (script) => {
+      const channel = new Channel<number>();
+      const members: { seen: number[]; expected: number[]; leave: () => void; isIn: boolean }[] = [];
+      let item = 0;
+      for (const step of script) {
+        const present = members.filter(({ isIn }) => isIn);
+        if (step.kind === "subscribe") {
+          const seen: number[] = [];
+          const subscription = channel.subscribe((got) => seen.push(got));
+          members.push({ seen, expected: [], leave: () => subscription.unsubscribe(), isIn: true });
+        } else if (step.kind === "push") {
+          for (let n = 0; n < step.times; n++) {
+            channel.push(++item);
+            for (const { expected } of present) expected.push(item);
+          }
+        } else if (present.length > 0) {
+          const member = present[step.which % present.length] as (typeof members)[number];
+          member.leave();
+          member.isIn = false;
+        }
+      }
+      assert.equal(channel.numSubscribers, members.filter(({ isIn }) => isIn).length);
+      for (const { seen, expected } of members) assert.deepEqual(seen, expected);
+    }),
+  );
+});
