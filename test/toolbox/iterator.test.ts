@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ArgumentError, type EachStep, Iterator } from "eventmachine";
+import fc from "fast-check";
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Work that is through with an item when the test says so. */
+class Hands {
+  readonly begun: number[] = [];
+  readonly #steps = new Map<number, EachStep>();
+
+  readonly work = (item: number, step: EachStep): void => {
+    this.begun.push(item);
+    this.#steps.set(item, step);
+  };
+
+  finish(item: number): void {
+    this.#steps.get(item)?.next();
+  }
+
+  fail(item: number, error: unknown): void {
+    this.#steps.get(item)?.fail(error);
+  }
+}
+
+describe("Iterator: each", () => {
+  it("takes one item at a time by default", async () => {
+    const hands = new Hands();
+    const done = new Iterator([1, 2]).each(hands.work);
+    assert.deepEqual(hands.begun, [1]);
+    hands.finish(1);
+    assert.deepEqual(hands.begun, [1, 2]);
+    hands.finish(2);
+    await done;
+  });
+
+  it("takes as many at a time as it is told, fewer where there are fewer", async () => {
+    const hands = new Hands();
+    const iterator = new Iterator([1, 2, 3], 10);
+    const done = iterator.each(hands.work);
+    assert.equal(iterator.concurrency, 10);
+    assert.deepEqual(hands.begun, [1, 2, 3]);
+    for (const item of [3, 1, 2]) hands.finish(item);
+    await done;
+  });
+
+  it("runs `after` behind all work, before it resolves", async () => {
+    const seen: unknown[] = [];
+    await new Iterator([1, 2]).each(
+      (item) => seen.push(item),
+      () => seen.push("after"),
+    );
+    assert.deepEqual(seen, [1, 2, "after"]);
+    await new Iterator([]).each(
+      () => assert.fail("there is nothing"),
+      () => seen.push("empty"),
+    );
+    assert.equal(seen.at(-1), "empty");
+  });
+
+  it("takes async work", async () => {
+    const seen: string[] = [];
+    await new Iterator(["a", "b", "c"], 2).each(async (item) => {
+      seen.push(`+${item}`);
+      await turn();
+      seen.push(`-${item}`);
+    });
+    assert.deepEqual(seen, ["+a", "+b", "-a", "+c", "-b", "-c"]);
+  });
+
+  it("takes items from functions, generators and async sources, as there are hands for them", async () => {
+    let given = 0;
+    const seen: number[] = [];
+    await new Iterator(() => (given < 3 ? given++ : Iterator.STOP)).each((item) => seen.push(item));
+    await new Iterator(async () => (given < 5 ? given++ : Iterator.STOP), 2).each((item) => seen.push(item));
+    async function* source() {
+      yield 5;
+      yield 6;
+    }
+    await new Iterator(source(), 3).each((item) => seen.push(item));
+    await new Iterator(new Set([7])).each((item) => seen.push(item));
+    assert.deepEqual(seen, [0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it("works through a long list of quick work without growing the stack", async () => {
+    let sum = 0;
+    await new Iterator(Array.from({ length: 200_000 }, () => 1)).each((item, step) => {
+      sum += item;
+      step.next();
+    });
+    assert.equal(sum, 200_000);
+  });
+
+  it("heeds a change of concurrency under way", async () => {
+    const hands = new Hands();
+    const iterator = new Iterator([1, 2, 3, 4, 5, 6]);
+    const done = iterator.each(hands.work);
+    iterator.concurrency = 3;
+    assert.deepEqual(hands.begun, [1, 2, 3]);
+    iterator.concurrency = 1;
+    hands.finish(1);
+    hands.finish(2);
+    assert.deepEqual(hands.begun, [1, 2, 3]);
+    for (const item of [3, 4, 5, 6]) hands.finish(item);
+    assert.deepEqual(hands.begun, [1, 2, 3, 4, 5, 6]);
+    await done;
+  });
+
+  it("refuses to be through with an item twice, and to work twice", async () => {
+    let step: EachStep | undefined;
+    const iterator = new Iterator([1, 2]);
+    const done = iterator.each((_, given) => {
+      step ??= given;
+      given.next();
+    });
+    assert.throws(() => step?.next(), { code: "ERR_EM_ALREADY_RETURNED" });
+    await done;
+    await assert.rejects(
+      iterator.each(() => {}),
+      { code: "ERR_EM_ALREADY_STARTED" },
+    );
+    await assert.rejects(
+      iterator.map(() => 1),
+      { code: "ERR_EM_ALREADY_STARTED" },
+    );
+  });
+
+  it("takes nothing more after a failure, and rejects when the work under way is through", async () => {
+    const hands = new Hands();
+    let isOver = false;
+    const done = new Iterator([1, 2, 3], 2).each(hands.work);
+    done.catch(() => {
+      isOver = true;
+    });
+    hands.fail(1, new Error("first"));
+    await turn();
+    assert.equal(isOver, false);
+    hands.fail(2, new Error("second"));
+    await assert.rejects(done, /first/);
+    assert.deepEqual(hands.begun, [1, 2]);
+  });
+
+  it("rejects with what work or source throws, and closes the source", async () => {
+    let isClosed = false;
+    function* source() {
+      try {
+        yield 1;
+        yield 2;
+      } finally {
+        isClosed = true;
+      }
+    }
+    await assert.rejects(
+      new Iterator(source()).each(() => {
+        throw new Error("work");
+      }),
+      /work/,
+    );
+    assert.ok(isClosed);
+    const failing = () => {
+      throw new Error("source");
+    };
+    await assert.rejects(
+      new Iterator(failing).each(() => {}),
+      /source/,
+    );
+    await assert.rejects(
+      new Iterator(async () => failing()).each(() => {}),
+      /source/,
+    );
+  });
+
+  it("refuses a concurrency below 1 and a source that is none", () => {
+    for (const concurrency of [0, -1, 0.5, Number.NaN]) {
+      assert.throws(() => new Iterator([], concurrency), ArgumentError);
+    }
+    const iterator = new Iterator([]);
+    assert.throws(() => {
+      iterator.concurrency = 0;
+    }, ArgumentError);
+    assert.throws(() => new Iterator(5 as never), ArgumentError);
+  });
+});
+
+describe("Iterator: map and inject", () => {
+  it("maps with a step or a promise, in the order of the items", async () => {
+    const delayed = await new Iterator([3, 1, 2], 3).map(async (item) => {
+      for (let n = 0; n < item; n++) await turn();
+      return item * 10;
+    });
+    assert.deepEqual(delayed, [30, 10, 20]);
+    const stepped = await new Iterator(["a", "b"]).map<string>((item, step) => {
+      setImmediate(() => step.return(`${item}!`));
+      return undefined;
+    });
+    assert.deepEqual(stepped, ["a!", "b!"]);
+    assert.deepEqual(await new Iterator("ab").map((item) => item.toUpperCase()), ["A", "B"]);
+  });
+
+  it("offers no `next` to map and inject", async () => {
+    await new Iterator([1]).map((_, step) => {
+      assert.ok(!("next" in step));
+      step.return(1);
+      return undefined;
+    });
+  });
+
+  it("gives `after` the results", async () => {
+    const seen: unknown[] = [];
+    await new Iterator([1, 2]).map(
+      (item) => -item,
+      (results) => seen.push(results),
+    );
+    await new Iterator([1, 2]).inject(
+      10,
+      (sum, item) => sum + item,
+      (sum) => seen.push(sum),
+    );
+    assert.deepEqual(seen, [[-1, -2], 13]);
+  });
+
+  it("injects with a step or a promise", async () => {
+    const words = await new Iterator(["a", "b"]).inject<string[]>([], (list, item, step) => {
+      setImmediate(() => step.return([...list, item]));
+      return undefined;
+    });
+    assert.deepEqual(words, ["a", "b"]);
+    assert.equal(await new Iterator([1, 2, 3]).inject(0, async (sum, item) => sum + item), 6);
+  });
+});
+
+it("is never at more items than its concurrency, at each once and in order, whatever the pace", async () => {
+  const paces = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 25 });
+  await fc.assert(
+    fc.asyncProperty(paces, fc.integer({ min: 1, max: 6 }), async (list, concurrency) => {
+      let active = 0;
+      let most = 0;
+      const begun: number[] = [];
+      const results = await new Iterator(list.entries(), concurrency).map(async ([index, pace]) => {
+        begun.push(index);
+        most = Math.max(most, ++active);
+        for (let n = 0; n < pace; n++) await null;
+        active--;
+        return index;
+      });
+      const order = list.map((_, index) => index);
+      assert.deepEqual([begun, results], [order, order]);
+      assert.ok(most <= concurrency);
+    }),
+  );
+});
