@@ -1,0 +1,30 @@
+import { ArgumentError } from "../base/errors.js";
+import { Pool, type PoolOptions } from "./pool.js";
+import type { WaitOptions } from "./waiting_list.js";
+
+export interface ConnectionPoolOptions<R> extends PoolOptions<R> {
+  create: () => R | PromiseLike<R>;
+  size: number;
+}
+
+/**
+ * A Pool that makes its resources itself, when they are wanted, up to `size` of them. (em-synchrony's ConnectionPool, which
+ * made all of them at the start.)
+ */
+export class ConnectionPool<R> extends Pool<R> {
+  constructor(options: ConnectionPoolOptions<R>) {
+    if (typeof options?.create !== "function") throw new ArgumentError("create must be a function");
+    if (options.size === undefined) throw new ArgumentError("size must be given");
+    super(options);
+  }
+
+  /** The same as `perform`. (execute.) */
+  execute<T>(work: (resource: R) => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+    return this.perform(work, options);
+  }
+
+  /** How many are free, how many are lent, how many callers wait. (pool_status.) */
+  get status(): { available: number; reserved: number; pending: number } {
+    return { available: this.numFree, reserved: this.contents.length - this.numFree, pending: this.numWaiting };
+  }
+}
