@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ArgumentError, run, stop, TickLoop, tickLoop } from "eventmachine";
+import { FakeClock } from "./fake_clock.js";
+
+describe("TickLoop", () => {
+  it("works once a turn until it returns stop", () => {
+    const clock = new FakeClock();
+    let turns = 0;
+    const loop = new TickLoop(() => (++turns === 3 ? "stop" : undefined), clock);
+    assert.ok(loop.isStopped);
+    assert.equal(loop.start(), loop);
+    assert.equal(turns, 0);
+    for (let n = 1; n <= 5; n++) {
+      clock.turn();
+      assert.equal(turns, Math.min(n, 3));
+    }
+    assert.ok(loop.isStopped);
+  });
+
+  it("calls its stop callbacks once each, those of a stopped loop at once", () => {
+    const clock = new FakeClock();
+    const seen: number[] = [];
+    const loop = tickLoop(() => {}, clock)
+      .onStop(() => seen.push(1))
+      .onStop(() => seen.push(2));
+    clock.turn();
+    assert.equal(seen.length, 0);
+    loop.stop();
+    loop.stop();
+    assert.deepEqual(seen, [1, 2]);
+    loop.onStop(() => seen.push(3));
+    assert.deepEqual(seen, [1, 2, 3]);
+    clock.turn();
+    assert.equal(clock.ticks, 0);
+  });
+
+  it("can be started again, and runs once a turn even so", () => {
+    const clock = new FakeClock();
+    let turns = 0;
+    const loop = new TickLoop(() => turns++, clock).start();
+    assert.throws(() => loop.start(), { code: "ERR_EM_ALREADY_STARTED" });
+    loop.stop();
+    loop.start();
+    clock.turn();
+    clock.turn();
+    assert.equal(turns, 2);
+    assert.equal(clock.ticks, 1);
+  });
+
+  it("awaits async work before the next turn counts", async () => {
+    const clock = new FakeClock();
+    let begun = 0;
+    let answer = (_: unknown) => {};
+    const work = () => {
+      begun++;
+      return new Promise((resolve) => {
+        answer = resolve;
+      });
+    };
+    const loop = tickLoop(work, clock);
+    clock.turn();
+    clock.turn();
+    assert.equal(begun, 1);
+    answer(undefined);
+    await new Promise((resolve) => setImmediate(resolve));
+    const [turn] = clock.turn();
+    assert.equal(begun, 2);
+    answer("stop");
+    await turn;
+    assert.ok(loop.isStopped);
+  });
+
+  it("stops when its work throws, and lets the error through", async () => {
+    const clock = new FakeClock();
+    const fail = () => {
+      throw new Error("boom");
+    };
+    const loop = tickLoop(fail, clock);
+    assert.throws(() => clock.turn(), /boom/);
+    assert.ok(loop.isStopped);
+    const other = tickLoop(async () => fail(), clock);
+    await assert.rejects(clock.turn()[0] as Promise<unknown>, /boom/);
+    assert.ok(other.isStopped);
+  });
+
+  it("runs on the current reactor by default", async () => {
+    let turns = 0;
+    await run(() => {
+      tickLoop(() => (++turns === 10 ? "stop" : undefined)).onStop(stop);
+    });
+    assert.equal(turns, 10);
+    await assert.rejects(
+      run(() => {
+        tickLoop(() => {
+          throw new Error("boom");
+        });
+      }),
+      /boom/,
+    );
+  });
+
+  it("refuses work that is no function", () => {
+    assert.throws(() => tickLoop(1 as never), ArgumentError);
+  });
+});
