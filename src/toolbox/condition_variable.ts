@@ -1,0 +1,35 @@
+import { StateError } from "../base/errors.js";
+import type { Mutex } from "./mutex.js";
+import { WaitingList, type WaitOptions } from "./waiting_list.js";
+
+/**
+ * Lets holders of a mutex wait for one another. Look at the condition again behind every `wait`: others may have been there
+ * first. (em-synchrony's Thread::ConditionVariable.)
+ */
+export class ConditionVariable {
+  readonly #waiting = new WaitingList<void>();
+
+  get numWaiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Gives the mutex up, waits for a signal, and takes it again for the same lock, also before it rejects: with the abort
+   * signal's reason, or with `ERR_EM_TIMEOUT`. Rejects with `ERR_EM_NOT_LOCKED` when nobody holds the mutex.
+   */
+  async wait(mutex: Mutex, options: WaitOptions = {}): Promise<void> {
+    if (!mutex.isLocked) throw new StateError("ERR_EM_NOT_LOCKED", "wait: nobody holds the mutex");
+    // In the list before the mutex is free: no signal is missed.
+    await mutex.release(this.#waiting.wait(options, "wait"));
+  }
+
+  /** Wakes the one that has waited longest, if any. */
+  signal(): void {
+    this.#waiting.shift()?.accept();
+  }
+
+  /** Wakes all that wait now. */
+  broadcast(): void {
+    for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) waiter.accept();
+  }
+}

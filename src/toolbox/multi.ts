@@ -1,0 +1,23 @@
+import { type Syncable, sync } from "./sync.js";
+
+type ValueOf<S> = S extends PromiseLike<infer T> ? T : S extends { readonly promise: Promise<infer T> } ? T : never;
+
+/** Which requests succeeded, with their values, and which failed, with their errors, by name. */
+export interface MultiResult<R> {
+  readonly callback: { readonly [K in keyof R]?: ValueOf<R[K]> };
+  readonly errback: { readonly [K in keyof R]?: unknown };
+}
+
+/** Waits until all requests have settled; never rejects. (em-synchrony's Multi, and its `responses`.) */
+export async function multi<R extends Record<string, Syncable<unknown>>>(requests: R): Promise<MultiResult<R>> {
+  const callback: { [K in keyof R]?: ValueOf<R[K]> } = {};
+  const errback: { [K in keyof R]?: unknown } = {};
+  const names = Object.keys(requests) as (keyof R)[];
+  const results = await Promise.allSettled(names.map((name) => sync(requests[name] as R[keyof R])));
+  for (const [at, result] of results.entries()) {
+    const name = names[at] as keyof R;
+    if (result.status === "fulfilled") callback[name] = result.value as ValueOf<R[typeof name]>;
+    else errback[name] = result.reason;
+  }
+  return { callback, errback };
+}

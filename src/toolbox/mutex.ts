@@ -1,0 +1,88 @@
+import { StateError } from "../base/errors.js";
+import { WaitingList, type WaitOptions } from "./waiting_list.js";
+
+/** Held by one at a time, handed on in the order it was asked for. (em-synchrony's Thread::Mutex.) */
+export class Mutex {
+  readonly #waiting = new WaitingList<MutexLock>();
+  #holder: MutexLock | undefined;
+
+  get isLocked(): boolean {
+    return this.#holder !== undefined;
+  }
+
+  /** Those that wait for it. */
+  get numWaiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Waits for the mutex and takes it: `using lock = await mutex.lock()`, or `unlock` later. Rejects with the signal's
+   * reason, and with `ERR_EM_TIMEOUT`.
+   */
+  async lock(options: WaitOptions = {}): Promise<MutexLock> {
+    options.signal?.throwIfAborted();
+    return this.tryLock() ?? this.#waiting.wait(options, "lock");
+  }
+
+  /** Takes it if nobody holds it. */
+  tryLock(): MutexLock | undefined {
+    return this.#holder === undefined ? this.#grant() : undefined;
+  }
+
+  /** Gives it up, whoever took it. Throws `ERR_EM_NOT_LOCKED` when nobody holds it. */
+  unlock(): void {
+    if (this.#holder === undefined) throw new StateError("ERR_EM_NOT_LOCKED", "unlock: nobody holds the mutex");
+    this.#holder.release();
+  }
+
+  /** Runs `work` while holding it, until what it returned has settled. */
+  async synchronize<T>(work: () => T | PromiseLike<T>, options: WaitOptions = {}): Promise<T> {
+    using _ = await this.lock(options);
+    return await work();
+  }
+
+  /**
+   * Gives the mutex up while something is awaited, and takes it again for the same lock, so that its holder need not know.
+   *
+   * @internal
+   */
+  async release(during: PromiseLike<void>): Promise<void> {
+    const lock = this.#holder;
+    this.unlock();
+    try {
+      await during;
+    } finally {
+      await this.lock();
+      this.#holder = lock;
+    }
+  }
+
+  #grant(): MutexLock {
+    const lock = new MutexLock((released) => {
+      if (this.#holder !== released) return;
+      this.#holder = undefined;
+      this.#waiting.shift()?.accept(this.#grant());
+    });
+    this.#holder = lock;
+    return lock;
+  }
+}
+
+/** One taking of a mutex. */
+export class MutexLock implements Disposable {
+  readonly #release: (lock: MutexLock) => void;
+
+  /** @internal */
+  constructor(release: (lock: MutexLock) => void) {
+    this.#release = release;
+  }
+
+  /** Gives the mutex up, if it is still this one that holds it. Harmless otherwise. */
+  release(): void {
+    this.#release(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
