@@ -66,20 +66,21 @@ void release_unread(Core& core, Slot& slot) {
   core.live.unread--;
 }
 
-// Everything but the event: nothing of the connection is left, except what `closed` may be asked about.
-void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall) {
+// Everything but the event: nothing of the connection is left, except what `closed` may be asked about. `delivered`: that
+// is about to be asked in this very batch, behind which the descriptor goes, so that it can be asked the kernel itself.
+void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall, bool delivered) {
   uint32_t index = slot.index();
   slot.state = State::closed;
   slot.ended = ended;
   slot.error = error;
   slot.syscall = syscall;
   core.shared.flags[index] |= kNoWrite;
-  save_addresses(slot);
+  if (!delivered) save_addresses(slot);
   if (ended == Ended::detached) {
     if (slot.has(kRegistered)) core.poller.remove(slot.fd);
   } else {
     release_unread(core, slot);
-    drop_descriptor(core, slot);
+    if (!delivered) drop_descriptor(core, slot);
   }
   slot.unset(kRegistered);
   // The slot keeps its own count: what was lost is told until `closed` is delivered.
@@ -204,7 +205,7 @@ void stream_connected(Core& core, Slot& slot) {
 
 void close_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall) {
   if (slot.state == State::closed) return;
-  end_stream(core, slot, ended, error, syscall);
+  end_stream(core, slot, ended, error, syscall, false);
   // A file that was sent is told of even if the connection failed right behind it.
   slot.due &= kDueFileSent;
   core.defer(slot, kDueClosed);
@@ -332,7 +333,7 @@ Settled settle(Core& core, Slot& slot) {
     return Settled::nothing;
   }
   const bool here = slot.has(kShutDone);
-  end_stream(core, slot, here ? Ended::local : Ended::peer, 0, Syscall::none);
+  end_stream(core, slot, here ? Ended::local : Ended::peer, 0, Syscall::none, true);
   slot.due = 0;
   core.spend(slot);
   return here ? Settled::closedHere : Settled::closedByPeer;
