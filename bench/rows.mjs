@@ -6,6 +6,7 @@ import { pairOfCommands, pairOfServers } from "./measure.mjs";
 import { server } from "./servers.mjs";
 
 const timersScript = fileURLToPath(new URL("timers.mjs", import.meta.url));
+const toolboxScript = fileURLToPath(new URL("toolbox.mjs", import.meta.url));
 
 // Long enough for about half a second in the C loop, short enough for nine pairs of each row in a few minutes.
 const loads = {
@@ -72,6 +73,24 @@ function timersRow() {
   }));
 }
 
+function toolboxRow() {
+  const command = (tool, side) => [process.execPath, toolboxScript, tool, side];
+  const tools = [
+    ["queue", "Queue", "ring array"],
+    ["channel", "Channel", "Set of functions"],
+    ["deferrable", "Deferrable", "promises with then"],
+    ["ticks", "nextTick", "queueMicrotask"],
+  ];
+  return tools.map(([tool, subject, yardstick]) => ({
+    title: `toolbox, ${tool}`,
+    subject: { title: subject, missing: server("native").missing },
+    yardstick: { title: yardstick, missing: undefined },
+    goal: 1.2,
+    unit: "ns",
+    measurePair: () => pairOfCommands(command(tool, "ours"), command(tool, "plain")),
+  }));
+}
+
 function idleMemoryRow({ peers }) {
   return peers.flatMap((peer) => {
     const { node, title, missing } = server(peer);
@@ -92,5 +111,6 @@ export const ROWS = {
   lines: linesRow,
   portable: portableRow,
   timers: timersRow,
+  toolbox: toolboxRow,
   memory: idleMemoryRow,
 };

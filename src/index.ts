@@ -1,3 +1,5 @@
+import "./reactor/toolbox_clock.js";
+
 export {
   formatAddress,
   type InetAddress,
@@ -63,3 +65,28 @@ export type {
 export { type ErrorHandler, Reactor, type ReactorOptions, type ReactorStats } from "./reactor/reactor.js";
 export type { Resolver } from "./reactor/resolve.js";
 export { PeriodicTimer, Timer, type TimerCallback } from "./reactor/timer.js";
+export { BufferedTokenizer, type TokenizerOptions } from "./toolbox/buffered_tokenizer.js";
+export { Callback } from "./toolbox/callback.js";
+export { Channel, type ChannelOptions, type Subscription } from "./toolbox/channel.js";
+export type { ChannelStream, ChannelStreamOptions, Overflow } from "./toolbox/channel_stream.js";
+export { Completion, type CompletionOptions, type CompletionStates } from "./toolbox/completion.js";
+export { ConditionVariable } from "./toolbox/condition_variable.js";
+export { ConnectionPool, type ConnectionPoolOptions } from "./toolbox/connection_pool.js";
+export { Deferrable } from "./toolbox/deferrable.js";
+export { Deferred, type DeferredStatus, type TimeoutError } from "./toolbox/deferred.js";
+export { FileStreamer } from "./toolbox/file_streamer.js";
+export { future } from "./toolbox/future.js";
+export { IOStreamer, type StreamerOptions } from "./toolbox/io_streamer.js";
+export { type EachStep, Iterator, type IteratorSource, type ResultStep } from "./toolbox/iterator.js";
+export type { Lease } from "./toolbox/lease.js";
+export { type MultiResult, multi } from "./toolbox/multi.js";
+export { Mutex, type MutexLock } from "./toolbox/mutex.js";
+export { Pool, type PoolOptions } from "./toolbox/pool.js";
+export { Queue, type QueueOptions } from "./toolbox/queue.js";
+export { type SleepOptions, sleep } from "./toolbox/sleep.js";
+export { type ProcessBody, SpawnedProcess, spawn, type Yield } from "./toolbox/spawned_process.js";
+export type { StreamSink } from "./toolbox/stream_sink.js";
+export { type Syncable, sync } from "./toolbox/sync.js";
+export { TickLoop, tickLoop } from "./toolbox/tick_loop.js";
+export type { WaitOptions } from "./toolbox/waiting_list.js";
+export { type DeferrableFacet, withDeferrable } from "./toolbox/with_deferrable.js";

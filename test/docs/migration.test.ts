@@ -18,10 +18,20 @@ const TABLES = [
 function knownNames(): Set<string> {
   const names = new Set(Object.keys(eventmachine));
   const { Connection, LineText2, PeriodicTimer, Reactor, Timer } = eventmachine;
-  for (const made of [Connection, LineText2, PeriodicTimer, Reactor, Timer]) {
+  const { Channel, Completion, Deferred, Iterator, Pool, Queue, SpawnedProcess } = eventmachine;
+  const toolbox = [Channel, Completion, Deferred, Iterator, Pool, Queue, SpawnedProcess];
+  for (const made of [Connection, LineText2, PeriodicTimer, Reactor, Timer, ...toolbox]) {
+    for (const name of Object.getOwnPropertyNames(made)) names.add(name);
     for (const name of Object.getOwnPropertyNames(made.prototype)) names.add(name);
   }
-  for (const file of ["reactor/options", "reactor/lifecycle", "reactor/reactor", "protocols/line_codec"]) {
+  for (const file of [
+    "reactor/options",
+    "reactor/lifecycle",
+    "reactor/reactor",
+    "protocols/line_codec",
+    "toolbox/completion",
+    "toolbox/buffered_tokenizer",
+  ]) {
     const source = readFileSync(`${ROOT}src/${file}.ts`, "utf8");
     for (const [, name] of source.matchAll(/^ {2}(?:readonly )?(\w+)\??: /gm)) names.add(name as string);
   }
