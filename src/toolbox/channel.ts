@@ -25,7 +25,9 @@ const FEW = 32;
 export class Channel<T> implements AsyncIterable<T> {
   readonly #onError: ((error: unknown) => unknown) | undefined;
   /** In order; those that have left are closed up now and then, never while an item is on its way. */
-  #subscriptions: Subscription<T>[] = [];
+  #subscriptions: Subscription[] = [];
+  /** Their functions, at the same places: with ten thousand of them it tells whether each is one step away or two. */
+  #calls: (((item: T) => unknown) | undefined)[] = [];
   #left = 0;
   readonly #streams = new Set<ChannelStream<T>>();
   /** Items pushed while another one is on its way. */
@@ -47,16 +49,17 @@ export class Channel<T> implements AsyncIterable<T> {
   }
 
   /** Calls back with every item from now on, until the subscription is disposed of. Throws `ERR_EM_CLOSED` behind `close`. */
-  subscribe(subscriber: (item: T) => unknown): Subscription<T> {
+  subscribe(subscriber: (item: T) => unknown): Subscription {
     checkFunction(subscriber, "subscriber");
     if (this.#isClosed) throw closed("subscribe");
-    const subscription = new Subscription(subscriber, this.#forget);
+    const subscription = new Subscription(this.#subscriptions.length, this.#forget);
     this.#subscriptions.push(subscription);
+    this.#calls.push(subscriber);
     return subscription;
   }
 
   /** The same as `subscription.unsubscribe()`. */
-  unsubscribe(subscription: Subscription<T>): void {
+  unsubscribe(subscription: Subscription): void {
     subscription.unsubscribe();
   }
 
@@ -77,9 +80,9 @@ export class Channel<T> implements AsyncIterable<T> {
   }
 
   /** The next item alone: calls back with it, or resolves with it. Rejects with `ERR_EM_CLOSED` behind `close`. */
-  pop(callback: (item: T) => unknown): Subscription<T>;
+  pop(callback: (item: T) => unknown): Subscription;
   pop(): Promise<T>;
-  pop(callback?: (item: T) => unknown): Subscription<T> | Promise<T> {
+  pop(callback?: (item: T) => unknown): Subscription | Promise<T> {
     if (callback !== undefined) {
       checkFunction(callback, "callback");
       const subscription = this.subscribe((item) => {
@@ -125,16 +128,20 @@ export class Channel<T> implements AsyncIterable<T> {
   }
 
   #deliver(item: T, failures: Failures): void {
-    const subscriptions = this.#subscriptions;
+    const calls = this.#calls;
     // Who comes meanwhile is in time for the next item.
-    const count = subscriptions.length;
+    const count = calls.length;
     const watches = this.#onError !== undefined;
-    for (let at = 0; at < count; at++) {
-      const call = (subscriptions[at] as Subscription<T>).call;
-      if (call === undefined) continue;
+    let at = 0;
+    while (at < count) {
+      // Around the loop, not in it: this is where a channel's time is spent.
       try {
-        const result = call(item);
-        if (watches && isThenable(result)) result.then(undefined, this.#onError);
+        while (at < count) {
+          const call = calls[at++];
+          if (call === undefined) continue;
+          const result = call(item);
+          if (watches && isThenable(result)) result.then(undefined, this.#onError);
+        }
       } catch (error) {
         this.#report(error, failures);
       }
@@ -153,39 +160,47 @@ export class Channel<T> implements AsyncIterable<T> {
     }
   }
 
-  readonly #forget = (): void => {
+  readonly #forget = (place: number): void => {
+    this.#calls[place] = undefined;
     this.#left++;
     this.#closeUp();
   };
 
   #closeUp(): void {
     if (this.#isDelivering || this.#left <= FEW || this.#left < this.#subscriptions.length / 2) return;
+    const calls = this.#calls;
     this.#subscriptions = this.#subscriptions.filter(({ isActive }) => isActive);
+    this.#calls = this.#subscriptions.map((subscription, place) => {
+      const call = calls[subscription.place];
+      subscription.place = place;
+      return call;
+    });
     this.#left = 0;
   }
 }
 
 /** One subscriber of a channel; `using subscription = channel.subscribe(…)` ends with its block. */
-export class Subscription<T> implements Disposable {
-  /** @internal Undefined when it has left. */
-  call: ((item: T) => unknown) | undefined;
-  readonly #left: () => void;
+export class Subscription implements Disposable {
+  /** @internal Where it stands in its channel; -1 when it has left. */
+  place: number;
+  readonly #leave: (place: number) => void;
 
   /** @internal */
-  constructor(call: (item: T) => unknown, left: () => void) {
-    this.call = call;
-    this.#left = left;
+  constructor(place: number, leave: (place: number) => void) {
+    this.place = place;
+    this.#leave = leave;
   }
 
   get isActive(): boolean {
-    return this.call !== undefined;
+    return this.place !== -1;
   }
 
   /** No item comes any more, not even the one on its way. Harmless when done before. */
   unsubscribe(): void {
-    if (this.call === undefined) return;
-    this.call = undefined;
-    this.#left();
+    if (this.place === -1) return;
+    const place = this.place;
+    this.place = -1;
+    this.#leave(place);
   }
 
   [Symbol.dispose](): void {
