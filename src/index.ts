@@ -12,6 +12,7 @@ export type { CloseReason, CloseReasonKind, DeadlineName } from "./base/close_re
 export {
   ArgumentError,
   ConnectError,
+  type ErrorDetails,
   EventMachineError,
   LimitError,
   StateError,
@@ -57,10 +58,14 @@ export type { Listener } from "./reactor/listener.js";
 export type {
   ConnectAddress,
   ConnectOptions,
+  InetConnectAddress,
+  InetServerAddress,
   LocalAddress,
   ServerAddress,
   ServerOptions,
   StreamOptions,
+  UnixConnectAddress,
+  UnixServerAddress,
 } from "./reactor/options.js";
 export { type ErrorHandler, Reactor, type ReactorOptions, type ReactorStats } from "./reactor/reactor.js";
 export type { Resolver } from "./reactor/resolve.js";
