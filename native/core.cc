@@ -68,10 +68,10 @@ void Core::absorb() {
   shared.words[kAbsorbed] = static_cast<int32_t>(absorbed_);
 }
 
-void Core::flush() {
+void Core::flush(double stamp) {
   if (shared.words[kPieceCount] != 0) absorb();
   if (!dirty_.empty()) {
-    double stamp = monotonic_now();
+    if (stamp == 0) stamp = monotonic_now();
     for (size_t i = 0; i < dirty_.size(); i++) {
       Slot* slot = slots.find(dirty_[i]);
       if (slot == nullptr) continue;

@@ -38,8 +38,9 @@ class Core {
 
   // Takes over the pieces JavaScript has written since: from here on a command comes behind them.
   void absorb();
-  // Puts on the wire what is written, as far as the kernel takes it.
-  void flush();
+  // Puts on the wire what is written, as far as the kernel takes it. The stamp is `lastWrite`'s.
+  void flush() { flush(0); }
+  void flush(double stamp);
   void mark_dirty(Slot& slot);
   // Forgets the pieces of a connection, which are sent, copied or dropped.
   void forget_pieces(Slot& slot) { slot.piece_head = slot.piece_tail = kNoPiece; }

@@ -109,10 +109,6 @@ void Loop::run_rounds() {
   core.now = monotonic_now();
   const double end = core.now + kTurnTime;
   for (int round = 0; round < kMostRounds; round++) {
-    if (round > 0) {
-      core.now = monotonic_now();
-      if (core.now > end) return;
-    }
     uint32_t events = core.collect();
     if (events > 0 && !deliver(events)) return;
     bool ticks = core.shared.words[kTicksWanted] != 0;
@@ -120,9 +116,10 @@ void Loop::run_rounds() {
       core.shared.words[kTicksWanted] = 0;
       if (!enter(ticks_) || closing_) return;
     }
-    core.flush();
+    core.now = monotonic_now();
+    core.flush(core.now);
     core.end_batch();
-    if (events == 0 && !ticks) return;
+    if ((events == 0 && !ticks) || core.now > end) return;
   }
 }
 

@@ -78,7 +78,8 @@ struct SavedAddresses {
 
 struct Listener;
 
-struct Slot {
+// What every message touches is in the first cache line.
+struct alignas(64) Slot {
   int32_t handle = kNoHandle;
   int fd = -1;
   Kind kind = Kind::free;
@@ -86,19 +87,17 @@ struct Slot {
   uint8_t due = 0;
   uint8_t interest = 0;  // what the poller was told
   uint32_t bits = 0;
+  uint32_t piece_head = kNoPiece, piece_tail = kNoPiece;  // of this turn's output
+  OutQueue queue;
+  double last_read = 0, last_write = 0;
+  uint32_t low_water = 0;
+  uint32_t files_sent = 0;  // `fileSent` events due
 
   InternetPeer peer;  // with kPeerKnown
   Ended ended = Ended::local;
   Syscall syscall = Syscall::none;
   int32_t error = 0;
   int32_t listener = kNoHandle;  // the one that accepted it
-
-  double last_read = 0, last_write = 0;
-  uint32_t low_water = 0;
-  uint32_t files_sent = 0;                                // `fileSent` events due
-  uint32_t piece_head = kNoPiece, piece_tail = kNoPiece;  // of this turn's output
-
-  OutQueue queue;
   Unread* unread = nullptr;
   SavedAddresses* saved = nullptr;  // once the descriptor is closed
   Listener* accepting = nullptr;
@@ -108,7 +107,7 @@ struct Slot {
   void set(uint32_t bit) { bits |= bit; }
   void unset(uint32_t bit) { bits &= ~bit; }
 };
-static_assert(sizeof(Slot) <= 128);
+static_assert(sizeof(Slot) == 128);
 
 class Slots {
  public:

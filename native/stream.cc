@@ -66,8 +66,9 @@ void release_unread(Core& core, Slot& slot) {
   core.live.unread--;
 }
 
-// Everything but the event: nothing of the connection is left, except what `closed` may be asked about. `delivered`: that
-// is about to be asked in this very batch, behind which the descriptor goes, so that it can be asked the kernel itself.
+// Everything but the event: nothing of the connection is left, except what `closed` may be asked about. `delivered`:
+// that is about to be asked in this very batch, behind which the descriptor goes, so that it can be asked the kernel
+// itself.
 void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall, bool delivered) {
   uint32_t index = slot.index();
   slot.state = State::closed;

@@ -275,8 +275,34 @@ static bool must_wait(const Slot& slot) {
   return slot.state == State::connecting || (slot.has(kRegistered) && (slot.interest & kOut));
 }
 
+// What may be waiting for output to be sent.
+constexpr uint32_t kAfterOutput = kShutWanted | kDetaching | kPeerFin | kEndDelivered | kWantWritable;
+
+// Nearly every flush is this: one piece, with nothing before it.
+static void send_piece(Core& core, Slot& slot, double stamp) {
+  const Core::Piece& piece = core.piece(slot.piece_head);
+  const uint8_t* data = core.shared.out_slab + piece.offset;
+  ssize_t took = core.sys.send(slot.fd, data, piece.length);
+  if (took < 0) {
+    if (!is_transient(took)) return close_stream(core, slot, Ended::error, static_cast<int32_t>(took), Syscall::write);
+    took = 0;
+  }
+  core.forget_pieces(slot);
+  const auto gone = static_cast<size_t>(took);
+  if (gone > 0) sent(core, slot, gone, stamp);
+  if (gone < piece.length) {
+    slot.queue.append(data + gone, piece.length - gone, core.live);
+    update_interest(core, slot);
+  }
+  if (!slot.has(kAfterOutput) || slot.state != State::open) return;
+  check_writable(core, slot);
+  if (slot.queue.empty()) output_done(core, slot);
+}
+
 void flush_stream(Core& core, Slot& slot, double stamp) {
   if (slot.state == State::closed) return core.forget_pieces(slot);
+  const bool one = slot.piece_head != kNoPiece && slot.piece_head == slot.piece_tail;
+  if (one && slot.state == State::open && slot.queue.empty()) return send_piece(core, slot, stamp);
   if (must_wait(slot)) {
     queue_pieces(core, slot);
   } else if (!slot.queue.empty()) {
