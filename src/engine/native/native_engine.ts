@@ -13,6 +13,7 @@ import {
   type SocketOptions,
 } from "../streams.js";
 import type { Binding } from "./binding.js";
+import { listenSettings, lowWater, plain } from "./call_arguments.js";
 import {
   Figure,
   Flag,
@@ -26,7 +27,7 @@ import {
   viewShared,
   Word,
 } from "./ring.js";
-import { optionTriples } from "./socket_options.js";
+import { checkResult, optionTriples, readCredentials, readError, readOption } from "./socket_options.js";
 
 const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(Object.keys(CAPABILITIES) as Capability[]);
 
@@ -38,10 +39,6 @@ interface TextBuffer extends Buffer {
 
 /** Bytes that a string may become at most and still be written into the shared memory directly. */
 const SMALL_TEXT = 64 * 1024;
-const MAX_UINT32 = 2 ** 32 - 1;
-const MAX_INT32 = 2 ** 31 - 1;
-const EBADF = -constants.errno.EBADF;
-const UCRED_SIZE = 12;
 
 /** What the engine sees while it is not started: no handle is alive in it. */
 const NOTHING: SharedViews = {
@@ -410,26 +407,19 @@ export class NativeEngine implements Engine {
 
   setOptions(handle: Handle, options: SocketOptions & { keepAliveOff?: boolean }): void {
     const triples = optionTriples(options, this.#native.constants);
-    check(this.#native.setOptions(this.#loop, handle, triples), "setsockopt");
+    checkResult(this.#native.setOptions(this.#loop, handle, triples), "setsockopt");
   }
 
   getSocketOption(handle: Handle, level: number, name: number, size: number): Buffer {
-    const value = Buffer.alloc(size);
-    const length = this.#native.getOption(this.#loop, handle, level, name, value);
-    check(length, "getsockopt");
-    return value.subarray(0, Math.max(0, length));
+    return readOption(this.#native, this.#loop, handle, level, name, size);
   }
 
   setSocketOption(handle: Handle, level: number, name: number, value: Uint8Array): void {
-    check(this.#native.setOption(this.#loop, handle, level, name, value), "setsockopt");
+    checkResult(this.#native.setOption(this.#loop, handle, level, name, value), "setsockopt");
   }
 
   socketError(handle: Handle): number {
-    const { SOL_SOCKET, SO_ERROR } = this.#native.constants;
-    const value = new Int32Array(1);
-    const bytes = new Uint8Array(value.buffer);
-    this.#native.getOption(this.#loop, handle, SOL_SOCKET, SO_ERROR, bytes);
-    return -value[0]! | 0;
+    return readError(this.#native, this.#loop, handle);
   }
 
   localAddress(handle: Handle): SocketAddress | undefined {
@@ -449,12 +439,7 @@ export class NativeEngine implements Engine {
   }
 
   peerCredentials(handle: Handle): { pid: number; uid: number; gid: number } {
-    const { SOL_SOCKET, SO_PEERCRED } = this.#native.constants;
-    const value = new Int32Array(UCRED_SIZE / 4);
-    const length = this.#native.getOption(this.#loop, handle, SOL_SOCKET, SO_PEERCRED, new Uint8Array(value.buffer));
-    // Zeros would say that the peer is root, so here a stale handle is an error too.
-    if (length < 0) throw new SystemError(length, "getsockopt");
-    return { pid: value[0]!, uid: value[1]! >>> 0, gid: value[2]! >>> 0 };
+    return readCredentials(this.#native, this.#loop, handle);
   }
 
   lastRead(handle: Handle): number {
@@ -483,35 +468,4 @@ function measureOffset(native: Binding): number {
   }
   // Doubles this large carry rounding errors below a nanosecond.
   return least + 1e-6;
-}
-
-/** An address as the addon takes it; family 0 is none. */
-function plain(address: SocketAddress | undefined): [family: number, host: string, port: number] {
-  if (address === undefined) return [0, "", 0];
-  if (address.family === "unix") return [1, address.path, 0];
-  return [address.family === "IPv4" ? 4 : 6, address.host, address.port];
-}
-
-function listenSettings(options: ListenOptions): [number, number, number, number, number] {
-  const flags =
-    (options.reusePort ? 1 : 0) |
-    (options.ipv6Only ? 2 : 0) |
-    (options.halfOpen ? 4 : 0) |
-    (options.whenFull === "close" ? 8 : 0);
-  return [
-    flags,
-    Math.min(options.backlog, MAX_INT32),
-    Math.min(options.acceptQuota, MAX_UINT32),
-    Math.min(options.maxConnections, MAX_UINT32),
-    lowWater(options.lowWaterMark),
-  ];
-}
-
-function lowWater(bytes: number): number {
-  return Math.min(bytes, MAX_UINT32);
-}
-
-/** A stale handle is no error: a command on it does nothing. */
-function check(result: number, syscall: string): void {
-  if (result < 0 && result !== EBADF) throw new SystemError(result, syscall);
 }

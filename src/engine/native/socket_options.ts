@@ -1,8 +1,12 @@
+import { constants } from "node:os";
 import { ArgumentError } from "../../base/errors.js";
-import type { SocketOptions } from "../streams.js";
+import { SystemError } from "../../base/system_error.js";
+import type { Handle, SocketOptions } from "../streams.js";
 import type { Binding } from "./binding.js";
 
 const MAX_INT32 = 2 ** 31 - 1;
+const EBADF = -constants.errno.EBADF;
+const UCRED_SIZE = 12;
 
 /** Socket options as the addon takes them: triples of level, name and value, in one list. */
 export function optionTriples(
@@ -37,4 +41,33 @@ function int32(name: string, value: number): number {
     throw new ArgumentError(`${name} does not fit what the kernel takes: ${value}`);
   }
   return value;
+}
+
+export function readOption(native: Binding, loop: number, handle: Handle, level: number, name: number, size: number) {
+  const value = Buffer.alloc(size);
+  const length = native.getOption(loop, handle, level, name, value);
+  checkResult(length, "getsockopt");
+  return value.subarray(0, Math.max(0, length));
+}
+
+/** SO_ERROR, as a negative errno. */
+export function readError(native: Binding, loop: number, handle: Handle): number {
+  const { SOL_SOCKET, SO_ERROR } = native.constants;
+  const value = new Int32Array(1);
+  native.getOption(loop, handle, SOL_SOCKET, SO_ERROR, new Uint8Array(value.buffer));
+  return -value[0]! | 0;
+}
+
+export function readCredentials(native: Binding, loop: number, handle: Handle) {
+  const { SOL_SOCKET, SO_PEERCRED } = native.constants;
+  const value = new Int32Array(UCRED_SIZE / 4);
+  const length = native.getOption(loop, handle, SOL_SOCKET, SO_PEERCRED, new Uint8Array(value.buffer));
+  // Zeros would say that the peer is root, so here a stale handle is an error too.
+  if (length < 0) throw new SystemError(length, "getsockopt");
+  return { pid: value[0]!, uid: value[1]! >>> 0, gid: value[2]! >>> 0 };
+}
+
+/** A stale handle is no error: a command on it does nothing. */
+export function checkResult(result: number, syscall: string): void {
+  if (result < 0 && result !== EBADF) throw new SystemError(result, syscall);
 }
