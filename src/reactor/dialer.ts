@@ -6,10 +6,11 @@ import { type Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { Core } from "./core.js";
 import { DISCARDED, Endpoint } from "./endpoint.js";
 import type { ConnectTarget, DialSettings, StreamSettings } from "./options.js";
+import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
 import { resolveHost } from "./resolve.js";
 import type { Timer } from "./timer.js";
-import type { Origin, Transport } from "./transport.js";
+import type { Transport } from "./transport.js";
 
 /** A Unix listener's queue was full: how long until the next try. */
 const UNIX_RETRY_DELAY = 10;

@@ -9,8 +9,9 @@ import type { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { DISCARDED, Endpoint } from "./endpoint.js";
 import type { StreamSettings } from "./options.js";
+import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
-import { type Origin, Transport } from "./transport.js";
+import { Transport } from "./transport.js";
 
 /** How a listener makes the objects for its connections. */
 export interface ConnectionMaker {

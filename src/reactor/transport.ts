@@ -1,44 +1,21 @@
 import type { AsyncResource } from "node:async_hooks";
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
-import { EventMachineError, StateError } from "../base/errors.js";
+import { EventMachineError } from "../base/errors.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import { ownedCopy } from "./chunk_pool.js";
+import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Core } from "./core.js";
 import { Deadlines } from "./deadlines.js";
 import { Endpoint } from "./endpoint.js";
 import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
 import type { StreamSettings } from "./options.js";
+import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
+import { notDetached, notOpened, writeEnded } from "./refusals.js";
+import { type Settling, settling } from "./settling.js";
 import { isThenable } from "./thenable.js";
 import type { Timer } from "./timer.js";
-
-/** The callbacks of a connection, as its transport sees them. */
-export interface ConnectionCallbacks {
-  postInit(): unknown;
-  connectionCompleted(): unknown;
-  receiveData(data: Buffer): unknown;
-  receiveEnd(): unknown;
-  drained(): unknown;
-  shutdownRequested(): unknown;
-  unbind(reason: CloseReason): unknown;
-  onError(error: unknown): unknown;
-}
-
-/** Who made the connection: the listening socket that accepted it, or the dialer that connects it. */
-export interface Origin {
-  /** The address peers connected to, where it is known without asking the kernel. */
-  readonly sharedLocalAddress: SocketAddress | undefined;
-  /** How long the connect under way may take; 0 on accepted connections, where setting it does nothing. */
-  connectTimeout: number;
-  /** Calls a connect off that is still under way. */
-  cancel(): void;
-  /** What a connect that its caller called off ends with. */
-  calledOff(): CloseReason;
-  /** A connection of this origin has ended. */
-  ended(): void;
-  readonly accepts: boolean;
-}
 
 export const State = { connecting: 0, open: 1, closing: 2, closed: 3 } as const;
 export type State = (typeof State)[keyof typeof State];
@@ -58,21 +35,6 @@ interface Extras {
   detaching?: Settling<{ fd: number; unread: Buffer }>;
   local?: SocketAddress | undefined;
   remote?: SocketAddress | undefined;
-}
-
-interface Settling<T> {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-  reject: (error: unknown) => void;
-}
-
-function settling<T>(): Settling<T> {
-  const result = {} as Settling<T>;
-  result.promise = new Promise((resolve, reject) => {
-    result.resolve = resolve;
-    result.reject = reject;
-  });
-  return result;
 }
 
 const PAUSED = 1;
@@ -610,17 +572,4 @@ function relieve(core: Core): void {
     excess -= transport.outboundSize();
     transport.end(reasons.outboundLimitPassed(core.engine.totalOutbound(), core.outboundLimit, "reactor"));
   }
-}
-
-function writeEnded(): StateError {
-  return new StateError("ERR_EM_WRITE_AFTER_END", "nothing can be sent behind halfClose");
-}
-
-function notOpened(reason: CloseReason | undefined): unknown {
-  if (reason !== undefined && "error" in reason) return reason.error;
-  return new StateError("ERR_EM_CLOSED", `the connection closed before it was open (${reason?.kind ?? "unknown"})`);
-}
-
-function notDetached(reason: CloseReason): StateError {
-  return new StateError("ERR_EM_CLOSED", `the connection closed (${reason.kind}) before it could be detached`);
 }

@@ -1,0 +1,17 @@
+import type { SocketAddress } from "../base/addresses.js";
+import type { CloseReason } from "../base/close_reason.js";
+
+/** Who made the connection: the listening socket that accepted it, or the dialer that connects it. */
+export interface Origin {
+  /** The address peers connected to, where it is known without asking the kernel. */
+  readonly sharedLocalAddress: SocketAddress | undefined;
+  /** How long the connect under way may take; 0 on accepted connections, where setting it does nothing. */
+  connectTimeout: number;
+  /** Calls a connect off that is still under way. */
+  cancel(): void;
+  /** What a connect that its caller called off ends with. */
+  calledOff(): CloseReason;
+  /** A connection of this origin has ended. */
+  ended(): void;
+  readonly accepts: boolean;
+}

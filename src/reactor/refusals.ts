@@ -1,0 +1,16 @@
+import type { CloseReason } from "../base/close_reason.js";
+import { StateError } from "../base/errors.js";
+
+/** What calls on a connection come to that can no longer do them. */
+export function writeEnded(): StateError {
+  return new StateError("ERR_EM_WRITE_AFTER_END", "nothing can be sent behind halfClose");
+}
+
+export function notOpened(reason: CloseReason | undefined): unknown {
+  if (reason !== undefined && "error" in reason) return reason.error;
+  return new StateError("ERR_EM_CLOSED", `the connection closed before it was open (${reason?.kind ?? "unknown"})`);
+}
+
+export function notDetached(reason: CloseReason): StateError {
+  return new StateError("ERR_EM_CLOSED", `the connection closed (${reason.kind}) before it could be detached`);
+}
