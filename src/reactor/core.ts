@@ -1,9 +1,9 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
+import { isThenable } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
 import type { Endpoint } from "./endpoint.js";
 import type { Resolver } from "./resolve.js";
-import { isThenable } from "./thenable.js";
 import { TickQueue } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import { TimerService, type TimerServiceHost } from "./timer_service.js";

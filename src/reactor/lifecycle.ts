@@ -1,12 +1,12 @@
 import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { isThenable } from "../base/thenable.js";
 import type { Core } from "./core.js";
 import { flushAtExit } from "./exit_flush.js";
 import { ListenSocket } from "./listener.js";
 import { checkDuration, checkObject } from "./options.js";
 import { DRAIN_DEADLINE, STOPPED } from "./reasons.js";
 import { SignalWatch } from "./signals.js";
-import { isThenable } from "./thenable.js";
 import { State, Transport } from "./transport.js";
 
 /** How long `drain` waits where it is not told. */

@@ -1,4 +1,4 @@
-import { isThenable } from "./thenable.js";
+import { isThenable } from "../base/thenable.js";
 
 /**
  * First in, first out; what a tick adds waits for the next turn. One tick that throws hurts no other: the error is

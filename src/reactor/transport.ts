@@ -2,6 +2,7 @@ import type { AsyncResource } from "node:async_hooks";
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { EventMachineError } from "../base/errors.js";
+import { isThenable } from "../base/thenable.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import { ownedCopy } from "./chunk_pool.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
@@ -14,7 +15,6 @@ import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
 import { notDetached, notOpened, writeEnded } from "./refusals.js";
 import { type Settling, settling } from "./settling.js";
-import { isThenable } from "./thenable.js";
 import type { Timer } from "./timer.js";
 
 export const State = { connecting: 0, open: 1, closing: 2, closed: 3 } as const;

@@ -1,9 +1,9 @@
 import { StateError } from "../base/errors.js";
+import { isThenable } from "../base/thenable.js";
 import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
 import { checkFunction } from "./checks.js";
 import { Failures } from "./failures.js";
 import { Ring } from "./ring.js";
-import { isThenable } from "./thenable.js";
 
 export interface ChannelOptions {
   /**

@@ -1,5 +1,5 @@
+import { isThenable } from "../base/thenable.js";
 import { Deferred } from "./deferred.js";
-import { isThenable } from "./thenable.js";
 
 /** What a Deferrable has, a class made with `withDeferrable` too. */
 interface Settling<T, E> {

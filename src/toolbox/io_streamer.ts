@@ -1,8 +1,8 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
+import { isThenable } from "../base/thenable.js";
 import { Deferrable } from "./deferrable.js";
 import type { StreamSink } from "./stream_sink.js";
-import { isThenable } from "./thenable.js";
 
 export interface StreamerOptions {
   /** Frames each piece as an HTTP/1.1 chunk, and ends with the last chunk. Default false. */

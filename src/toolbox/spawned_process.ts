@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.js";
+import { isThenable } from "../base/thenable.js";
 import { checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
-import { isThenable } from "./thenable.js";
 
 /** What a process does with a notification; `this` is the process. */
 export type ProcessBody<A extends unknown[]> = (this: SpawnedProcess<A>, ...args: A) => unknown;

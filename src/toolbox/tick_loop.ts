@@ -1,9 +1,9 @@
 import type { Clock } from "../base/clock.js";
 import { StateError } from "../base/errors.js";
+import { isThenable } from "../base/thenable.js";
 import { checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
-import { isThenable } from "./thenable.js";
 
 /** Makes a TickLoop and starts it. (tick_loop.) */
 export function tickLoop(work: () => unknown, clock?: Clock): TickLoop {
