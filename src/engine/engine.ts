@@ -1,5 +1,6 @@
 import type { Capability } from "./capabilities.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
+import type { TlsCommands, TlsEvents } from "./tls.js";
 
 /** What an engine counts; all of them only grow. */
 export interface EngineCounters {
@@ -15,7 +16,7 @@ export interface EngineCounters {
 }
 
 /** The turn, seen from the engine: it enters the reactor, delivers events, leaves it, and later asks it for its ticks. */
-export interface EngineEvents extends StreamEvents {
+export interface EngineEvents extends StreamEvents, TlsEvents {
   /** Before the first event of a batch. */
   enter(): void;
   /** After the last event of a batch. */
@@ -32,7 +33,7 @@ export interface EngineEvents extends StreamEvents {
  *
  * An event handler that throws is the reactor's business: events never throw into the engine.
  */
-export interface Engine extends StreamCommands {
+export interface Engine extends StreamCommands, TlsCommands {
   readonly name: "native" | "portable" | "simulated";
   readonly capabilities: ReadonlySet<Capability>;
   /** True where `data` lends the engine's own memory until it returns; false where the receiver may keep the chunk. */

@@ -14,6 +14,7 @@ import {
   type StreamSettings,
 } from "./options.js";
 import { requireCapability, requireOptions } from "./required.js";
+import { type ClientTls, planStart, type TlsPlan } from "./tls_start.js";
 import { Transport } from "./transport.js";
 
 /** A Connection class, and what its constructor takes. */
@@ -25,6 +26,8 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   readonly #handler: Handler<A, C>;
   readonly #args: A;
   readonly #context: AsyncResource | undefined;
+  /** What the connection began with last, for when it connects again. */
+  #tls: ClientTls | undefined;
 
   constructor(core: Core, handler: Handler<A, C>, args: A) {
     this.#core = core;
@@ -39,6 +42,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return {
       make: () => new Handler(...args),
       attach: (connection, transport) => Connection.attach(connection, transport, undefined),
+      startTls: (connection, plan) => Connection.startTls(connection, plan),
       borrows: this.#borrows,
       startsPaused: this.#startsPaused,
       settings,
@@ -47,43 +51,59 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   }
 
   connect(address: ConnectAddress): C {
-    const dialer = this.#dialer(address);
+    const { dialer, plan } = this.#dialer(address);
     const connection = new this.#handler(...this.#args);
-    this.#dial(connection, dialer);
+    this.#dial(connection, dialer, plan);
     dialer.transport.call(connection.postInit);
     return connection;
   }
 
-  adopt(fd: number, options: StreamOptions): C {
+  adopt(fd: number, options: StreamOptions & { tls?: ClientTls }): C {
     const settings = checkStreamOptions(options);
     requireCapability(this.#core.engine, "adoptStream");
     requireOptions(this.#core.engine, settings.socket);
     const origin = new AdoptedStream(this.#core, fd, settings);
+    const plan = this.#plan(options.tls, origin);
     const connection = new this.#handler(...this.#args);
     const transport = this.#transport(connection, origin, settings);
     Connection.attach(connection, transport, undefined);
+    if (plan !== undefined) Connection.startTls(connection, plan);
     origin.start(transport);
     transport.call(connection.postInit);
     return connection;
   }
 
-  #dialer(address: ConnectAddress): Dialer {
+  #dialer(address: ConnectAddress): { dialer: Dialer; plan: TlsPlan | undefined } {
     const target = checkConnectAddress(address);
     const settings = checkStreamOptions(address);
     requireOptions(this.#core.engine, settings.socket);
-    return new Dialer(this.#core, target, checkConnectOptions(address), settings);
+    const dialer = new Dialer(this.#core, target, checkConnectOptions(address), settings);
+    const { tls = this.#tls } = address;
+    const plan = this.#plan(tls, dialer);
+    this.#tls = tls;
+    return { dialer, plan };
   }
 
-  #dial(connection: Connection, dialer: Dialer): void {
+  /** Checks the `tls` option, and has the engine make its context: what cannot be made throws before anything else is. */
+  #plan(tls: ClientTls | undefined, origin: Dialer | AdoptedStream): TlsPlan | undefined {
+    if (tls === undefined || tls === false) return undefined;
+    const plan = planStart(tls, origin);
+    this.#core.tlsContexts.idFor(plan.context, plan.role);
+    return plan;
+  }
+
+  #dial(connection: Connection, dialer: Dialer, plan: TlsPlan | undefined): void {
     const transport = this.#transport(connection, dialer, dialer.settings);
     this.#core.dialing.add(transport);
     Connection.attach(connection, transport, this.#redial);
+    if (plan !== undefined) Connection.startTls(connection, plan);
     dialer.start(transport);
   }
 
   readonly #redial = (connection: Connection, address: ConnectAddress): void => {
     if (!this.#core.isAccepting) throw new StateError("ERR_EM_NOT_RUNNING", "reconnect: the reactor is not running");
-    this.#dial(connection, this.#dialer(address));
+    const { dialer, plan } = this.#dialer(address);
+    this.#dial(connection, dialer, plan);
   };
 
   #transport(connection: Connection, origin: Dialer | AdoptedStream, settings: StreamSettings): Transport {

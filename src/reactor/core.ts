@@ -2,6 +2,7 @@ import type { CloseReasonKind } from "../base/close_reason.js";
 import { isThenable } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
+import { EngineContexts } from "../tls/engine_contexts.js";
 import type { Endpoint } from "./endpoint.js";
 import type { Resolver } from "./resolve.js";
 import { TickQueue } from "./tick_queue.js";
@@ -47,6 +48,7 @@ export class Core implements EngineEvents, TimerServiceHost {
   readonly deadlines: TimerService;
 
   #engine: Engine | undefined;
+  #tlsContexts: EngineContexts | undefined;
   #table: (Endpoint | undefined)[] = [];
   #live = 0;
   #armed = Number.POSITIVE_INFINITY;
@@ -77,6 +79,12 @@ export class Core implements EngineEvents, TimerServiceHost {
     return this.#engine !== undefined;
   }
 
+  /** What the running engine has made of TLS contexts. */
+  get tlsContexts(): EngineContexts {
+    this.#tlsContexts ??= new EngineContexts(this.engine);
+    return this.#tlsContexts;
+  }
+
   open(engine: Engine): void {
     this.#engine = engine;
     this.#table = [];
@@ -96,6 +104,8 @@ export class Core implements EngineEvents, TimerServiceHost {
     this.#refTimers = 0;
     this.#noConnections = [];
     this.ticksQueue.clear();
+    this.#tlsContexts?.close();
+    this.#tlsContexts = undefined;
     engine?.stop();
   }
 
@@ -166,6 +176,26 @@ export class Core implements EngineEvents, TimerServiceHost {
 
   fileSent(handle: Handle): void {
     this.#table[handle & HANDLE_INDEX_MASK]?.onFileSent();
+  }
+
+  tlsServerName(handle: Handle, name: string): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsServerName(name);
+  }
+
+  tlsVerify(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsVerify();
+  }
+
+  secured(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onSecured();
+  }
+
+  tlsSession(handle: Handle, session: Buffer): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsSession(session);
+  }
+
+  tlsKeyLog(handle: Handle, line: string): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsKeyLog(line);
   }
 
   closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {

@@ -36,7 +36,7 @@ function load(): NativeSupport {
   try {
     const binding = require(path) as Binding;
     return {
-      create: () => new NativeEngine(binding),
+      create: () => new NativeEngine(binding) as unknown as Engine,
       path,
       torture: binding.torture,
       liveCounts: () => binding.liveCounts(),

@@ -12,6 +12,7 @@ import {
   type ListenOptions,
   type SocketOptions,
 } from "../streams.js";
+import type { TlsCommands } from "../tls.js";
 import type { Binding } from "./binding.js";
 import { listenSettings, lowWater, plain } from "./call_arguments.js";
 import {
@@ -55,7 +56,7 @@ const NOTHING: SharedViews = {
  * The engine on epoll. The addon fills a ring with what has happened and calls once for the whole batch; small writes
  * and small questions need no call at all, for the tables they go by are shared.
  */
-export class NativeEngine implements Engine {
+export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
   readonly name = "native";
   readonly capabilities = ALL_CAPABILITIES;
   readonly lendsBuffers = true;

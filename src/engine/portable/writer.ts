@@ -25,9 +25,11 @@ const PIECE_SIZE = 64 * 1024;
  * once, so the socket normally has nothing left when its `write` returns; what the kernel did not take is waited for.
  */
 export class Writer {
-  readonly #socket: Socket;
   readonly #owner: WriterOwner;
   readonly #queue: OutputQueue;
+  #socket: Socket | undefined;
+  /** Whether the socket takes a write while it is made. Under TLS it never does, and the memory must last. */
+  #isPrompt = true;
   readonly #onWritten = (error?: Error | null): void => this.#written(error);
   /** The piece with the socket: bytes from memory, or of a file. Both 0: it has none. */
   #pending = 0;
@@ -36,14 +38,15 @@ export class Writer {
   #blocked = true;
   #stopped = false;
 
-  constructor(socket: Socket, owner: WriterOwner, scratch: Scratch) {
-    this.#socket = socket;
+  constructor(owner: WriterOwner, scratch: Scratch) {
     this.#owner = owner;
     this.#queue = new OutputQueue(scratch);
   }
 
-  /** The socket is connected. */
-  open(): void {
+  /** The socket is connected, and under TLS secured. */
+  open(socket: Socket, isPrompt: boolean): void {
+    this.#socket = socket;
+    this.#isPrompt = isPrompt;
     this.#blocked = false;
   }
 
@@ -62,11 +65,11 @@ export class Writer {
   }
 
   write(data: Uint8Array): void {
-    this.#queue.append(data, !this.#blocked);
+    this.#queue.append(data, this.#isPrompt && !this.#blocked);
   }
 
   writeText(text: string, encoding: BufferEncoding): number {
-    return this.#queue.appendText(text, encoding, !this.#blocked);
+    return this.#queue.appendText(text, encoding, this.#isPrompt && !this.#blocked);
   }
 
   sendFile(fd: number, offset: number, length: number): void {
@@ -105,19 +108,17 @@ export class Writer {
 
   /** Returns whether the kernel has taken it all. */
   #put(view: Buffer): boolean {
-    this.#socket.write(view, this.#onWritten);
-    return this.#hasTakenAll;
+    const socket = this.#socket as Socket;
+    socket.write(view, this.#onWritten);
+    return hasTakenAll(socket);
   }
 
   #putAll(views: Buffer[]): boolean {
-    this.#socket.cork();
-    for (const view of views) this.#socket.write(view, this.#onWritten);
-    this.#socket.uncork();
-    return this.#hasTakenAll;
-  }
-
-  get #hasTakenAll(): boolean {
-    return this.#socket.writableLength === 0 && this.#socket.errored === null;
+    const socket = this.#socket as Socket;
+    socket.cork();
+    for (const view of views) socket.write(view, this.#onWritten);
+    socket.uncork();
+    return hasTakenAll(socket);
   }
 
   #block(): void {
@@ -130,7 +131,7 @@ export class Writer {
     const bytes = this.#pending;
     const fileBytes = this.#pendingOfFile;
     // A failure is told by the socket's own error event.
-    if (this.#stopped || error || bytes + fileBytes === 0 || this.#socket.writableLength > 0) return;
+    if (this.#stopped || error || bytes + fileBytes === 0 || this.#socket?.writableLength !== 0) return;
     this.#pending = 0;
     this.#pendingOfFile = 0;
     this.#owner.wrote(bytes, fileBytes);
@@ -178,4 +179,8 @@ export class Writer {
     this.#queue.shiftFile();
     this.#owner.fileSent();
   }
+}
+
+function hasTakenAll(socket: Socket): boolean {
+  return socket.writableLength === 0 && socket.errored === null;
 }
