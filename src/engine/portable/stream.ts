@@ -245,53 +245,38 @@ export class PortableStream implements WriterOwner, SecureOwner {
     return this.#failure ?? failure("ERR_EM_TLS_HANDSHAKE", "");
   }
 
-  serverName(name: string): void {
-    this.#turn.batch(this.#deliverServerName, this, name);
-  }
+  // Deferred all of them: node:tls calls some from within a command.
 
-  #deliverServerName(name: string): void {
-    this.#turn.counters.events++;
-    this.#turn.events.tlsServerName(this.handle, name);
+  serverName(name: string): void {
+    this.#tell(() => this.#turn.events.tlsServerName(this.handle, name));
   }
 
   verify(): void {
-    this.#turn.batch(this.#deliverVerify, this, undefined);
+    this.#tell(() => this.#turn.events.tlsVerify(this.handle));
   }
 
-  #deliverVerify(): void {
-    this.#turn.counters.events++;
-    this.#turn.events.tlsVerify(this.handle);
-  }
-
-  /** Deferred, for our own word on the certificate may have been the last that was missing. */
   secured(socket: Socket, ended: boolean): void {
     this.#lastRead = this.#lastWrite = performance.now();
-    this.#turn.defer(() => {
-      if (this.#hasEnded) return;
-      this.#turn.counters.events++;
-      this.#turn.events.secured(this.handle);
-    });
+    this.#tell(() => this.#turn.events.secured(this.handle));
     this.#writer.open(socket, false);
     this.#incoming.start(socket, true, ended);
     this.#flushLater();
   }
 
   session(session: Buffer): void {
-    this.#turn.batch(this.#deliverSession, this, session);
-  }
-
-  #deliverSession(session: Buffer): void {
-    this.#turn.counters.events++;
-    this.#turn.events.tlsSession(this.handle, session);
+    this.#tell(() => this.#turn.events.tlsSession(this.handle, session));
   }
 
   keyLog(line: string): void {
-    this.#turn.batch(this.#deliverKeyLog, this, line);
+    this.#tell(() => this.#turn.events.tlsKeyLog(this.handle, line));
   }
 
-  #deliverKeyLog(line: string): void {
-    this.#turn.counters.events++;
-    this.#turn.events.tlsKeyLog(this.handle, line);
+  #tell(event: () => void): void {
+    this.#turn.defer(() => {
+      if (this.#hasEnded) return;
+      this.#turn.counters.events++;
+      event();
+    });
   }
 
   tlsFailed(found: TlsFailure): void {
