@@ -144,7 +144,7 @@ onEveryEngine("close", (engine) => {
     assert.ok(client.unboundAt - begun > linger, "it took longer than the deadline");
   });
 
-  engine.rule("abort resets: the peer learns of it, unsent output is gone", async (trial) => {
+  engine.ruleOnStreams("abort resets: the peer learns of it, unsent output is gone", async (trial) => {
     const { client, server } = await trial.pair({ server: { keep: false } });
     server.pause();
     client.sendData(pattern(BIG));
@@ -160,7 +160,7 @@ onEveryEngine("close", (engine) => {
     else assert.match(server.kind ?? "", /^peer-(closed|reset)$/);
   });
 
-  engine.rule(
+  engine.ruleOnStreams(
     "abort on a Unix socket ends it; the peer sees a reset of what it sent and nobody read",
     async (trial) => {
       const { client, server } = await trial.over("unix").pair();
@@ -271,7 +271,7 @@ onEveryEngine("close", (engine) => {
     assert.equal(client.reasons.length, 1);
   });
 
-  engine.rule("a reset while lingering is told", async (trial) => {
+  engine.ruleOnStreams("a reset while lingering is told", async (trial) => {
     const { client, server } = await trial.pair({ connect: { allowHalfOpen: true } });
     server.closeConnectionAfterWriting();
     await trial.until(() => client.ends === 1, "the FIN");

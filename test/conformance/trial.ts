@@ -13,6 +13,7 @@ import {
   type ReactorOptions,
   type ServerAddress,
   type ServerOptions,
+  type TlsContext,
 } from "eventmachine";
 import { clientContext, serverContext } from "../tls/pki.js";
 import type { EngineSuite, Medium } from "./harness.js";
@@ -79,6 +80,15 @@ export class Trial implements Witness {
     return this;
   }
 
+  /** The options that make a server, or a client, one of the medium. */
+  get serverTls(): { tls?: TlsContext } {
+    return this.#medium === "tls" ? { tls: SERVER_TLS } : {};
+  }
+
+  get clientTls(): { tls?: TlsContext } {
+    return this.#medium === "tls" ? { tls: CLIENT_TLS } : {};
+  }
+
   async #resolve(host: string): Promise<readonly string[]> {
     const found = this.names.get(host);
     if (found === undefined) throw Object.assign(new Error(`there is no ${host}`), { code: "ENOTFOUND" });
@@ -90,7 +100,7 @@ export class Trial implements Witness {
   /** Listens on 127.0.0.1, port 0 (or a fresh path), unless the options say otherwise. */
   async serve(script: Script = {}, options: ServerOptions | ServerAddress = {}): Promise<Served> {
     const place = this.#medium === "unix" ? { path: this.path() } : { host: "127.0.0.1", port: 0 };
-    const tls = this.#medium === "tls" ? { tls: SERVER_TLS } : {};
+    const tls = this.serverTls;
     const address = {
       ...tls,
       ...("port" in options || "path" in options ? options : { ...place, ...options }),
@@ -119,7 +129,7 @@ export class Trial implements Witness {
   /** Connects a recorder. */
   dial(at: Place | Served, script: Script = {}, options: ConnectOptions = {}): Recorder {
     const place = "at" in at ? at.at : at;
-    const tls = this.#medium === "tls" ? { tls: CLIENT_TLS } : {};
+    const tls = this.clientTls;
     const address: ConnectAddress = { ...place, ...tls, ...options };
     return this.reactor.connect(address, Recorder, this as Witness, { name: "client", ...script });
   }

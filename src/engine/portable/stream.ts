@@ -31,6 +31,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   #clear: Writer | undefined;
   #secure: SecureSession | undefined;
   #failure: TlsFailure | undefined;
+  #handshakeBytes = 0;
   readonly #halfOpen: boolean;
   #lowWaterMark: number;
   #ends: Ends | undefined;
@@ -214,6 +215,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
     const left = this.undelivered;
     const before = this.#incoming;
     const clear = this.#writer;
+    this.#handshakeBytes = this.socket.bytesRead;
     this.#secure = new SecureSession(this.socket, context, start, this);
     this.#writer = new Writer(this, this.#turn.scratch);
     this.#incoming = new Incoming(this.#turn, this);
@@ -405,7 +407,12 @@ export class PortableStream implements WriterOwner, SecureOwner {
     return this.#ends?.remote;
   }
 
+  /** node:tls tells nothing of a handshake's bytes but their number: what came since this was last asked came just now. */
   get lastRead(): number {
+    if (this.#secure?.isSecured === false && this.socket.bytesRead !== this.#handshakeBytes) {
+      this.#handshakeBytes = this.socket.bytesRead;
+      this.#lastRead = performance.now();
+    }
     return this.#lastRead;
   }
 
