@@ -49,6 +49,7 @@ export interface Binding {
   adoptStream(loop: number, fd: number, options: Int32Array, halfOpen: boolean, lowWater: number): number | undefined;
 
   write(loop: number, handle: number, data: Uint8Array): void;
+  writeLent(loop: number, handle: number, offset: number, length: number): void;
   sendFile(loop: number, handle: number, fd: number, offset: number, length: number): void;
   awaitWritable(loop: number, handle: number): void;
   setLowWaterMark(loop: number, handle: number, bytes: number): void;

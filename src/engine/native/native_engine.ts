@@ -14,6 +14,7 @@ import {
 } from "../streams.js";
 import type { Binding } from "./binding.js";
 import { listenSettings, lowWater, plain } from "./call_arguments.js";
+import { LentBytes } from "./lent_bytes.js";
 import {
   Figure,
   Flag,
@@ -58,7 +59,7 @@ const NOTHING: SharedViews = {
 export class NativeEngine implements Engine {
   readonly name = "native";
   readonly capabilities = ALL_CAPABILITIES;
-  readonly lendsBuffers = true;
+  readonly lending = new LentBytes();
 
   readonly #native: Binding;
   #loop = -1;
@@ -69,7 +70,6 @@ export class NativeEngine implements Engine {
   #outbound = NOTHING.outbound;
   #handles = NOTHING.handles;
   #flags = NOTHING.flags;
-  #slab = Buffer.alloc(0);
   #outSlab = Buffer.alloc(0);
   /** From `performance.now()` to the clock of the addon. */
   #clockOffset = 0;
@@ -84,7 +84,7 @@ export class NativeEngine implements Engine {
     this.#loop = loop;
     this.#events = events;
     this.#view(viewShared(control));
-    this.#slab = Buffer.from(eventSlab);
+    this.lending.use(eventSlab);
     this.#outSlab = Buffer.from(outSlab);
     this.#clockOffset = measureOffset(this.#native);
   }
@@ -106,7 +106,8 @@ export class NativeEngine implements Engine {
     this.#loop = -1;
     this.#events = undefined;
     this.#view({ ...NOTHING, words: new Int32Array(16), figures: last });
-    this.#slab = this.#outSlab = Buffer.alloc(0);
+    this.lending.use(new ArrayBuffer(0));
+    this.#outSlab = Buffer.alloc(0);
   }
 
   #view(views: SharedViews): void {
@@ -165,7 +166,7 @@ export class NativeEngine implements Engine {
     const events = this.#events;
     if (events === undefined) return;
     // A program can detach the memory it was lent; it gets no more than a new window.
-    if (this.#slab.length === 0) this.#slab = Buffer.from(this.#native.slab(this.#loop)!);
+    if (this.lending.slab.length === 0) this.lending.use(this.#native.slab(this.#loop)!);
     const words = this.#words;
     const count = words[Word.eventCount]!;
     let at = words[Word.eventsRead]!;
@@ -188,7 +189,7 @@ export class NativeEngine implements Engine {
       case Kind.data: {
         const start = ring[at + 2]!;
         const length = ring[at + 3]!;
-        if ((flags & (Flag.paused | Flag.muted)) === 0) events.data(handle, this.#slab, start, start + length);
+        if ((flags & (Flag.paused | Flag.muted)) === 0) events.data(handle, this.lending.slab, start, start + length);
         else this.#native.hold(this.#loop, handle, start, length);
         return;
       }
@@ -281,7 +282,9 @@ export class NativeEngine implements Engine {
     const index = handle & HANDLE_INDEX_MASK;
     if (length === 0 || !this.#takesOutput(handle, index)) return;
     if (length > SMALL_WRITE) {
-      this.#native.write(this.#loop, handle, data);
+      const { lending } = this;
+      if (data === lending.lastView) this.#native.writeLent(this.#loop, handle, lending.lastStart, length);
+      else this.#native.write(this.#loop, handle, data);
       return;
     }
     const offset = this.#reserve(handle, index, length);
