@@ -117,6 +117,19 @@ napi_value write_call(napi_env env, napi_callback_info info) {
   return nothing();
 }
 
+// writeLent(loop, handle, offset, length): writes bytes of the event slab, from where they were read to
+napi_value write_lent(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  int32_t offset = args.int32(2);
+  int32_t length = args.int32(3);
+  if (!args.ok() || target.stream() == nullptr || length <= 0 || !target.core->in_slab(offset, length))
+    return nothing();
+  target.core->absorb();
+  write_stream(*target.core, *target.slot, target.core->shared.event_slab + offset, static_cast<size_t>(length));
+  return nothing();
+}
+
 // sendFile(loop, handle, fd, offset, length)
 napi_value send_file_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -212,6 +225,7 @@ void define_stream_calls(napi_env env, napi_value exports, Addon* addon) {
       {"connect", connect_call},
       {"adoptStream", adopt_stream_call},
       {"write", write_call},
+      {"writeLent", write_lent},
       {"sendFile", send_file_call},
       {"awaitWritable", stream_command<await_writable>},
       {"setLowWaterMark", set_low_water},

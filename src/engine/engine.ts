@@ -27,6 +27,14 @@ export interface EngineEvents extends StreamEvents, TlsEvents {
   ticks(): void;
 }
 
+/** What a connection is given of the bytes that a `data` event lends; only while it is delivered. */
+export interface Lending {
+  /** The bytes themselves, gone when the event returns. */
+  view(start: number, end: number): Buffer;
+  /** A copy to keep for ever, which pins at most 8 KiB or twice its size. */
+  copy(start: number, end: number): Buffer;
+}
+
 /**
  * One engine serves one reactor, from `start` to `stop`. It is entered from Node's loop, delivers what has happened in
  * batches, and puts whatever was written on the wire before the loop blocks again.
@@ -36,8 +44,8 @@ export interface EngineEvents extends StreamEvents, TlsEvents {
 export interface Engine extends StreamCommands, TlsCommands {
   readonly name: "native" | "portable" | "simulated";
   readonly capabilities: ReadonlySet<Capability>;
-  /** True where `data` lends the engine's own memory until it returns; false where the receiver may keep the chunk. */
-  readonly lendsBuffers: boolean;
+  /** Where `data` lends the engine's own memory until it returns; undefined where the receiver may keep the chunk. */
+  readonly lending: Lending | undefined;
 
   /** Begins delivering. The engine keeps the process alive (`ref`) until told otherwise. */
   start(events: EngineEvents): void;

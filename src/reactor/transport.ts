@@ -4,7 +4,6 @@ import type { CloseReason } from "../base/close_reason.js";
 import { EventMachineError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
-import { ownedCopy } from "./chunk_pool.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Core } from "./core.js";
 import { Deadlines } from "./deadlines.js";
@@ -89,7 +88,7 @@ export class Transport extends Endpoint {
     this.#connection = connection;
     this.settings = settings;
     this.#context = context;
-    this.#flags = (borrows && core.engine.lendsBuffers ? BORROWS : 0) | (paused ? PAUSED : 0);
+    this.#flags = (borrows ? BORROWS : 0) | (paused ? PAUSED : 0);
     core.connectionCount++;
   }
 
@@ -430,12 +429,9 @@ export class Transport extends Endpoint {
   override onData(chunk: Buffer, start: number, end: number): void {
     this.bytesIn += end - start;
     if (this.state !== State.open) return;
+    const { lending } = this.core.engine;
     const data =
-      this.#flags & BORROWS
-        ? chunk.subarray(start, end)
-        : this.core.engine.lendsBuffers
-          ? ownedCopy(chunk, start, end)
-          : chunk;
+      lending === undefined ? chunk : this.#flags & BORROWS ? lending.view(start, end) : lending.copy(start, end);
     const connection = this.#connection;
     try {
       const result =

@@ -13,6 +13,8 @@ export type NativeSupport =
       readonly path: string;
       /** Whether system calls fail at random in this build. */
       readonly torture: boolean;
+      /** The version of Node's own OpenSSL. */
+      readonly openssl: string;
       /** What this thread's engines hold; for tests. */
       liveCounts(): LiveCounts;
     }
@@ -36,9 +38,10 @@ function load(): NativeSupport {
   try {
     const binding = require(path) as Binding;
     return {
-      create: () => new NativeEngine(binding) as unknown as Engine,
+      create: () => new NativeEngine(binding),
       path,
       torture: binding.torture,
+      openssl: binding.openssl,
       liveCounts: () => binding.liveCounts(),
     };
   } catch (error) {

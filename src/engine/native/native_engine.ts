@@ -12,9 +12,19 @@ import {
   type ListenOptions,
   type SocketOptions,
 } from "../streams.js";
-import type { TlsCommands } from "../tls.js";
+import type {
+  TlsCommands,
+  TlsContextId,
+  TlsContextSettings,
+  TlsEvents,
+  TlsFailure,
+  TlsStart,
+  TlsState,
+} from "../tls.js";
 import type { Binding } from "./binding.js";
 import { listenSettings, lowWater, plain } from "./call_arguments.js";
+import { LentBytes } from "./lent_bytes.js";
+import { NativeTls } from "./native_tls.js";
 import {
   Figure,
   Flag,
@@ -56,12 +66,13 @@ const NOTHING: SharedViews = {
  * The engine on epoll. The addon fills a ring with what has happened and calls once for the whole batch; small writes
  * and small questions need no call at all, for the tables they go by are shared.
  */
-export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
+export class NativeEngine implements Engine, TlsCommands {
   readonly name = "native";
   readonly capabilities = ALL_CAPABILITIES;
-  readonly lendsBuffers = true;
+  readonly lending = new LentBytes();
 
   readonly #native: Binding;
+  readonly #tls: NativeTls;
   #loop = -1;
   #events: EngineEvents | undefined;
   #views = NOTHING;
@@ -70,13 +81,13 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
   #outbound = NOTHING.outbound;
   #handles = NOTHING.handles;
   #flags = NOTHING.flags;
-  #slab = Buffer.alloc(0);
   #outSlab = Buffer.alloc(0);
   /** From `performance.now()` to the clock of the addon. */
   #clockOffset = 0;
 
   constructor(native: Binding) {
     this.#native = native;
+    this.#tls = new NativeTls(native);
   }
 
   start(events: EngineEvents): void {
@@ -85,7 +96,7 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
     this.#loop = loop;
     this.#events = events;
     this.#view(viewShared(control));
-    this.#slab = Buffer.from(eventSlab);
+    this.lending.use(eventSlab);
     this.#outSlab = Buffer.from(outSlab);
     this.#clockOffset = measureOffset(this.#native);
   }
@@ -107,7 +118,8 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
     this.#loop = -1;
     this.#events = undefined;
     this.#view({ ...NOTHING, words: new Int32Array(16), figures: last });
-    this.#slab = this.#outSlab = Buffer.alloc(0);
+    this.lending.use(new ArrayBuffer(0));
+    this.#outSlab = Buffer.alloc(0);
   }
 
   #view(views: SharedViews): void {
@@ -166,16 +178,18 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
     const events = this.#events;
     if (events === undefined) return;
     // A program can detach the memory it was lent; it gets no more than a new window.
-    if (this.#slab.length === 0) this.#slab = Buffer.from(this.#native.slab(this.#loop)!);
+    if (this.lending.slab.length === 0) this.lending.use(this.#native.slab(this.#loop)!);
     const words = this.#words;
     const count = words[Word.eventCount]!;
     let at = words[Word.eventsRead]!;
     events.enter();
     try {
       // `stop` may come in any event; then this engine has no loop and no more events.
-      while (at < count && this.#loop >= 0) this.#deliver(events, at++ * 4);
+      while (at < count && this.#loop >= 0) {
+        words[Word.eventsRead] = at + 1;
+        this.#deliver(events, at++ * 4);
+      }
     } finally {
-      words[Word.eventsRead] = at;
       events.leave();
     }
   };
@@ -189,7 +203,7 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
       case Kind.data: {
         const start = ring[at + 2]!;
         const length = ring[at + 3]!;
-        if ((flags & (Flag.paused | Flag.muted)) === 0) events.data(handle, this.#slab, start, start + length);
+        if ((flags & (Flag.paused | Flag.muted)) === 0) events.data(handle, this.lending.slab, start, start + length);
         else this.#native.hold(this.#loop, handle, start, length);
         return;
       }
@@ -220,6 +234,13 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
       case Kind.timer:
         events.timer();
         return;
+      default: {
+        const kind = head & 0xff;
+        const { slab } = this.lending;
+        const start = ring[at + 2]!;
+        this.#tls.deliver(events as unknown as TlsEvents, kind, handle, flags, slab, start, ring[at + 3]!);
+        return;
+      }
     }
   }
 
@@ -282,7 +303,9 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
     const index = handle & HANDLE_INDEX_MASK;
     if (length === 0 || !this.#takesOutput(handle, index)) return;
     if (length > SMALL_WRITE) {
-      this.#native.write(this.#loop, handle, data);
+      const { lending } = this;
+      if (data === lending.lastView) this.#native.writeLent(this.#loop, handle, lending.lastStart, length);
+      else this.#native.write(this.#loop, handle, data);
       return;
     }
     const offset = this.#reserve(handle, index, length);
@@ -402,6 +425,52 @@ export class NativeEngine implements Omit<Engine, keyof TlsCommands> {
     const taken = this.#native.takeDetached(this.#loop, handle);
     if (taken === undefined) throw new StateError("ERR_EM_NOT_DETACHED", "this handle has no descriptor to take");
     return { fd: taken[0], unread: taken[1] };
+  }
+
+  // TLS ----------------------------------------------------------------------------------------------------------
+
+  createTlsContext(settings: TlsContextSettings): TlsContextId {
+    return this.#tls.createContext(this.#loop, settings);
+  }
+
+  setTicketKeys(context: TlsContextId, keys: readonly Buffer[]): void {
+    this.#native.setTicketKeys(this.#loop, context, Buffer.concat(keys));
+  }
+
+  setStaple(context: TlsContextId, response: Buffer | undefined): void {
+    this.#native.setStaple(this.#loop, context, response ?? Buffer.alloc(0));
+  }
+
+  releaseTlsContext(context: TlsContextId): void {
+    this.#native.releaseTlsContext(this.#loop, context);
+  }
+
+  undelivered(handle: Handle): number {
+    return this.#native.undelivered(this.#loop, handle);
+  }
+
+  startTls(handle: Handle, start: TlsStart): void {
+    this.#tls.start(this.#loop, handle, start);
+  }
+
+  answerServerName(handle: Handle, answer: TlsContextId | "same" | "refuse"): void {
+    this.#tls.answerServerName(this.#loop, handle, answer);
+  }
+
+  answerVerify(handle: Handle, accepted: boolean): void {
+    this.#native.answerVerify(this.#loop, handle, accepted);
+  }
+
+  tlsState(handle: Handle): TlsState | undefined {
+    return this.#tls.state(this.#loop, handle);
+  }
+
+  tlsFailure(handle: Handle): TlsFailure {
+    return this.#tls.failure(this.#loop, handle);
+  }
+
+  tlsTruncated(handle: Handle): boolean | undefined {
+    return this.#native.tlsTruncated(this.#loop, handle);
   }
 
   // Options and questions ----------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ function findCapabilities(): Set<Capability> {
 export class PortableEngine implements Engine, ListenerOwner {
   readonly name = "portable";
   readonly capabilities: ReadonlySet<Capability> = findCapabilities();
-  readonly lendsBuffers = false;
+  readonly lending = undefined;
 
   readonly #table = new HandleTable<PortableStream | PortableListener>();
   readonly #tlsContexts = new TlsContextTable();

@@ -1,0 +1,83 @@
+import type { Lending } from "../engine.js";
+
+/** Chunks up to this size share a block; larger ones get memory of their own. */
+const SHARED_MAX = 2048;
+/** The size of the blocks, and with it what a retained small chunk pins at most. */
+const BLOCK_SIZE = 8192;
+/** Up to this size a loop over 32-bit words is faster than a call to copy. */
+const WORDWISE_MAX = 256;
+
+/** One of 512 places for a view, by where the view begins: starts are multiples of 16, those of large reads of 1024. */
+const placeOf = (start: number): number => ((start >>> 4) ^ (start >>> 10)) & 511;
+
+/** Buffer's own constructor: `Buffer.from` and `subarray` come down to it after checks that cost more than the view. */
+const View = (Buffer as unknown as { [Symbol.species]: unknown })[Symbol.species] as new (
+  memory: ArrayBufferLike,
+  offset: number,
+  length: number,
+) => Buffer;
+
+/**
+ * The slab that the addon reads into, and how its bytes reach a connection: as views, which are made once for each place
+ * and length, or as copies. Small copies are cut from shared blocks, so that a retained one pins at most 8 KiB; a larger
+ * one is exactly its own size.
+ */
+export class LentBytes implements Lending {
+  slab: Buffer = Buffer.alloc(0);
+  /** The view handed out last, and where it begins: what is sent on unchanged is sent from where it lies. */
+  lastView: Buffer | undefined;
+  lastStart = 0;
+  #slabWords = new Int32Array(0);
+  #views: (Buffer | undefined)[] = [];
+  #block = new ArrayBuffer(0);
+  #blockWords = new Int32Array(0);
+  #blockUsed = BLOCK_SIZE;
+
+  /** Takes the slab, or nothing: what was handed out of an earlier one keeps it alive no longer through this. */
+  use(slab: ArrayBuffer): void {
+    this.slab = Buffer.from(slab);
+    this.#slabWords = new Int32Array(slab);
+    this.#views = new Array<Buffer | undefined>(512).fill(undefined);
+    this.lastView = undefined;
+  }
+
+  view(start: number, end: number): Buffer {
+    const length = end - start;
+    const place = placeOf(start);
+    let view = this.#views[place];
+    if (view === undefined || view.length !== length || view.byteOffset !== start) {
+      view = new View(this.slab.buffer, start, length);
+      this.#views[place] = view;
+    }
+    this.lastView = view;
+    this.lastStart = start;
+    return view;
+  }
+
+  copy(start: number, end: number): Buffer {
+    const length = end - start;
+    if (length > SHARED_MAX) {
+      const copy = Buffer.allocUnsafeSlow(length);
+      copy.set(new Uint8Array(this.slab.buffer, start, length));
+      return copy;
+    }
+    let offset = this.#blockUsed;
+    if (offset + length > BLOCK_SIZE) {
+      this.#block = Buffer.allocUnsafeSlow(BLOCK_SIZE).buffer as ArrayBuffer;
+      this.#blockWords = new Int32Array(this.#block);
+      offset = 0;
+    }
+    // Whole words on both sides: reads begin at multiples of 16, and what lies behind the last byte is in nobody's use.
+    this.#blockUsed = offset + ((length + 7) & ~7);
+    const copy = new View(this.#block, offset, length);
+    if (length > WORDWISE_MAX) {
+      copy.set(new Uint8Array(this.slab.buffer, start, length));
+      return copy;
+    }
+    const from = this.#slabWords;
+    const to = this.#blockWords;
+    let at = start >> 2;
+    for (let i = offset >> 2, last = (offset + length + 3) >> 2; i < last; i++) to[i] = from[at++]!;
+    return copy;
+  }
+}
