@@ -5,9 +5,11 @@ import { onEveryEngine } from "./harness.js";
 const BIG = 16_000_000;
 
 onEveryEngine("close", (engine) => {
-  engine.ruleOnEach("closeConnection drops unsent output", async (trial) => {
+  engine.ruleOnEach("closeConnection drops unsent output", async (trial, medium) => {
     const { client, server } = await trial.pair({ server: { keep: false } });
     server.pause();
+    // A close with input unread is a reset, and over TLS 1.3 the session tickets are such input until they are read.
+    await trial.settle();
     client.sendData(pattern(BIG));
     assert.ok(client.outboundSize > 0, "the kernel does not take it all");
     client.closeConnection();
@@ -17,7 +19,9 @@ onEveryEngine("close", (engine) => {
     server.resume();
     await trial.allUnbound();
     const more = server.bytes - client.bytesOut;
-    assert.ok(more >= 0 && more <= 65_536, `what the kernel had is delivered, and no more: ${more}`);
+    // A TLS record of which the kernel had a part cannot be read.
+    const least = medium === "tls" ? -16_384 : 0;
+    assert.ok(more >= least && more <= 65_536, `what the kernel had is delivered, and no more: ${more}`);
   });
 
   engine.ruleOnEach("closeConnection drops what was sent in the same turn", async (trial) => {
