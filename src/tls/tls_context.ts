@@ -29,7 +29,7 @@ export interface TlsOptions extends TlsSettingsOptions {
    */
   contexts?: Readonly<Record<string, TlsContext | TlsSettingsOptions>>;
   /** Server: is asked for names that `contexts` does not have; may return a promise, and the handshake waits for it. */
-  selectContext?: (serverName: string) => SelectedContext | PromiseLike<SelectedContext>;
+  selectContext?: (serverName: string) => SelectedContext | Promise<SelectedContext>;
 }
 
 /** What an engine made of a context, which has to hear of what changes. */
