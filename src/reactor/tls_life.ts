@@ -104,8 +104,8 @@ export class TlsLife {
 
   #answerName(selected: SelectedContext): void {
     const { core } = this.#transport;
-    if (selected === undefined || selected === false) {
-      core.engine.answerServerName(this.#handle, selected === false ? "refuse" : "same");
+    if (selected === undefined || selected === null) {
+      core.engine.answerServerName(this.#handle, selected === null ? "refuse" : "same");
       return;
     }
     try {
@@ -213,7 +213,7 @@ export function plaintextLeft(bytes: number): CloseReason {
 }
 
 function notAContext(): TlsError {
-  return new TlsError("ERR_EM_TLS_NO_CONTEXT", "selectContext must return a TlsContext, undefined or false");
+  return new TlsError("ERR_EM_TLS_NO_CONTEXT", "selectContext must return a TlsContext, undefined or null");
 }
 
 function nothing(): void {}

@@ -18,8 +18,8 @@ import { NO_TRUST } from "./trust.js";
 /** Which side of TLS a connection takes. */
 export type TlsRole = "server" | "client";
 
-/** What a lookup of a server name comes to: another context, undefined to go on as TLS began, false to refuse the client. */
-export type SelectedContext = TlsContext | undefined | false;
+/** What a lookup of a server name comes to: another context, undefined to go on as TLS began, null to refuse the client. */
+export type SelectedContext = TlsContext | undefined | null;
 
 /** What a context is made of. */
 export interface TlsOptions extends TlsSettingsOptions {
@@ -29,7 +29,7 @@ export interface TlsOptions extends TlsSettingsOptions {
    */
   contexts?: Readonly<Record<string, TlsContext | TlsSettingsOptions>>;
   /** Server: is asked for names that `contexts` does not have; may return a promise, and the handshake waits for it. */
-  selectContext?: (serverName: string) => SelectedContext | Promise<SelectedContext>;
+  selectContext?: (serverName: string) => SelectedContext | PromiseLike<SelectedContext>;
 }
 
 /** What an engine made of a context, which has to hear of what changes. */

@@ -134,8 +134,8 @@ onEveryEngine("TLS, names and protocols", (engine) => {
     });
   };
 
-  refusing("false", () => false, 0);
-  refusing("a promise of false", async () => false, 0);
+  refusing("null", () => null, 0);
+  refusing("a promise of null", async () => null, 0);
   refusing(
     "throwing",
     () => {
