@@ -65,7 +65,8 @@ function readKey(pem: Buffer, passphrase: string | undefined, name: string): Key
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     let what = `holds no private key in PEM: ${message}`;
-    if (code === "ERR_MISSING_PASSPHRASE") what = "is encrypted: a passphrase is needed";
+    const isEncrypted = code === "ERR_MISSING_PASSPHRASE" || pem.includes("ENCRYPTED");
+    if (passphrase === undefined && isEncrypted) what = "is encrypted: a passphrase is needed";
     else if (passphrase !== undefined && /bad decrypt|bad password|maybe wrong password/.test(message)) {
       what = "cannot be decrypted with this passphrase";
     }

@@ -254,6 +254,13 @@ function checkWithOpenSsl({ ciphers, cipherSuites, curves, dhParameters }: TlsCo
     ask("cipherSuites", { ciphers: cipherSuites });
   }
   if (curves !== undefined) ask("curves", { ecdhCurve: curves });
+  // Older versions of Node pass over what holds no parameters.
+  if (
+    dhParameters instanceof Buffer &&
+    !/-----BEGIN (X9\.42 )?DH PARAMETERS-----/.test(dhParameters.toString("latin1"))
+  ) {
+    throw new TlsError("ERR_EM_TLS_CONTEXT", "dhParameters holds no DH parameters in PEM");
+  }
   if (dhParameters instanceof Buffer) ask("dhParameters", { dhparam: dhParameters });
 }
 

@@ -97,6 +97,8 @@ export class SecureSession {
     this.#socket = socket;
     socket.on(this.#start.role === "server" ? "secure" : "secureConnect", () => this.#handshakeDone());
     socket.on("error", (error: NodeJS.ErrnoException) => this.#failed(error));
+    // A socket that no tls.Server has handed out tells of what fails behind the handshake by this event alone.
+    socket.on("_tlsError", (error: NodeJS.ErrnoException) => this.#failed(error));
     socket.once("end", () => this.#onEnd());
     socket.once("close", () => this.#onClose());
     if (this.#context.settings.keyLog) {
@@ -171,7 +173,8 @@ export class SecureSession {
   // The end of the handshake -------------------------------------------------------------------------------------
 
   #handshakeDone(): void {
-    if (this.#stopped) return;
+    // node:tls says so again where a renegotiation was asked for and refused.
+    if (this.#stopped || this.state !== undefined) return;
     const state = this.#readState(this.#socket as TLSSocket);
     this.state = state;
     const { rejectUnauthorized } = this.#context.settings;
