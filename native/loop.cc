@@ -2,12 +2,16 @@
 
 #include <math.h>
 
+#include <algorithm>
+
 namespace em {
 
 namespace {
 
 constexpr int kMostRounds = 8;
 constexpr double kTurnTime = 1;  // milliseconds
+constexpr int kMostLuck = 4;
+constexpr uint32_t kFewEvents = 4;
 
 template <typename Handle>
 Loop* loop_of(Handle* handle) {
@@ -119,7 +123,10 @@ void Loop::run_rounds() {
     core.now = monotonic_now();
     core.flush(core.now);
     core.end_batch();
+    if (round > 0) luck_ = events > 0 ? std::min(luck_ + 1, kMostLuck) : std::max(luck_ - 1, 0);
     if ((events == 0 && !ticks) || core.now > end) return;
+    if (events < kFewEvents && luck_ == 0 && !core.pending()) return;
+    if (events >= kFewEvents) luck_ = std::max(luck_, 1);
   }
 }
 
