@@ -70,7 +70,7 @@ class Loop {
   uv_idle_t idle_;
   int open_handles_ = 0;
   double armed_ = kNever;
-  int luck_ = 0;
+  int hope_ = 0;  // how often polling again in the same turn found something lately
   bool in_turn_ = false;
   bool closing_ = false;
   bool dead_ = false;  // the environment takes no more calls

@@ -123,7 +123,8 @@ napi_value write_lent(napi_env env, napi_callback_info info) {
   Target target(args);
   int32_t offset = args.int32(2);
   int32_t length = args.int32(3);
-  if (!args.ok() || target.stream() == nullptr || length <= 0 || !target.core->in_slab(offset, length)) return nothing();
+  if (!args.ok() || target.stream() == nullptr || length <= 0 || !target.core->in_slab(offset, length))
+    return nothing();
   target.core->absorb();
   write_stream(*target.core, *target.slot, target.core->shared.event_slab + offset, static_cast<size_t>(length));
   return nothing();
