@@ -199,9 +199,9 @@ onEveryEngine("timers", (engine) => {
       beats++;
       throw new Error(`beat ${beats}`);
     });
-    await trial.until(() => beats === 4, "it goes on");
+    await trial.until(() => beats >= 4, "it goes on");
     timer.cancel();
-    assert.equal(errors.length, 4);
+    assert.equal(errors.length, beats);
   });
 
   engine.rule("a periodic timer may cancel itself", async (trial) => {
