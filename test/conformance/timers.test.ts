@@ -169,7 +169,7 @@ onEveryEngine("timers", (engine) => {
       beats.push(reactor.now() - begun);
       trial.block(7);
     });
-    await trial.until(() => beats.length === 12, "twelve beats");
+    await trial.until(() => beats.length >= 12, "twelve beats");
     timer.cancel();
     const numbers = beats.map((at) => Math.floor(at / interval + 0.001));
     for (const [index, at] of beats.entries()) {
