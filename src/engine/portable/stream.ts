@@ -13,6 +13,14 @@ export interface StreamSettings {
 }
 
 /**
+ * A moment as a connection keeps it, never before the moment itself. A number with a fraction would be an object of its
+ * own on the heap, to be fetched for every message.
+ */
+function wholeMilliseconds(moment: number): number {
+  return Math.ceil(moment);
+}
+
+/**
  * A connection: a node:net socket that is always half-open, with the life cycle of the contract on top of it. Data is
  * delivered from the socket's own callback, every other event deferred, so that they keep their order.
  */
@@ -53,7 +61,7 @@ export class PortableStream implements WriterOwner {
     this.#released = released;
     this.#writer = new Writer(socket, this, turn.scratch);
     this.#incoming = new Incoming(socket, turn, this);
-    this.#lastRead = this.#lastWrite = performance.now();
+    this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
   }
 
@@ -61,7 +69,7 @@ export class PortableStream implements WriterOwner {
   open(ends: Ends, behindDeferred = false): void {
     this.#isOpen = true;
     this.#ends = ends;
-    this.#lastRead = this.#lastWrite = performance.now();
+    this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     this.#writer.open();
     this.#incoming.start(behindDeferred);
   }
@@ -134,7 +142,7 @@ export class PortableStream implements WriterOwner {
   wrote(bytes: number, fileBytes: number): void {
     this.#turn.unsent -= bytes;
     this.#turn.counters.bytesOut += bytes + fileBytes;
-    this.#lastWrite = this.#turn.now();
+    this.#lastWrite = wholeMilliseconds(this.#turn.now());
     if (this.#awaitsWritable) this.#checkWritable();
   }
 
@@ -190,7 +198,7 @@ export class PortableStream implements WriterOwner {
 
   /** Bytes have come from the kernel, whether or not they are delivered at once. */
   wasRead(bytes: number): void {
-    this.#lastRead = performance.now();
+    this.#lastRead = wholeMilliseconds(performance.now());
     this.#turn.counters.bytesIn += bytes;
   }
 
