@@ -29,7 +29,7 @@ constexpr int32_t kNoHandle = -1;
 
 constexpr uint32_t kMaxEvents = 4096;            // of 4 int32 each
 constexpr uint32_t kMaxPieces = 4096;            // of 4 int32 each: handle, offset, length, unused
-constexpr uint32_t kEventSlabSize = 256 * 1024;  // bytes read, lent to JavaScript for one batch
+constexpr uint32_t kEventSlabSize = 512 * 1024;  // bytes read, lent to JavaScript for one batch
 constexpr uint32_t kOutSlabSize = 256 * 1024;    // bytes written by JavaScript, until the flush
 constexpr uint32_t kReadQuota = 64 * 1024;
 

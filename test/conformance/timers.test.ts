@@ -169,7 +169,7 @@ onEveryEngine("timers", (engine) => {
       beats.push(reactor.now() - begun);
       trial.block(7);
     });
-    await trial.until(() => beats.length === 12, "twelve beats");
+    await trial.until(() => beats.length >= 12, "twelve beats");
     timer.cancel();
     const numbers = beats.map((at) => Math.floor(at / interval + 0.001));
     for (const [index, at] of beats.entries()) {
@@ -199,9 +199,9 @@ onEveryEngine("timers", (engine) => {
       beats++;
       throw new Error(`beat ${beats}`);
     });
-    await trial.until(() => beats === 4, "it goes on");
+    await trial.until(() => beats >= 4, "it goes on");
     timer.cancel();
-    assert.equal(errors.length, 4);
+    assert.equal(errors.length, beats);
   });
 
   engine.rule("a periodic timer may cancel itself", async (trial) => {

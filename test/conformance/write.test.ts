@@ -295,6 +295,35 @@ onEveryEngine("write", (engine) => {
     assert.ok((kept as Buffer).length > 0);
   });
 
+  engine.rule("a borrowed view that is sent on, whole or in part, leaves as it was at that moment", async (trial) => {
+    class Relay extends Connection {
+      static override readonly borrowsData = true;
+      override receiveData(data: Buffer): void {
+        if (this.bytesIn % 2 === 0) {
+          this.sendData(data);
+        } else {
+          this.sendData(data.subarray(0, 1));
+          this.sendData(data.subarray(1));
+        }
+        data.fill(0);
+      }
+    }
+    const listener = await trial.reactor.startServer({ host: "127.0.0.1", port: 0 }, Relay);
+    const clients = [new PatternCheck(), new PatternCheck(), new PatternCheck()].map((check) =>
+      trial.dial(
+        { host: "127.0.0.1", port: listener.port as number },
+        { keep: false, receiveData: (_me, data) => check.take(data) },
+      ),
+    );
+    // Sizes on both sides of every threshold between the ways that bytes can take.
+    let sent = 0;
+    for (const size of [1, 64, 255, 256, 257, 2047, 2048, 2049, 4095, 4096, 4097, 16_384, 65_536, 1_000_000]) {
+      for (const client of clients) client.sendData(pattern(size, sent));
+      sent += size;
+      await trial.until(() => clients.every((client) => client.bytes === sent), `the echo of ${size} bytes more`);
+    }
+  });
+
   engine.rule("a subclass of a Recorder, a Buffer subclass and a frozen array are as good", async (trial) => {
     class Sub extends Recorder {}
     class Bytes extends Uint8Array {}

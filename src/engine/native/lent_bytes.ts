@@ -42,15 +42,18 @@ export class LentBytes implements Lending {
   }
 
   view(start: number, end: number): Buffer {
-    const length = end - start;
-    const place = placeOf(start);
-    let view = this.#views[place];
-    if (view === undefined || view.length !== length || view.byteOffset !== start) {
-      view = new View(this.slab.buffer, start, length);
-      this.#views[place] = view;
-    }
+    const view = this.#viewOf(start, end - start);
     this.lastView = view;
     this.lastStart = start;
+    return view;
+  }
+
+  #viewOf(start: number, length: number): Buffer {
+    const place = placeOf(start);
+    const known = this.#views[place];
+    if (known !== undefined && known.byteOffset === start && known.length === length) return known;
+    const view = new View(this.slab.buffer, start, length);
+    this.#views[place] = view;
     return view;
   }
 
@@ -58,7 +61,7 @@ export class LentBytes implements Lending {
     const length = end - start;
     if (length > SHARED_MAX) {
       const copy = Buffer.allocUnsafeSlow(length);
-      copy.set(new Uint8Array(this.slab.buffer, start, length));
+      copy.set(this.#viewOf(start, length));
       return copy;
     }
     let offset = this.#blockUsed;
@@ -71,7 +74,7 @@ export class LentBytes implements Lending {
     this.#blockUsed = offset + ((length + 7) & ~7);
     const copy = new View(this.#block, offset, length);
     if (length > WORDWISE_MAX) {
-      copy.set(new Uint8Array(this.slab.buffer, start, length));
+      copy.set(this.#viewOf(start, length));
       return copy;
     }
     const from = this.#slabWords;

@@ -52,6 +52,7 @@ export class Incoming {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     if (this.#held.length > 0 || this.#endHeld) this.#deliverLater();
+    this.#turn.holdAnswers();
     this.#socket?.resume();
   }
 
@@ -95,6 +96,7 @@ export class Incoming {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#stopped) return;
+    this.#turn.bytesCame();
     this.#receiver.wasRead(chunk.length);
     if (this.#discards) return;
     if (this.#mustHold) this.#held.push(chunk);

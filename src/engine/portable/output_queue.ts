@@ -41,6 +41,12 @@ export class OutputQueue {
     return head instanceof FileRange ? head : undefined;
   }
 
+  /** Bytes that are in a block already become the head of an empty queue. */
+  adopt(block: Block, start: number, end: number): void {
+    this.#entries.push({ block, start, end });
+    this.bytes += end - start;
+  }
+
   /** Copies bytes in. `brief`: they leave with this turn's flush, as far as one can know, so scratch memory will do. */
   append(data: Uint8Array, brief: boolean): void {
     const segment = this.#tail(data.length, brief);

@@ -17,6 +17,14 @@ export interface StreamSettings {
 }
 
 /**
+ * A moment as a connection keeps it, never before the moment itself. A number with a fraction would be an object of its
+ * own on the heap, to be fetched for every message.
+ */
+function wholeMilliseconds(moment: number): number {
+  return Math.ceil(moment);
+}
+
+/**
  * A connection: a node:net socket that is always half-open, with the life cycle of the contract on top of it. Data is
  * delivered from the socket's own callback, every other event deferred, so that they keep their order.
  */
@@ -62,7 +70,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
     this.#released = released;
     this.#writer = new Writer(this, turn.scratch);
     this.#incoming = new Incoming(turn, this);
-    this.#lastRead = this.#lastWrite = performance.now();
+    this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
   }
 
@@ -70,7 +78,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   open(ends: Ends, behindDeferred = false): void {
     this.#isOpen = true;
     this.#ends = ends;
-    this.#lastRead = this.#lastWrite = performance.now();
+    this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     this.#writer.open(this.socket, true);
     this.#incoming.start(this.socket, behindDeferred);
   }
@@ -144,7 +152,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   wrote(bytes: number, fileBytes: number): void {
     this.#turn.unsent -= bytes;
     this.#turn.counters.bytesOut += bytes + fileBytes;
-    this.#lastWrite = this.#turn.now();
+    this.#lastWrite = wholeMilliseconds(this.#turn.now());
     if (this.#awaitsWritable) this.#checkWritable();
   }
 
@@ -258,7 +266,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   }
 
   secured(socket: Socket, ended: boolean): void {
-    this.#lastRead = this.#lastWrite = performance.now();
+    this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     this.#tell(() => this.#turn.events.secured(this.handle));
     this.#writer.open(socket, false);
     this.#incoming.start(socket, true, ended);
@@ -300,7 +308,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
 
   /** Bytes have come from the kernel, whether or not they are delivered at once. */
   wasRead(bytes: number): void {
-    this.#lastRead = performance.now();
+    this.#lastRead = wholeMilliseconds(performance.now());
     this.#turn.counters.bytesIn += bytes;
   }
 
@@ -411,7 +419,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   get lastRead(): number {
     if (this.#secure?.isSecured === false && this.socket.bytesRead !== this.#handshakeBytes) {
       this.#handshakeBytes = this.socket.bytesRead;
-      this.#lastRead = performance.now();
+      this.#lastRead = wholeMilliseconds(performance.now());
     }
     return this.#lastRead;
   }

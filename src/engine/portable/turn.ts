@@ -7,11 +7,22 @@ export interface Flushable {
   flush(): void;
 }
 
+/** How many connections are flushed on one look at the clock: few enough that it is not old for the last of them. */
+const FLUSHES_PER_LOOK = 16;
+
+/** How many answers are gathered: as many connections as the processor's cache holds, by what was measured. */
+const ANSWERS_GATHERED = 64;
+
 /**
  * When things happen. node:net calls back from Node's poll phase; such a callback is delivered at once as a batch of
  * its own. Everything a command or a batch leaves to be done runs in the check phase of the same loop iteration, when
  * process.nextTick and microtasks are through: deferred events in one immediate, ticks and the flush in another. An
  * immediate that is due keeps the loop from blocking, so nothing that was written ever waits for the next event.
+ *
+ * What connections send in batches of their own, their answers, is also flushed as a batch begins, when many have
+ * gathered. nextTick and microtasks are through then too, and what the writes touch is still in the processor's cache,
+ * which it is not after a thousand connections had their batches. What is sent to others waits for the check phase, to be
+ * joined with what they are sent in further batches.
  */
 export class Turn {
   readonly events: EngineEvents;
@@ -22,6 +33,11 @@ export class Turn {
 
   #deferred: (() => void)[] = [];
   #flushing: Flushable[] = [];
+  #answers: Flushable[] = [];
+  /** Whom the last batch was for. */
+  #receiver: unknown;
+  /** Batches may follow each other without nextTick and microtasks in between: answers wait for the check phase. */
+  #answersWait = false;
   #eventsDue: NodeJS.Immediate | undefined;
   #workDue: NodeJS.Immediate | undefined;
   #ticksWanted = false;
@@ -32,8 +48,23 @@ export class Turn {
     this.counters = counters;
   }
 
+  /** Bytes have come, and a batch is about to begin. */
+  bytesCame(): void {
+    if (this.#answers.length < ANSWERS_GATHERED || this.#answersWait || this.#ticksWanted) return;
+    const due = this.#answers;
+    this.#answers = [];
+    this.#flushAll(due);
+  }
+
+  /** A socket is resumed: what it has read ahead comes in one go. */
+  holdAnswers(): void {
+    this.#answersWait = true;
+    this.#workDue ??= setImmediate(() => this.#work());
+  }
+
   /** Delivers one event now, as a batch. Only for callbacks from Node. */
   batch<R, A>(deliver: (this: R, argument: A) => void, receiver: R, argument: A): void {
+    this.#receiver = receiver;
     cleanContext().runInAsyncScope(this.#batch<R, A>, this, deliver, receiver, argument);
   }
 
@@ -67,7 +98,8 @@ export class Turn {
 
   /** Has this flushed when the turn ends. */
   flushLater(flushable: Flushable): void {
-    this.#flushing.push(flushable);
+    if (flushable === this.#receiver) this.#answers.push(flushable);
+    else this.#flushing.push(flushable);
     this.#workDue ??= setImmediate(() => this.#work());
   }
 
@@ -78,19 +110,29 @@ export class Turn {
       cleanContext().runInAsyncScope(this.events.ticks, this.events);
     }
     this.flush();
+    this.#receiver = undefined;
+    this.#answersWait = false;
   }
 
   flush(): void {
+    const answers = this.#answers;
     const due = this.#flushing;
-    if (due.length === 0) return;
-    this.#flushing = [];
-    this.#flushTime = performance.now();
-    for (const flushable of due) flushable.flush();
-    this.#flushTime = undefined;
+    if (answers.length > 0) this.#answers = [];
+    if (due.length > 0) this.#flushing = [];
+    this.#flushAll(answers);
+    this.#flushAll(due);
     this.scratch.recycle();
   }
 
-  /** The time, read once for a whole flush: a clock costs as much as the bookkeeping of a small write. */
+  #flushAll(due: Flushable[]): void {
+    for (let at = 0; at < due.length; at++) {
+      if (at % FLUSHES_PER_LOOK === 0) this.#flushTime = performance.now();
+      (due[at] as Flushable).flush();
+    }
+    this.#flushTime = undefined;
+  }
+
+  /** The time, read once for several flushes: a clock costs as much as the bookkeeping of a small write. */
   now(): number {
     return this.#flushTime ?? performance.now();
   }
@@ -100,5 +142,6 @@ export class Turn {
     clearImmediate(this.#workDue);
     this.#deferred = [];
     this.#flushing = [];
+    this.#answers = [];
   }
 }

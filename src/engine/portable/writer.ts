@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { Ended } from "../streams.js";
 import { FileRange } from "./file_range.js";
 import { OutputQueue } from "./output_queue.js";
-import type { Scratch } from "./scratch.js";
+import type { Block, Scratch } from "./scratch.js";
 
 /** What happened to the output; told from flushes and from node:net's callbacks, never inside a command. */
 export interface WriterOwner {
@@ -20,16 +20,28 @@ export interface WriterOwner {
  */
 const PIECE_SIZE = 64 * 1024;
 
+/** Room for text whose size is not measured first: a character of any encoding Node knows makes at most three bytes. */
+const BYTES_PER_UNIT = 3;
+
 /**
  * One connection's way out: a queue, and at most one piece of it with the node:net socket. libuv tries each write at
  * once, so the socket normally has nothing left when its `write` returns; what the kernel did not take is waited for.
+ *
+ * Most turns send a connection one run of bytes that fits in a block. That is kept here, without a queue: the fewer
+ * objects a connection has, the less of it must be fetched from memory when it is one of a thousand.
  */
 export class Writer {
   readonly #owner: WriterOwner;
-  readonly #queue: OutputQueue;
+  readonly #scratch: Scratch;
   #socket: Socket | undefined;
   /** Whether the socket takes a write while it is made. Under TLS it never does, and the memory must last. */
   #isPrompt = true;
+  /** Bytes `#start` to `#end` of a block, where that is all there is to send. */
+  #block: Block | undefined;
+  #start = 0;
+  #end = 0;
+  /** Everything else; made when there first is such a thing. Empty while there is a `#block`. */
+  #queue: OutputQueue | undefined;
   readonly #onWritten = (error?: Error | null): void => this.#written(error);
   /** The piece with the socket: bytes from memory, or of a file. Both 0: it has none. */
   #pending = 0;
@@ -40,7 +52,7 @@ export class Writer {
 
   constructor(owner: WriterOwner, scratch: Scratch) {
     this.#owner = owner;
-    this.#queue = new OutputQueue(scratch);
+    this.#scratch = scratch;
   }
 
   /** The socket is connected, and under TLS secured. */
@@ -52,37 +64,87 @@ export class Writer {
 
   /** Bytes not with the kernel, file bytes apart; the number stands still once stopped. */
   get unsent(): number {
-    return this.#queue.bytes + this.#pending;
+    return this.#queuedBytes + this.#pending;
+  }
+
+  get #queuedBytes(): number {
+    return this.#end - this.#start + (this.#queue === undefined ? 0 : this.#queue.bytes);
+  }
+
+  get #isEmpty(): boolean {
+    return this.#block === undefined && (this.#queue === undefined || this.#queue.isEmpty);
   }
 
   get isDone(): boolean {
-    return this.#queue.isEmpty && !this.#blocked;
+    return !this.#blocked && this.#isEmpty;
   }
 
   /** True when enough has gathered to be worth a system call before the turn ends. */
   get isReady(): boolean {
-    return !this.#blocked && this.#queue.bytes >= PIECE_SIZE;
+    return !this.#blocked && this.#queuedBytes >= PIECE_SIZE;
   }
 
   write(data: Uint8Array): void {
-    this.#queue.append(data, this.#isPrompt && !this.#blocked);
+    const block = this.#blockFor(data.length);
+    if (block === undefined) {
+      this.#theQueue().append(data, this.#isPrompt && !this.#blocked);
+    } else {
+      block.memory.set(data, this.#end);
+      this.#end += data.length;
+      block.used = this.#end;
+    }
   }
 
   writeText(text: string, encoding: BufferEncoding): number {
-    return this.#queue.appendText(text, encoding, this.#isPrompt && !this.#blocked);
+    const block = this.#blockFor(text.length * BYTES_PER_UNIT);
+    if (block === undefined) return this.#theQueue().appendText(text, encoding, this.#isPrompt && !this.#blocked);
+    const made = block.memory.write(text, this.#end, encoding);
+    this.#end += made;
+    block.used = this.#end;
+    // Text can make no bytes at all ("hex" of no digits), and what is queued must be something.
+    if (this.#start === this.#end) this.#forgetBlock();
+    return made;
   }
 
   sendFile(fd: number, offset: number, length: number): void {
-    this.#queue.appendFile(new FileRange(fd, offset, length));
+    this.#theQueue().appendFile(new FileRange(fd, offset, length));
+  }
+
+  /** The block that has this much room behind all there is to send; undefined where it takes a queue. */
+  #blockFor(room: number): Block | undefined {
+    const block = this.#block;
+    if (block !== undefined) return block.used === this.#end && block.room >= room ? block : undefined;
+    if (this.#blocked || !this.#isPrompt || room > PIECE_SIZE || !this.#isEmpty) return undefined;
+    const fresh = this.#scratch.reserve(room);
+    this.#block = fresh;
+    this.#start = this.#end = fresh.used;
+    return fresh;
+  }
+
+  #forgetBlock(): void {
+    this.#block = undefined;
+    this.#start = this.#end = 0;
+  }
+
+  /** The queue, with what is in `#block` at its head. */
+  #theQueue(): OutputQueue {
+    this.#queue ??= new OutputQueue(this.#scratch);
+    if (this.#block !== undefined) {
+      this.#queue.adopt(this.#block, this.#start, this.#end);
+      this.#forgetBlock();
+    }
+    return this.#queue;
   }
 
   /** Hands over what is queued, as far as the kernel takes it. */
   flush(): void {
-    while (!this.#blocked && !this.#queue.isEmpty) {
-      const file = this.#queue.file;
-      if (file === undefined) this.#handOver();
-      else if (file.isDone) this.#fileDone();
-      else this.#readFile(file);
+    if (this.#block !== undefined && !this.#blocked) this.#handOverBlock(this.#block);
+    const queue = this.#queue;
+    while (queue !== undefined && !this.#blocked && !queue.isEmpty) {
+      const file = queue.file;
+      if (file === undefined) this.#handOver(queue);
+      else if (file.isDone) this.#fileDone(queue);
+      else this.#readFile(queue, file);
     }
     if (this.isDone) this.#owner.outputDone();
   }
@@ -93,16 +155,30 @@ export class Writer {
     this.#blocked = true;
   }
 
-  #handOver(): void {
-    const before = this.#queue.bytes;
-    const taken = this.#queue.take(PIECE_SIZE);
-    const size = before - this.#queue.bytes;
+  #handOverBlock(block: Block): void {
+    const start = this.#start;
+    const end = this.#end;
+    this.#forgetBlock();
+    if (this.#put(block.memory.subarray(start, end))) {
+      if (block.used === end) block.used = start;
+      this.#owner.wrote(end - start, 0);
+    } else {
+      block.kept = true;
+      this.#pending = end - start;
+      this.#blocked = true;
+    }
+  }
+
+  #handOver(queue: OutputQueue): void {
+    const before = queue.bytes;
+    const taken = queue.take(PIECE_SIZE);
+    const size = before - queue.bytes;
     if (Array.isArray(taken) ? this.#putAll(taken) : this.#put(taken)) {
-      this.#queue.release();
+      queue.release();
       this.#owner.wrote(size, 0);
     } else {
       this.#pending = size;
-      this.#block();
+      this.#wait(queue);
     }
   }
 
@@ -121,9 +197,9 @@ export class Writer {
     return hasTakenAll(socket);
   }
 
-  #block(): void {
+  #wait(queue: OutputQueue): void {
     this.#blocked = true;
-    this.#queue.keep();
+    queue.keep();
   }
 
   /** The socket calls this for every write, also for those that were through when `write` returned. */
@@ -135,8 +211,9 @@ export class Writer {
     this.#pending = 0;
     this.#pendingOfFile = 0;
     this.#owner.wrote(bytes, fileBytes);
-    const file = this.#queue.file;
-    if (fileBytes > 0 && file !== undefined) this.#continueFile(file);
+    const queue = this.#queue;
+    const file = queue?.file;
+    if (queue !== undefined && file !== undefined && fileBytes > 0) this.#continueFile(queue, file);
     else this.#unblock();
   }
 
@@ -147,36 +224,36 @@ export class Writer {
 
   // Files --------------------------------------------------------------------------------------------------------
 
-  #readFile(file: FileRange): void {
-    this.#block();
+  #readFile(queue: OutputQueue, file: FileRange): void {
+    this.#wait(queue);
     file.read((piece) => {
       if (this.#stopped) return;
       if (piece === "truncated") this.#owner.fileFailed(Ended.fileTruncated, 0, "");
       else if (piece instanceof Error) this.#owner.fileFailed(Ended.error, piece.errno ?? 0, piece.syscall ?? "read");
-      else this.#putPiece(file, piece);
+      else this.#putPiece(queue, file, piece);
     });
   }
 
-  #putPiece(file: FileRange, piece: Buffer): void {
+  #putPiece(queue: OutputQueue, file: FileRange, piece: Buffer): void {
     if (this.#put(piece)) {
       this.#owner.wrote(0, piece.length);
-      this.#continueFile(file);
+      this.#continueFile(queue, file);
     } else {
       this.#pendingOfFile = piece.length;
     }
   }
 
-  #continueFile(file: FileRange): void {
+  #continueFile(queue: OutputQueue, file: FileRange): void {
     if (file.isDone) {
-      this.#fileDone();
+      this.#fileDone(queue);
       this.#unblock();
     } else {
-      this.#readFile(file);
+      this.#readFile(queue, file);
     }
   }
 
-  #fileDone(): void {
-    this.#queue.shiftFile();
+  #fileDone(queue: OutputQueue): void {
+    queue.shiftFile();
     this.#owner.fileSent();
   }
 }

@@ -2,8 +2,14 @@ import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { describe, it } from "node:test";
 import { CONNECT, dial, drive, readText } from "./driver.js";
+
+/** Waits until `check` holds; it is looked at again whenever the peer has received. */
+async function until(check: () => boolean, peer: Socket): Promise<void> {
+  while (!check()) await once(peer, "data");
+}
 
 describe("portable turns", () => {
   it("runs ticks and the flush behind nextTick and microtasks, in the same turn", () =>
@@ -29,6 +35,59 @@ describe("portable turns", () => {
       await readText(peer, "abc");
       assert.deepEqual(order, ["nextTick", "microtask", "ticks with 3 unsent", "immediate with 0 unsent"]);
       peer.destroy();
+    }));
+
+  it("sends the answers of many before the check phase, each whole", () =>
+    drive(async (driver) => {
+      const { engine } = driver;
+      const { address } = await driver.listen();
+      const peers = await Promise.all(Array.from({ length: 100 }, () => dial(address)));
+      await driver.nextAccepted(peers.length);
+      const chunks = peers.map((peer) => {
+        const seen: string[] = [];
+        peer.on("data", (chunk) => seen.push(chunk.toString()));
+        return seen;
+      });
+      const answering: number[] = [];
+      const unsentByFirst: number[] = [];
+      driver.react.data = (handle) => {
+        answering.push(handle);
+        unsentByFirst.push(engine.outboundSize(answering[0] as number));
+        engine.writeString(handle, "a", "latin1");
+        process.nextTick(() => engine.writeString(handle, "b", "latin1"));
+        queueMicrotask(() => engine.writeString(handle, "c", "latin1"));
+      };
+      for (const peer of peers) peer.write("go");
+      await driver.until(() => unsentByFirst.length === peers.length, "every request");
+      await Promise.all(peers.map((peer, at) => until(() => (chunks[at] as string[]).join("").length === 3, peer)));
+      assert.deepEqual(new Set(chunks.map((seen) => seen.join("|"))), new Set(["abc"]));
+      assert.equal(unsentByFirst.at(-1), 0);
+      for (const peer of peers) peer.destroy();
+    }));
+
+  it("sends the answers to what resumed connections had read ahead each whole", () =>
+    drive(async (driver) => {
+      const { engine } = driver;
+      const { address } = await driver.listen();
+      const peers = await Promise.all(Array.from({ length: 100 }, () => dial(address)));
+      await driver.nextAccepted(peers.length);
+      for (const handle of driver.acceptedHandles) engine.pause(handle);
+      const chunks = peers.map((peer) => {
+        const seen: string[] = [];
+        peer.on("data", (chunk) => seen.push(chunk.toString()));
+        return seen;
+      });
+      for (const peer of peers) peer.write("go");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      driver.react.data = (handle) => {
+        engine.writeString(handle, "a", "latin1");
+        process.nextTick(() => engine.writeString(handle, "b", "latin1"));
+        queueMicrotask(() => engine.writeString(handle, "c", "latin1"));
+      };
+      for (const handle of driver.acceptedHandles) engine.resume(handle);
+      await Promise.all(peers.map((peer, at) => until(() => (chunks[at] as string[]).join("").length === 3, peer)));
+      assert.deepEqual(new Set(chunks.map((seen) => seen.join("|"))), new Set(["abc"]));
+      for (const peer of peers) peer.destroy();
     }));
 
   it("flushes what a timer wrote before the loop blocks", () =>
@@ -66,6 +125,7 @@ describe("portable turns", () => {
     return drive(async (driver) => {
       const { engine } = driver;
       const seen: (string | undefined)[] = [];
+      let timers = 0;
       const enter = (name: string) => () => {
         seen.push(storage.getStore());
         storage.enterWith(name);
@@ -78,7 +138,10 @@ describe("portable turns", () => {
         writable: enter("writable"),
         closed: enter("closed"),
         ticks: enter("ticks"),
-        timer: enter("timer"),
+        timer: () => {
+          timers++;
+          enter("timer")();
+        },
       };
       const { address, client } = await storage.run("caller", async () => {
         const { address } = await driver.listen();
@@ -106,8 +169,7 @@ describe("portable turns", () => {
       });
       await driver.text(accepted, "held");
       await driver.event("writable", client);
-      const before = seen.length;
-      await driver.until(() => seen.length > before, "the timer");
+      await driver.until(() => timers > 0, "the timer");
       storage.run("caller", () => engine.close(client));
       await driver.event("closed", accepted);
       assert.deepEqual(new Set(seen), new Set([undefined]));
