@@ -14,6 +14,7 @@ namespace {
 
 // OpenSSL may have the better part of a record from before: with it a round's plaintext fits the room for a read.
 constexpr uint32_t kMayRead = kReadQuota - kMostPlaintext - kRecordOverhead;
+constexpr const char* kEndedEarly = "the peer ended the connection during the handshake";
 constexpr uint32_t kRingLeft = 8;  // for what follows upon the news
 
 bool is_paused(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kPaused) != 0; }
@@ -80,21 +81,23 @@ void finish_handshake(Core& core, Slot& slot) {
   core.mark_dirty(slot);  // what was written meanwhile, or that nothing more will be
 }
 
+bool is_for(SSL* ssl, const std::string& name) {
+  X509* certificate = SSL_get1_peer_certificate(ssl);
+  if (certificate == nullptr) return false;  // the session is of the program's making
+  const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+  const bool good = X509_check_ip_asc(certificate, name.c_str(), 0) == 1 ||
+                    X509_check_host(certificate, name.data(), name.size(), flags, nullptr) == 1;
+  X509_free(certificate);
+  return good;
+}
+
 // A session that is resumed was verified once, perhaps under another name and by other rules.
 bool check_resumed(Core& core, Slot& slot) {
   TlsSession& session = *slot.tls;
   if (!SSL_session_reused(session.ssl) || !session.first_context->rejects()) return true;
   long result = SSL_get_verify_result(session.ssl);
   if (result == X509_V_OK && !session.verify_name.empty()) {
-    X509* certificate = SSL_get1_peer_certificate(session.ssl);
-    const std::string& name = session.verify_name;
-    const bool is_address = X509_check_ip_asc(certificate, name.c_str(), 0) == 1;
-    if (certificate == nullptr ||
-        (!is_address &&
-         X509_check_host(certificate, name.data(), name.size(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, nullptr) != 1)) {
-      result = X509_V_ERR_HOSTNAME_MISMATCH;
-    }
-    X509_free(certificate);
+    if (!is_for(session.ssl, session.verify_name)) result = X509_V_ERR_HOSTNAME_MISMATCH;
   }
   if (result == X509_V_OK) return true;
   session.verify_error = static_cast<int32_t>(result);
@@ -117,7 +120,6 @@ void handshake_through(Core& core, Slot& slot) {
     session.awaits = TlsSession::Awaits::verdict;
     session.is_known = true;
     session.tell(Event::tlsVerify, {});
-    stop_reading(core, slot);
   } else {
     session.verify_error = static_cast<int32_t>(SSL_get_verify_result(session.ssl));
     finish_handshake(core, slot);
@@ -139,11 +141,10 @@ void handshake_step(Core& core, Slot& slot) {
     const bool name = session.awaits == TlsSession::Awaits::name;
     session.is_known = !name;
     session.tell(name ? Event::tlsServerName : Event::tlsVerify, name ? session.server_name : std::string());
-    stop_reading(core, slot);
   } else if (session.read_error != 0) {
     close_stream(core, slot, Ended::error, session.read_error, Syscall::read);
   } else if (session.fin) {
-    tls_fail(core, slot, TlsError::handshake, "the peer ended the connection during the handshake");
+    tls_fail(core, slot, TlsError::handshake, kEndedEarly);
   }
 }
 
@@ -223,16 +224,26 @@ void discard(Core& core, Slot& slot) {
   }
 }
 
+// The program is asked something; what the peer says meanwhile waits in the kernel, unless it says that it is gone.
+void watch_suspended(Core& core, Slot& slot, uint32_t interest) {
+  const ssize_t seen = core.sys.peek(slot.fd);
+  if (seen == 0) {
+    tls_fail(core, slot, TlsError::handshake, kEndedEarly);
+  } else if (seen > 0) {
+    slot.unset(kWantIn);
+    hung_up(core, slot, interest);
+  } else if (!is_transient(seen)) {
+    close_stream(core, slot, Ended::error, static_cast<int32_t>(seen), Syscall::read);
+  }
+}
+
 void input_ready(Core& core, Slot& slot, uint32_t interest) {
   TlsSession& session = *slot.tls;
   if (!slot.has(kWantIn)) return hung_up(core, slot, interest);
   if (slot.has(kSkipRead)) return slot.unset(kSkipRead);
   switch (session.phase) {
     case TlsSession::Phase::handshake:
-      if (session.awaits != TlsSession::Awaits::nothing) {
-        slot.unset(kWantIn);
-        return hung_up(core, slot, interest);
-      }
+      if (session.awaits != TlsSession::Awaits::nothing) return watch_suspended(core, slot, interest);
       // Level-triggered: it is ready again in the next round.
       if (core.tls->handshakes_left == 0) return;
       core.tls->handshakes_left--;
