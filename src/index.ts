@@ -22,6 +22,7 @@ export { SystemError } from "./base/system_error.js";
 export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
 export type { KeepAlive } from "./engine/streams.js";
+export { ConnectionDuplex, type DuplexOptions, toDuplex } from "./interop/connection_duplex.js";
 export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
 export type { DelimiterPattern } from "./protocols/line_delimiter.js";
 export type { LineEncoding } from "./protocols/line_input.js";

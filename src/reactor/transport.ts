@@ -12,7 +12,7 @@ import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
 import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
-import { notDetached, notOpened, writeEnded } from "./refusals.js";
+import { alreadyClaimed, notDetached, nothingToClaim, notOpened, writeEnded } from "./refusals.js";
 import { type Settling, settling } from "./settling.js";
 import type { Timer } from "./timer.js";
 
@@ -34,6 +34,8 @@ interface Extras {
   detaching?: Settling<{ fd: number; unread: Buffer }>;
   local?: SocketAddress | undefined;
   remote?: SocketAddress | undefined;
+  /** The connection itself, where another has claimed its callbacks. */
+  owner?: ConnectionCallbacks;
 }
 
 const PAUSED = 1;
@@ -44,6 +46,7 @@ const PEER_ENDED = 16;
 const FINISHING = 32;
 const LIVE_ADDRESS = 64;
 const MARKS_CHANGED = 128;
+const HELD_OPEN = 256;
 
 /** `#peerPort` of a peer that is not IPv4: the engine knows its address. */
 const ASK_ENGINE = -1;
@@ -57,7 +60,7 @@ const NO_PEER = -2;
 export class Transport extends Endpoint {
   readonly core: Core;
   readonly origin: Origin;
-  readonly #connection: ConnectionCallbacks;
+  #connection: ConnectionCallbacks;
   readonly #context: AsyncResource | undefined;
   handle: Handle = NO_HANDLE;
   settings: StreamSettings;
@@ -117,6 +120,7 @@ export class Transport extends Endpoint {
     this.handle = handle;
     this.state = State.open;
     if (this.#flags & PAUSED) this.core.engine.pause(handle);
+    if (this.#flags & HELD_OPEN) this.core.engine.holdOpen(handle);
     if (Deadlines.wanted(this.settings)) this.#deadlines().start();
   }
 
@@ -248,6 +252,14 @@ export class Transport extends Endpoint {
 
   get isSendingFile(): boolean {
     return (this.#extras?.files?.size ?? 0) > 0;
+  }
+
+  /** Has `drained` called when all that was sent is with the kernel: for the owner of an output that has ended. */
+  awaitFlushed(): void {
+    this.adjust({ lowWaterMark: 0 });
+    if (this.#flags & AWAITS_DRAIN) return;
+    this.#flags |= AWAITS_DRAIN;
+    if (this.state === State.open) this.core.engine.awaitWritable(this.handle);
   }
 
   #whenOpen(action: () => void): void {
@@ -467,6 +479,20 @@ export class Transport extends Endpoint {
 
   // Calling the user ---------------------------------------------------------------------------------------------
 
+  /**
+   * From now on `claimant` is called in the connection's place: a stream, an iterator. It gets data that is its own,
+   * decides itself what the peer's FIN means, and passes on what is the connection's business. Once in a life.
+   */
+  claim(claimant: ConnectionCallbacks): void {
+    const extras = this.#more();
+    if (extras.owner !== undefined) throw alreadyClaimed();
+    if (this.state > State.open) throw nothingToClaim();
+    extras.owner = this.#connection;
+    this.#connection = claimant;
+    this.#flags = (this.#flags & ~BORROWS) | HELD_OPEN;
+    if (this.state === State.open) this.core.engine.holdOpen(this.handle);
+  }
+
   call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): void {
     try {
       const result =
@@ -498,7 +524,7 @@ export class Transport extends Endpoint {
       error = second;
     }
     this.end({ kind: "handler-error", error });
-    this.core.host.reportError(error, this.#connection);
+    this.core.host.reportError(error, this.#extras?.owner ?? this.#connection);
   }
 
   // Addresses ----------------------------------------------------------------------------------------------------

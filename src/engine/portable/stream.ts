@@ -31,7 +31,7 @@ export class PortableStream implements WriterOwner {
   readonly #released: () => void;
   readonly #writer: Writer;
   readonly #incoming: Incoming;
-  readonly #halfOpen: boolean;
+  #halfOpen: boolean;
   #lowWaterMark: number;
   #ends: Ends | undefined;
   #lastRead: number;
@@ -223,6 +223,10 @@ export class PortableStream implements WriterOwner {
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
+
+  holdOpen(): void {
+    if (!this.#peerEnded) this.#halfOpen = true;
+  }
 
   shutdown(): void {
     if (!this.#takesOutput) return;
