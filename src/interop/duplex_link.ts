@@ -94,10 +94,12 @@ export class DuplexLink implements ConnectionCallbacks {
   unbind(reason: CloseReason): unknown {
     const duplex = this.#duplex;
     const error = streamError(reason);
+    const inOrder = reason.kind === "peer-closed";
+    if (inOrder) this.outgoing.ended();
     this.outgoing.fail(error ?? writeLost(reason));
     if (duplex.destroyed) {
       if (!this.#closed) this.#emitClose();
-    } else if (reason.kind === "peer-closed" && error === undefined) {
+    } else if (inOrder) {
       // Both directions have ended in order; what was not read yet still can be, and then the stream ends by itself.
       if (!this.#peerEnded) this.receiveEnd();
     } else {
@@ -117,6 +119,8 @@ export class DuplexLink implements ConnectionCallbacks {
     const { transport, outgoing } = this;
     outgoing.fail(error ?? writeLost(transport.reason));
     this.#hadError = error !== null;
+    // First, so that the stream's `error` comes before its `close`.
+    callback(error);
     if (transport.state === State.closed) {
       process.nextTick(() => this.#emitClose());
     } else if (this.#reset) {
@@ -126,7 +130,6 @@ export class DuplexLink implements ConnectionCallbacks {
     } else {
       this.#close(error);
     }
-    callback(error);
   }
 
   /**

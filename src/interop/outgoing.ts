@@ -70,6 +70,14 @@ export class Outgoing {
     return sum;
   }
 
+  /** Both directions have ended in order: with the FIN everything was sent. */
+  ended(): void {
+    const final = this.#final;
+    if (this.#done !== undefined || final === undefined) return;
+    this.#final = undefined;
+    final();
+  }
+
   /** The connection has ended: what waits fails. */
   fail(error: Error): void {
     const waiting = this.#done ?? this.#final;
@@ -119,9 +127,10 @@ export class Outgoing {
       transport.awaitFlushed();
       return;
     }
-    const final = this.#final;
+    const final = this.#final as Done;
     this.#final = undefined;
-    final?.();
+    // In a later tick, as the end of a socket's output is never told inside the call that asked for it.
+    process.nextTick(final);
   }
 }
 

@@ -171,7 +171,11 @@ async function notesOf(
 ): Promise<string[]> {
   const notes: string[] = [];
   await carrier.run(() => script(carrier, (...what) => notes.push(what.map(String).join(" "))));
-  return notes;
+  // By who has noted it: the order of events at two ends is nobody's promise.
+  return notes
+    .map((text) => ({ text, actor: text.split(" ")[0] ?? "" }))
+    .sort((a, b) => (a.actor < b.actor ? -1 : a.actor > b.actor ? 1 : 0))
+    .map(({ text }) => text);
 }
 
 /** Waits for a condition, and fails with `what` where it does not come. */
