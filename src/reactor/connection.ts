@@ -4,6 +4,7 @@ import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+import { ChunkReader } from "./chunk_reader.js";
 import { openForSending } from "./file_sends.js";
 import {
   type ConnectAddress,
@@ -222,6 +223,18 @@ export class Connection {
 
   get isPaused(): boolean {
     return this.#attached().isPaused;
+  }
+
+  /**
+   * `for await (const chunk of connection)`: what comes in, as fast as the loop takes it; in between the connection is
+   * paused. The loop takes the data from `receiveData`; sending goes on as ever, with `drained`. It ends with the peer's
+   * FIN, and then the connection ends behind what was sent (with `allowHalfOpen` it stays open for writing). It throws
+   * what the connection failed with. Leaving it early closes the connection, after writing.
+   *
+   * Throws `ERR_EM_CLAIMED` where a stream or another loop has the data, `ERR_EM_CLOSED` on one that is closing or closed.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer, undefined> {
+    return new ChunkReader(this, this.#attached());
   }
 
   // Ending -------------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@ import { isThenable } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
 import type { Endpoint } from "./endpoint.js";
+import { ForeignStreams } from "./foreign_streams.js";
 import type { Resolver } from "./resolve.js";
 import { TickQueue } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import { TimerService, type TimerServiceHost } from "./timer_service.js";
 import type { Transport } from "./transport.js";
+import type { TransportHome } from "./transport_home.js";
 
 /** What the reactor's parts need of the reactor itself: how to report, and when the last handle is gone. */
 export interface CoreHost {
@@ -24,7 +26,7 @@ export interface CoreHost {
  * The heart of a reactor: the table from handles to what stands behind them, the timers, the ticks, and the engine
  * under them. It is the engine's event sink; everything above reaches the engine through it.
  */
-export class Core implements EngineEvents, TimerServiceHost {
+export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   readonly host: CoreHost;
   readonly resolver: Resolver;
   readonly outboundLimit: number;
@@ -39,6 +41,8 @@ export class Core implements EngineEvents, TimerServiceHost {
   endedCount = 0;
   /** Connections on their way, which may have no handle yet. */
   readonly dialing = new Set<Transport>();
+  /** Connections over Node's own streams. */
+  readonly foreign = new ForeignStreams(this);
   /** Whether new servers and connects are taken: from `run` until `stop`. */
   isAccepting = false;
   #noConnections: (() => void)[] = [];
@@ -212,6 +216,12 @@ export class Core implements EngineEvents, TimerServiceHost {
     this.ticksQueue.run();
     this.leave();
     if (this.ticksQueue.size > 0) this.#engine?.requestTurn();
+  }
+
+  /** Writes what is queued now, as far as it is taken without blocking. */
+  flush(): void {
+    this.foreign.turn.flush();
+    this.#engine?.flush();
   }
 
   // Time ---------------------------------------------------------------------------------------------------------

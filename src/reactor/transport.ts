@@ -5,7 +5,6 @@ import { EventMachineError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
-import type { Core } from "./core.js";
 import { Deadlines } from "./deadlines.js";
 import { Endpoint } from "./endpoint.js";
 import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
@@ -15,6 +14,7 @@ import * as reasons from "./reasons.js";
 import { alreadyClaimed, notDetached, nothingToClaim, notOpened, writeEnded } from "./refusals.js";
 import { type Settling, settling } from "./settling.js";
 import type { Timer } from "./timer.js";
+import type { TransportHome } from "./transport_home.js";
 
 export const State = { connecting: 0, open: 1, closing: 2, closed: 3 } as const;
 export type State = (typeof State)[keyof typeof State];
@@ -58,7 +58,7 @@ const NO_PEER = -2;
  * reconnects gets a new transport, and with it fresh reason, counters, promises and deadlines.
  */
 export class Transport extends Endpoint {
-  readonly core: Core;
+  readonly core: TransportHome;
   readonly origin: Origin;
   #connection: ConnectionCallbacks;
   readonly #context: AsyncResource | undefined;
@@ -74,7 +74,7 @@ export class Transport extends Endpoint {
   #extras: Extras | undefined;
 
   constructor(
-    core: Core,
+    core: TransportHome,
     origin: Origin,
     connection: ConnectionCallbacks,
     settings: StreamSettings,
@@ -583,7 +583,7 @@ export class Transport extends Endpoint {
 }
 
 /** The reactor as a whole holds too much unsent output: the largest queues go, until it does not. */
-function relieve(core: Core): void {
+function relieve(core: TransportHome): void {
   const holders = core
     .endpoints()
     .filter((endpoint): endpoint is Transport => endpoint instanceof Transport && endpoint.state === State.open)
