@@ -35,8 +35,8 @@ export function frames(
       cutter.feed(chunk);
       for (let frame = cutter.next(); frame !== undefined; frame = cutter.next()) yield frame;
     }
-    if (cutter.held > 0) {
-      throw new EventMachineError("ERR_EM_FRAME_TRUNCATED", `the stream ended with ${cutter.held} bytes of a frame`);
+    if (cutter.isWithinFrame) {
+      throw new EventMachineError("ERR_EM_FRAME_TRUNCATED", "the stream ended before the frame it had begun");
     }
     return undefined;
   }
@@ -85,7 +85,7 @@ class FrameCutter {
   readonly #layout: Layout;
   #chunks: Buffer[] = [];
   /** Bytes held, and read of the first chunk. */
-  held = 0;
+  #held = 0;
   #offset = 0;
   /** The length of the frame under way, when its header is here. */
   #length: number | undefined;
@@ -97,18 +97,23 @@ class FrameCutter {
   feed(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.#chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-    this.held += chunk.length;
+    this.#held += chunk.length;
+  }
+
+  /** Whether a frame has begun and not ended. */
+  get isWithinFrame(): boolean {
+    return this.#held > 0 || this.#length !== undefined;
   }
 
   next(): Buffer | undefined {
     const { header, little, most } = this.#layout;
     if (this.#length === undefined) {
-      if (this.held < header) return undefined;
+      if (this.#held < header) return undefined;
       const bytes = this.#take(header);
       this.#length = little ? bytes.readUIntLE(0, header) : bytes.readUIntBE(0, header);
       if (this.#length > most) throw tooLong(this.#length, most);
     }
-    if (this.held < this.#length) return undefined;
+    if (this.#held < this.#length) return undefined;
     const frame = this.#take(this.#length);
     this.#length = undefined;
     return frame;
@@ -130,7 +135,7 @@ class FrameCutter {
       }
     }
     if (used > 0) this.#chunks = this.#chunks.slice(used);
-    this.held -= size;
+    this.#held -= size;
     return taken;
   }
 }

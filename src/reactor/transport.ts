@@ -484,9 +484,9 @@ export class Transport extends Endpoint {
    * decides itself what the peer's FIN means, and passes on what is the connection's business. Once in a life.
    */
   claim(claimant: ConnectionCallbacks): void {
+    if (this.state > State.open) throw nothingToClaim();
     const extras = this.#more();
     if (extras.owner !== undefined) throw alreadyClaimed();
-    if (this.state > State.open) throw nothingToClaim();
     extras.owner = this.#connection;
     this.#connection = claimant;
     this.#flags = (this.#flags & ~BORROWS) | HELD_OPEN;
