@@ -45,8 +45,13 @@ async function session(carrier: Carrier, port: number, ca?: Buffer): Promise<voi
   for (let count = 0; count < 100; count++) await speaker.publishAsync(topic, `message ${count}`, { qos: 1 });
   await speaker.publishAsync(topic, large, { qos: 2 });
   await until(() => payloads.length === 101, "every message");
-  assert.equal(payloads[99]?.toString(), "message 99");
-  assert.ok(payloads[100]?.equals(large));
+  // MQTT keeps the order within a quality of service.
+  const small = payloads.filter(({ length }) => length < 100).map(String);
+  assert.deepEqual(
+    small,
+    Array.from({ length: 100 }, (_, count) => `message ${count}`),
+  );
+  assert.ok(payloads.some((payload) => payload.equals(large)));
   await speaker.endAsync();
   await listener.endAsync();
 }
