@@ -57,6 +57,7 @@ export {
   stopServer,
   timerCount,
 } from "./reactor/default_reactor.js";
+export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
 export { listenFds } from "./reactor/listen_fds.js";
 export type { Listener } from "./reactor/listener.js";

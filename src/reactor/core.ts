@@ -2,6 +2,7 @@ import type { CloseReasonKind } from "../base/close_reason.js";
 import { isThenable } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
+import { reactorTurn } from "./diagnostics.js";
 import type { Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
 import type { Resolver } from "./resolve.js";
@@ -13,6 +14,8 @@ import type { TransportHome } from "./transport_home.js";
 
 /** What the reactor's parts need of the reactor itself: how to report, and when the last handle is gone. */
 export interface CoreHost {
+  /** The reactor, as the user has it. */
+  readonly reactor: object;
   /** An error nobody took: a handler's, a tick's, a timer's. `source` is the connection, where there is one. */
   reportError(error: unknown, source: object | undefined): void;
   /** The last open handle has closed. */
@@ -60,6 +63,8 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   #holdsProcess = true;
   #inTurn = false;
   #turnTime = 0;
+  /** When the turn under way began; 0 where nobody wants to know. */
+  #turnStarted = 0;
   #nextId = 1;
 
   constructor(host: CoreHost, resolver: Resolver, outboundLimit: number, asyncContext: boolean) {
@@ -135,13 +140,17 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
 
   enter(): void {
     this.#inTurn = true;
-    this.#turnTime = 0;
+    this.#turnTime = reactorTurn.hasSubscribers ? this.now() : 0;
+    this.#turnStarted = this.#turnTime;
     this.host.entered();
   }
 
   leave(): void {
     this.#inTurn = false;
     this.host.left();
+    if (this.#turnStarted > 0 && reactorTurn.hasSubscribers) {
+      reactorTurn.publish({ reactor: this.host.reactor, duration: this.now() - this.#turnStarted });
+    }
   }
 
   listening(handle: Handle): void {

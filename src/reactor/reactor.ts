@@ -79,6 +79,7 @@ export class Reactor implements Clock {
     }
     this.#engine = checkEngineName(engine);
     const host: CoreHost = {
+      reactor: this,
       reportError: (error, source) => this.#reportError(error, source as Connection | undefined),
       idle: () => this.#lifecycle.idle(),
       entered: () => this.#enter(),

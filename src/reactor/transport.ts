@@ -5,7 +5,9 @@ import { EventMachineError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
+import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
+import { connectionClose, connectionError, connectionOpen } from "./diagnostics.js";
 import { Endpoint } from "./endpoint.js";
 import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
 import type { StreamSettings } from "./options.js";
@@ -122,6 +124,12 @@ export class Transport extends Endpoint {
     if (this.#flags & PAUSED) this.core.engine.pause(handle);
     if (this.#flags & HELD_OPEN) this.core.engine.holdOpen(handle);
     if (Deadlines.wanted(this.settings)) this.#deadlines().start();
+    if (connectionOpen.hasSubscribers) connectionOpen.publish(this.#message());
+  }
+
+  /** What is published of this connection. */
+  #message(): { reactor: object; connection: object } {
+    return { reactor: this.core.host.reactor, connection: this.#extras?.owner ?? this.#connection };
   }
 
   #sendQueued(queue: Queued[]): void {
@@ -403,7 +411,7 @@ export class Transport extends Endpoint {
       const result =
         this.#context === undefined
           ? connection.receiveData(data)
-          : this.#context.runInAsyncScope(connection.receiveData, connection, data);
+          : scopeOf(this.#context).runInAsyncScope(connection.receiveData, connection, data);
       if (result !== undefined) this.#watch(result);
     } catch (error) {
       this.handlerFailed(error);
@@ -473,6 +481,7 @@ export class Transport extends Endpoint {
     }
     this.origin.ended();
     core.connectionEnded(reason.kind);
+    if (connectionClose.hasSubscribers) connectionClose.publish({ ...this.#message(), reason });
     this.call(this.#connection.unbind, reason);
     this.#extras?.closed?.resolve(reason);
   }
@@ -498,7 +507,7 @@ export class Transport extends Endpoint {
       const result =
         this.#context === undefined
           ? callback.apply(this.#connection, args)
-          : this.#context.runInAsyncScope(callback, this.#connection, ...args);
+          : scopeOf(this.#context).runInAsyncScope(callback, this.#connection, ...args);
       if (result !== undefined) this.#watch(result);
     } catch (error) {
       this.handlerFailed(error);
@@ -523,6 +532,7 @@ export class Transport extends Endpoint {
     } catch (second) {
       error = second;
     }
+    if (connectionError.hasSubscribers) connectionError.publish({ ...this.#message(), error });
     this.end({ kind: "handler-error", error });
     this.core.host.reportError(error, this.#extras?.owner ?? this.#connection);
   }
