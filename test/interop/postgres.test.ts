@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import pg from "pg";
 import postgres from "postgres";
+import { onEveryEngine } from "../examples/example.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { Gate } from "./gate.js";
 import { startPostgres, type TestServer } from "./servers/servers.js";
@@ -142,4 +143,10 @@ sameAsNodeNet("pg: a server that stands still for a while", async (carrier, note
   await client.end();
   await until(() => gate.connections === 1, "there was one connection");
   await gate.close();
+});
+
+onEveryEngine("the example bridges/postgres", async ({ start }) => {
+  const example = start("bridges/postgres", `127.0.0.1:${server.port}`, server.user);
+  await example.ended();
+  assert.deepEqual(example.output, ["hello from pg", "hello from postgres.js"]);
 });

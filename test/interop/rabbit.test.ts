@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before } from "node:test";
 import tls from "node:tls";
 import amqp from "amqplib";
 import stompit from "stompit";
+import { onEveryEngine } from "../examples/example.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep } from "./carriers.js";
 import { Gate } from "./gate.js";
 import { startRabbit, type TestServer } from "./servers/servers.js";
@@ -136,3 +140,17 @@ for (const how of ["reset", "end"] as const) {
     await gate.close();
   });
 }
+
+onEveryEngine("the examples bridges/stomp and bridges/amqp", async ({ start, context }) => {
+  const folder = mkdtempSync(join(tmpdir(), "em-ca-"));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const ca = join(folder, "ca.pem");
+  writeFileSync(ca, server.ca);
+  for (const example of [
+    start("bridges/stomp", `127.0.0.1:${server.stomp.port}`),
+    start("bridges/amqp", `127.0.0.1:${server.tlsPort}`, ca),
+  ]) {
+    await example.ended();
+    assert.deepEqual(example.output, ["hello"]);
+  }
+});

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { after, before } from "node:test";
 import tls from "node:tls";
 import { AbstractConnector, Redis } from "ioredis";
+import { onEveryEngine } from "../examples/example.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { Gate } from "./gate.js";
 import { startRedis, type TestServer } from "./servers/servers.js";
@@ -107,4 +108,10 @@ sameAsNodeNet("ioredis: nobody listens", async (carrier, note) => {
   const [error] = (await once(redis, "error")) as [NodeJS.ErrnoException];
   note(error.code, error.syscall, error.message.replace(String(port), "PORT"));
   redis.disconnect();
+});
+
+onEveryEngine("the example bridges/redis", async ({ start }) => {
+  const example = start("bridges/redis", `127.0.0.1:${server.port}`);
+  await example.ended();
+  assert.deepEqual(example.output, ["hello"]);
 });
