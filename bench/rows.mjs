@@ -86,6 +86,15 @@ function portableRow({ quick }) {
   return ids.map((id) => echoComparison(loads[id].title, loads[id], "portable", "node", 1.15, quick));
 }
 
+const httpLoad = { title: "HTTP hello x 64", mode: "http", connections: 64, warmup: 20_000, messages: 40_000 };
+
+function httpRow({ quick }) {
+  return [
+    echoComparison(httpLoad.title, httpLoad, "http-bridge", "node-http", 1.15, quick),
+    echoComparison(httpLoad.title, httpLoad, "http-bridge-portable", "node-http", undefined, quick),
+  ];
+}
+
 function timersRow() {
   const command = (kind, shape) => [process.execPath, timersScript, kind, shape];
   return ["held", "in-turn"].map((shape) => ({
@@ -138,6 +147,7 @@ export const ROWS = {
   ...Object.fromEntries(Object.keys(tlsLoads).map((id) => [id, tlsRow(id)])),
   lines: linesRow,
   portable: portableRow,
+  http: httpRow,
   timers: timersRow,
   toolbox: toolboxRow,
   memory: idleMemoryRow,

@@ -257,6 +257,10 @@ export class PortableEngine implements Engine, ListenerOwner {
     this.#stream(handle)?.resume();
   }
 
+  holdOpen(handle: Handle): void {
+    this.#stream(handle)?.holdOpen();
+  }
+
   shutdown(handle: Handle): void {
     this.#stream(handle)?.shutdown();
   }

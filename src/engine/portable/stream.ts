@@ -40,7 +40,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   #secure: SecureSession | undefined;
   #failure: TlsFailure | undefined;
   #handshakeBytes = 0;
-  readonly #halfOpen: boolean;
+  #halfOpen: boolean;
   #lowWaterMark: number;
   #ends: Ends | undefined;
   #lastRead: number;
@@ -333,6 +333,10 @@ export class PortableStream implements WriterOwner, SecureOwner {
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
+
+  holdOpen(): void {
+    if (!this.#peerEnded) this.#halfOpen = true;
+  }
 
   shutdown(): void {
     if (!this.#takesOutput) return;
