@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import type { Duplex } from "node:stream";
 import { type SocketAddress, unmapAddress } from "../../base/addresses.js";
 import { UnsupportedError } from "../../base/errors.js";
+import { READ_QUOTA } from "../../base/limits.js";
 import type { Capability } from "../capabilities.js";
 import type { StreamEngine } from "../engine.js";
 import { FileRange } from "../portable/file_range.js";
@@ -10,7 +11,7 @@ import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
 import type { DuplexTurn } from "./duplex_turn.js";
 
 /** The most that is held of what the stream gives before it is paused: until it is delivered, one turn later. */
-const HELD_LIMIT = 64 * 1024;
+const HELD_LIMIT = READ_QUOTA;
 
 export interface DuplexSettings {
   readonly halfOpen: boolean;
