@@ -144,7 +144,7 @@ export class TlsLife {
     if (this.#securing !== undefined && this.info !== undefined) this.#securing.resolve(this.info);
     if (!this.#hooks.completes || !this.#transport.isOpen) return;
     const { info } = this;
-    if (info !== undefined) this.#transport.call(this.#connection.sslHandshakeCompleted, info);
+    if (info !== undefined) this.#transport.handshakeCompleted(info);
   }
 
   /** Kept once the connection is secured, and only where the certificate holds: to resume it is to trust it again. */
