@@ -42,7 +42,7 @@ const libraries = {
       const [response] = await once(http.get({ agent, port, host: "127.0.0.1" }), "response");
       await read(response);
     };
-    return { count: 10_000, operation, end: [() => agent.destroy(), close] };
+    return { count: 6_000, operation, end: [() => agent.destroy(), close] };
   },
 
   async http2() {
@@ -50,7 +50,7 @@ const libraries = {
     const { port, close } = await carrier.serve((socket) => server.emit("connection", socket), halfOpen);
     const client = http2.connect(`http://127.0.0.1:${port}`, { createConnection: () => carrier.dial(port) });
     return {
-      count: 6_000,
+      count: 3_000,
       operation: () => read(client.request({ ":path": "/" })),
       end: [() => client.close(), close],
     };
@@ -116,7 +116,7 @@ const libraries = {
         client.publish("topic", "a message");
       });
     const end = [() => client.endAsync(), () => new Promise((resolve) => broker.close(resolve)), close];
-    return { count: 8_000, operation, end };
+    return { count: 6_000, operation, end };
   },
 
   async mail() {
@@ -137,7 +137,7 @@ const libraries = {
       },
     });
     const operation = () => mailer.sendMail({ from: "a@example.com", to: "b@example.com", text: "hello" });
-    return { count: 1_000, operation, end: [() => mailer.close(), close] };
+    return { count: 500, operation, end: [() => mailer.close(), close] };
   },
 
   async redis() {
@@ -154,7 +154,7 @@ const libraries = {
     }
     const redis = new Redis({ Connector: CarrierConnector });
     const end = [() => redis.quit(), server.stop];
-    return { count: 20_000, operation: () => redis.set("key", "value"), end };
+    return { count: 12_000, operation: () => redis.set("key", "value"), end };
   },
 
   async pg() {
@@ -169,7 +169,7 @@ const libraries = {
     });
     await client.connect();
     const end = [() => client.end(), server.stop];
-    return { count: 6_000, operation: () => client.query("SELECT 1"), end };
+    return { count: 5_000, operation: () => client.query("SELECT 1"), end };
   },
 
   async postgres() {
@@ -184,7 +184,7 @@ const libraries = {
       socket,
     });
     const end = [() => sql.end(), server.stop];
-    return { count: 10_000, operation: () => sql`SELECT 1`, end };
+    return { count: 6_000, operation: () => sql`SELECT 1`, end };
   },
 };
 

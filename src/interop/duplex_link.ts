@@ -29,8 +29,10 @@ export class DuplexLink implements ConnectionCallbacks {
   /** As set, or to be set when the connection is open. */
   readonly #options: WishedOptions;
   #peerEnded = false;
-  #reset = false;
-  #closed = false;
+  #isReset = false;
+  #hadError = false;
+  /** `close` was emitted already, for a stream whose connection still sends. */
+  #isClosed = false;
 
   constructor(connection: Connection, transport: Transport, duplex: Duplex) {
     this.#connection = connection;
@@ -108,7 +110,7 @@ export class DuplexLink implements ConnectionCallbacks {
     if (inOrder) this.outgoing.ended();
     this.outgoing.fail(error ?? writeLost(reason));
     if (duplex.destroyed) {
-      if (!this.#closed) this.#emitClose();
+      if (!this.#isClosed) this.#emitClose();
     } else if (inOrder) {
       // Both directions have ended in order; what was not read yet still can be, and then the stream ends by itself.
       if (!this.#peerEnded) this.receiveEnd();
@@ -133,7 +135,7 @@ export class DuplexLink implements ConnectionCallbacks {
     callback(error);
     if (transport.state === State.closed) {
       process.nextTick(() => this.#emitClose());
-    } else if (this.#reset) {
+    } else if (this.#isReset) {
       transport.end(reasons.LOCAL_ABORT, "abort");
     } else if (transport.state === State.connecting) {
       transport.end(transport.calledOff());
@@ -159,15 +161,13 @@ export class DuplexLink implements ConnectionCallbacks {
     transport.end(reasons.LOCAL_CLOSE);
   }
 
-  #hadError = false;
-
   #emitClose(): void {
-    this.#closed = true;
+    this.#isClosed = true;
     this.#duplex.emit("close", this.#hadError);
   }
 
   reset(): void {
-    this.#reset = true;
+    this.#isReset = true;
     this.#duplex.destroy();
   }
 

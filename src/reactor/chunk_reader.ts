@@ -60,11 +60,12 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     return Promise.resolve(DONE);
   }
 
-  /** An error is told once, and with the peer's end the connection ends behind what was sent, as it would without a loop. */
+  /** An error is told once; with the peer's end the connection ends behind what was sent, as it would without a loop. */
   #ended(error: unknown): Promise<IteratorReturnResult<undefined>> {
     this.#end = { error: undefined };
     if (error !== undefined) return Promise.reject(error);
-    if (!this.#staysOpen) this.#transport.halfClose();
+    // In the next turn: what is sent right behind the loop still belongs to the answer.
+    if (!this.#staysOpen) this.#transport.core.nextTick(() => this.#transport.halfClose());
     return Promise.resolve(DONE);
   }
 

@@ -321,8 +321,8 @@ export class Connection {
   /**
    * `for await (const chunk of connection)`: what comes in, as fast as the loop takes it; in between the connection is
    * paused. The loop takes the data from `receiveData`; sending goes on as ever, with `drained`. It ends with the peer's
-   * FIN, and then the connection ends behind what was sent (with `allowHalfOpen` it stays open for writing). It throws
-   * what the connection failed with. Leaving it early closes the connection, after writing.
+   * FIN, and then the connection ends behind what was sent by the end of that turn (with `allowHalfOpen` it stays open for
+   * writing). It throws what the connection failed with. Leaving it early closes the connection, after writing.
    *
    * Throws `ERR_EM_CLAIMED` where a stream or another loop has the data, `ERR_EM_CLOSED` on one that is closing or closed.
    */

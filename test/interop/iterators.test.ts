@@ -144,6 +144,22 @@ onEveryEngine("loops over a connection", (engine) => {
     assert.equal(server.text, "still here");
   });
 
+  engine.rule("what is sent right behind the loop still leaves", async (trial) => {
+    class Count extends Connection {
+      override async postInit(): Promise<void> {
+        let count = 0;
+        for await (const line of lines(this)) count += Number(line);
+        this.sendData(`${count}`);
+      }
+    }
+    const listener = await trial.reactor.startServer({ host: "127.0.0.1", port: 0 }, Count);
+    const client = trial.dial({ host: "127.0.0.1", port: listener.port as number }, {}, { allowHalfOpen: true });
+    client.sendData("1\n20\n300");
+    client.halfClose();
+    await trial.allUnbound();
+    assert.equal(client.text, "321");
+  });
+
   engine.rule("one taker of the data at a time", async (trial) => {
     const { client } = await trial.pair();
     const loop = client[Symbol.asyncIterator]();
