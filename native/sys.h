@@ -54,6 +54,9 @@ class Sys {
     return result(::sendfile(to, from, offset, shortened(length)));
   }
 
+  // How much to ask of a file that is read elsewhere.
+  size_t shortened_read(int64_t length) { return shortened(static_cast<size_t>(length)); }
+
   int accept(int fd, sockaddr* address, socklen_t* length) {
     if (kTorture) {
       if (one_in(16)) return -EAGAIN;

@@ -26,6 +26,8 @@ export interface TlsTrust {
   readonly certificates: readonly (string | Buffer)[];
   /** OpenSSL's own default file and folder too. */
   readonly openSslDefaults: boolean;
+  /** The above is what Node itself trusts in this process: an engine on node:tls leaves it to Node. */
+  readonly isNodeDefault: boolean;
 }
 
 /** Everything a context is made of: checked, complete, plain data. */
@@ -129,7 +131,10 @@ export interface TlsCommands {
    * `closed(tls)`. `tlsServerName`, `tlsVerify`, then `secured` follow, or `closed`.
    */
   startTls(handle: Handle, start: TlsStart): void;
-  /** Goes on with this context, with the one TLS began with, or refuses with the alert `unrecognized_name`. */
+  /**
+   * Goes on with the identities, the trust and the staple of this context, or with those TLS began with, or refuses with the
+   * alert `unrecognized_name`. Everything else stays as TLS began.
+   */
   answerServerName(handle: Handle, answer: TlsContextId | "same" | "refuse"): void;
   answerVerify(handle: Handle, accepted: boolean): void;
   /** Undefined before the handshake is through. */
@@ -145,7 +150,7 @@ export interface TlsCommands {
 
 /** Events: up. */
 export interface TlsEvents {
-  /** Server: the client's hello has come; `name` is empty where it sent none. */
+  /** Server: the client's hello has come, and names a server; without a name the handshake goes on by itself. */
   tlsServerName(handle: Handle, name: string): void;
   /** The handshake is through but for our word on the peer's certificate, which `tlsState` has. */
   tlsVerify(handle: Handle): void;
