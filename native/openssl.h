@@ -110,6 +110,8 @@
   USE(SSL_set_bio)                          \
   USE(SSL_set_connect_state)                \
   USE(SSL_set_ex_data)                      \
+  USE(SSL_set_session_id_context)           \
+  USE(SSL_get_session)                      \
   USE(SSL_set_session)                      \
   USE(SSL_set_verify)                       \
   USE(SSL_shutdown)                         \

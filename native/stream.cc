@@ -101,7 +101,7 @@ bool has_output(const Slot& slot) {
 void mute(Core& core, Slot& slot) {
   core.shared.flags[slot.index()] |= kMuted | kNoWrite;
   slot.unset(kWantWritable);
-  slot.due &= kDueFileSent;
+  slot.due &= kDueFileSent | kDueTls;
 }
 
 bool is_muted(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kMuted) != 0; }

@@ -12,7 +12,8 @@ namespace {
 constexpr size_t kMostNames = 64;
 
 struct MemoryBio {
-  explicit MemoryBio(std::string_view text) : bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))) {}
+  explicit MemoryBio(std::string_view text)
+      : bio(BIO_new_mem_buf(text.empty() ? "" : text.data(), static_cast<int>(text.size()))) {}
   ~MemoryBio() { BIO_free(bio); }
   BIO* bio;
 };
@@ -93,12 +94,7 @@ int protect_ticket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher,
 }
 
 int take_session(SSL* ssl, SSL_SESSION* session) {
-  int size = i2d_SSL_SESSION(session, nullptr);
-  if (size <= 0) return 0;
-  std::string bytes(static_cast<size_t>(size), '\0');
-  auto* to = reinterpret_cast<uint8_t*>(bytes.data());
-  i2d_SSL_SESSION(session, &to);
-  session_of(ssl).tell(Event::tlsSession, std::move(bytes));
+  tell_session(session_of(ssl), session);
   return 0;  // we keep no reference
 }
 
@@ -141,6 +137,15 @@ int verify_peer(X509_STORE_CTX* store, void*) {
 }
 
 }  // namespace
+
+void tell_session(TlsSession& to, SSL_SESSION* session) {
+  int size = i2d_SSL_SESSION(session, nullptr);
+  if (size <= 0) return;
+  std::string bytes(static_cast<size_t>(size), '\0');
+  auto* at = reinterpret_cast<uint8_t*>(bytes.data());
+  i2d_SSL_SESSION(session, &at);
+  to.tell(Event::tlsSession, std::move(bytes));
+}
 
 std::string openssl_complaint() {
   std::string words;

@@ -82,6 +82,10 @@ struct TlsContext {
   ~TlsContext();
 };
 
+struct TlsSession;
+// For `tlsSession`.
+void tell_session(TlsSession& to, SSL_SESSION* session);
+
 // The first thing OpenSSL complains of, in its words; leaves the queue empty.
 std::string openssl_complaint();
 

@@ -64,6 +64,10 @@ void finish_handshake(Core& core, Slot& slot) {
   TlsSession& session = *slot.tls;
   session.phase = TlsSession::Phase::secured;
   session.is_known = true;
+  // Until TLS 1.2 OpenSSL keeps a ticket that was renewed to itself.
+  const bool renewed =
+      !session.is_server && SSL_version(session.ssl) <= TLS1_2_VERSION && SSL_session_reused(session.ssl);
+  if (renewed && session.first_context->has(kReportSessions)) tell_session(session, SSL_get_session(session.ssl));
   session.tell(Event::secured, {});
   if (is_paused(core, slot) && !slot.has(kFinishing)) {
     core.shared.flags[slot.index()] |= kNeedsResume;
@@ -274,6 +278,8 @@ const char* begin_session(TlsSession& session, TlsStart& start, BIO_METHOD* tran
   }
   SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
   SSL_set_connect_state(ssl);
+  // A server's protection. A client's session is looked at when it is resumed: see check_resumed.
+  SSL_set_session_id_context(ssl, nullptr, 0);
   if (!start.server_name.empty()) SSL_set_tlsext_host_name(ssl, start.server_name.c_str());
   if (!start.verify_name.empty()) {
     X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);

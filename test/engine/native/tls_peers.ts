@@ -53,10 +53,7 @@ export function certify(
       "-out",
       certificateFile,
     ];
-    openssl(
-      ...signing,
-      ...(days > 0 ? ["-days", `${days}`] : ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]),
-    );
+    openssl(...signing, "-days", `${days}`);
   }
   return { certificate: readFileSync(certificateFile), key: readFileSync(keyFile), certificateFile, keyFile };
 }
