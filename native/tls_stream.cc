@@ -80,21 +80,23 @@ void finish_handshake(Core& core, Slot& slot) {
   core.mark_dirty(slot);  // what was written meanwhile, or that nothing more will be
 }
 
+bool is_for(SSL* ssl, const std::string& name) {
+  X509* certificate = SSL_get1_peer_certificate(ssl);
+  if (certificate == nullptr) return false;  // the session is of the program's making
+  const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+  const bool good = X509_check_ip_asc(certificate, name.c_str(), 0) == 1 ||
+                    X509_check_host(certificate, name.data(), name.size(), flags, nullptr) == 1;
+  X509_free(certificate);
+  return good;
+}
+
 // A session that is resumed was verified once, perhaps under another name and by other rules.
 bool check_resumed(Core& core, Slot& slot) {
   TlsSession& session = *slot.tls;
   if (!SSL_session_reused(session.ssl) || !session.first_context->rejects()) return true;
   long result = SSL_get_verify_result(session.ssl);
   if (result == X509_V_OK && !session.verify_name.empty()) {
-    X509* certificate = SSL_get1_peer_certificate(session.ssl);
-    const std::string& name = session.verify_name;
-    const bool is_address = X509_check_ip_asc(certificate, name.c_str(), 0) == 1;
-    if (certificate == nullptr ||
-        (!is_address &&
-         X509_check_host(certificate, name.data(), name.size(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, nullptr) != 1)) {
-      result = X509_V_ERR_HOSTNAME_MISMATCH;
-    }
-    X509_free(certificate);
+    if (!is_for(session.ssl, session.verify_name)) result = X509_V_ERR_HOSTNAME_MISMATCH;
   }
   if (result == X509_V_OK) return true;
   session.verify_error = static_cast<int32_t>(result);

@@ -171,11 +171,12 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       engine.pause(client);
       engine.startTls(client, starting("client", context));
     };
-    peer.on("secureConnection", (socket) => socket.end("hello"));
+    // Within the event itself Node would send no close_notify under TLS 1.3.
+    peer.on("secureConnection", (socket) => setImmediate(() => socket.end("hello")));
     await driver.until(() => driver.has("secured", client), "secured");
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.equal(driver.has("data", client), false, driver.log.join());
-    assert.equal(driver.has("closed", client), false, driver.log.join());
+    assert.equal(driver.has("data", client), false);
+    assert.equal(driver.has("closed", client), false);
     engine.resume(client);
     assert.equal((await driver.gets(client, 5)).toString(), "hello");
     assert.equal((await driver.closing(client)).truncated, false);
