@@ -14,6 +14,7 @@ namespace {
 
 // OpenSSL may have the better part of a record from before: with it a round's plaintext fits the room for a read.
 constexpr uint32_t kMayRead = kReadQuota - kMostPlaintext - kRecordOverhead;
+constexpr const char* kEndedEarly = "the peer ended the connection during the handshake";
 constexpr uint32_t kRingLeft = 8;  // for what follows upon the news
 
 bool is_paused(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kPaused) != 0; }
@@ -119,7 +120,6 @@ void handshake_through(Core& core, Slot& slot) {
     session.awaits = TlsSession::Awaits::verdict;
     session.is_known = true;
     session.tell(Event::tlsVerify, {});
-    stop_reading(core, slot);
   } else {
     session.verify_error = static_cast<int32_t>(SSL_get_verify_result(session.ssl));
     finish_handshake(core, slot);
@@ -141,11 +141,10 @@ void handshake_step(Core& core, Slot& slot) {
     const bool name = session.awaits == TlsSession::Awaits::name;
     session.is_known = !name;
     session.tell(name ? Event::tlsServerName : Event::tlsVerify, name ? session.server_name : std::string());
-    stop_reading(core, slot);
   } else if (session.read_error != 0) {
     close_stream(core, slot, Ended::error, session.read_error, Syscall::read);
   } else if (session.fin) {
-    tls_fail(core, slot, TlsError::handshake, "the peer ended the connection during the handshake");
+    tls_fail(core, slot, TlsError::handshake, kEndedEarly);
   }
 }
 
@@ -225,16 +224,26 @@ void discard(Core& core, Slot& slot) {
   }
 }
 
+// The program is asked something; what the peer says meanwhile waits in the kernel, unless it says that it is gone.
+void watch_suspended(Core& core, Slot& slot, uint32_t interest) {
+  const ssize_t seen = core.sys.peek(slot.fd);
+  if (seen == 0) {
+    tls_fail(core, slot, TlsError::handshake, kEndedEarly);
+  } else if (seen > 0) {
+    slot.unset(kWantIn);
+    hung_up(core, slot, interest);
+  } else if (!is_transient(seen)) {
+    close_stream(core, slot, Ended::error, static_cast<int32_t>(seen), Syscall::read);
+  }
+}
+
 void input_ready(Core& core, Slot& slot, uint32_t interest) {
   TlsSession& session = *slot.tls;
   if (!slot.has(kWantIn)) return hung_up(core, slot, interest);
   if (slot.has(kSkipRead)) return slot.unset(kSkipRead);
   switch (session.phase) {
     case TlsSession::Phase::handshake:
-      if (session.awaits != TlsSession::Awaits::nothing) {
-        slot.unset(kWantIn);
-        return hung_up(core, slot, interest);
-      }
+      if (session.awaits != TlsSession::Awaits::nothing) return watch_suspended(core, slot, interest);
       // Level-triggered: it is ready again in the next round.
       if (core.tls->handshakes_left == 0) return;
       core.tls->handshakes_left--;
