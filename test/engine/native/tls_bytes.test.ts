@@ -76,7 +76,16 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     const only = version === "TLSv1.2" ? "-tls1_2" : "-tls1_3";
     const verify = ["-CAfile", authority.certificateFile, "-verify_return_error", "-verify_hostname", "localhost"];
     const client = spawn("openssl", [
-      ...["s_client", "-connect", `127.0.0.1:${address.port}`, "-servername", "localhost", "-quiet", "-no_ign_eof", only],
+      ...[
+        "s_client",
+        "-connect",
+        `127.0.0.1:${address.port}`,
+        "-servername",
+        "localhost",
+        "-quiet",
+        "-no_ign_eof",
+        only,
+      ],
       ...verify,
     ]);
     client.stdin.write("hello s_client\n");
