@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
 import { TlsError } from "../base/errors.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
-import type { TlsContextId, TlsFailure, TlsState } from "../engine/tls.js";
+import type { TlsFailure, TlsState } from "../engine/tls.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
@@ -47,32 +47,36 @@ export class TlsLife {
   /** The connection is open: the engine starts TLS behind what it has queued. */
   begin(): void {
     const { core, handle } = this.#transport;
-    const { context, role, serverName, verifyName, sessionKey, received } = this.#plan;
+    const { context, role, serverName, verifyName, received } = this.#plan;
     const { handshakeTimeout, sessions, names, selectContext } = TlsContext.insides(context);
     this.#handle = handle;
-    if (role === "client") this.#offered = sessions.get(sessionKey);
-    let id: TlsContextId;
+    if (role === "client") this.#offered = sessions.get(this.#sessionKey);
     try {
-      id = core.tlsContexts.idFor(context, role);
+      core.engine.startTls(handle, {
+        role,
+        context: core.tlsContexts.idFor(context, role),
+        serverName,
+        verifyName,
+        session: this.#offered?.session,
+        asksServerName: role === "server" && (names.size > 0 || selectContext !== undefined),
+        asksVerify: this.#hooks.verifies,
+        received,
+      });
     } catch (error) {
-      // It was checked when it was given; whatever has become of it since, the connection must not go on in clear.
+      // All of it was checked when it was given. Whatever has become of it since: nothing may go on in clear.
+      sessions.forget(this.#sessionKey);
       this.#transport.end({ kind: "tls-error", error: error as TlsError });
       return;
     }
-    core.engine.startTls(handle, {
-      role,
-      context: id,
-      serverName,
-      verifyName,
-      session: this.#offered?.session,
-      asksServerName: role === "server" && (names.size > 0 || selectContext !== undefined),
-      asksVerify: this.#hooks.verifies,
-      received,
-    });
     if (handshakeTimeout === 0) return;
     this.#deadline = core.addTimer(handshakeTimeout, () =>
       this.#transport.end(reasons.deadlinePassed("handshake", handshakeTimeout)),
     );
+  }
+
+  /** Engines write sessions down in forms of their own. */
+  get #sessionKey(): string {
+    return `${this.#transport.core.engine.name} ${this.#plan.sessionKey}`;
   }
 
   /** What the handshake came to; undefined before it is through, and where nobody asked before `unbind` had returned. */
@@ -161,7 +165,7 @@ export class TlsLife {
     const { info } = this;
     if (info === undefined || info.verifyError !== undefined) return;
     const { sessions } = TlsContext.insides(this.#plan.context);
-    sessions.put(this.#plan.sessionKey, { session, certificates: TlsInfo.chain(info) });
+    sessions.put(this.#sessionKey, { session, certificates: TlsInfo.chain(info) });
   }
 
   onKeyLog(line: string): void {
@@ -174,7 +178,7 @@ export class TlsLife {
   /** Why TLS ended the connection, while its `closed` is delivered. */
   failure(): CloseReason {
     const { engine } = this.#transport.core;
-    if (!this.isSecured) TlsContext.insides(this.#plan.context).sessions.forget(this.#plan.sessionKey);
+    if (!this.isSecured) TlsContext.insides(this.#plan.context).sessions.forget(this.#sessionKey);
     return { kind: "tls-error", error: tlsError(engine.tlsFailure(this.#handle)) };
   }
 

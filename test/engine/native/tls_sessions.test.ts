@@ -113,7 +113,7 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       sessionIdContext: Buffer.from(sessionIdContext),
       maxVersion: version,
     });
-    assert.equal((await ours.secured({ session })).reused, true);
+    assert.equal((await ours.secured({ session: bare(session) })).reused, true);
     await ours.end();
   });
 
@@ -207,6 +207,13 @@ test("secrets are told line by line, and staples arrive", async () => {
   assert.ok(authority.certificate.length > 0);
   await driver.finish();
 });
+
+/** Without what newer Nodes put before a session: a NUL, a label, a NUL, and the server's name behind its length. */
+function bare(session: Buffer): Buffer {
+  if (session[0] !== 0) return session;
+  const name = session.indexOf(0, 1) + 1;
+  return session.subarray(name + 2 + session.readUInt16BE(name));
+}
 
 /** Takes the element with tag [3] out of the DER sequence that a session is. */
 function withoutPeer(session: Buffer): Buffer {
