@@ -11,6 +11,9 @@
 // http:  opens N connections; each sends a GET and waits for the whole answer before the next. All answers must be 200, and
 //        as long as the first one and with its body.
 //
+// With TLS defined at compile time all of it but http goes through TLS; churn then makes a full handshake each time, or with
+// --resume resumes the session of the connection before.
+//
 // It then reads a number a line from stdin until the end of input. echo, churn and http play that many messages and answer
 // with a line of JSON; hold opens connections up to that number and answers "holding N".
 //
@@ -34,6 +37,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 enum { MAX_EVENTS = 1024, BUFFER_SIZE = 64 * 1024, PATTERN_TARGET = 256 * 1024, MAX_BATCH = PATTERN_TARGET };
 
@@ -41,6 +48,10 @@ struct client {
   int fd;
   size_t sent, received;  // of the batch in flight
   size_t position;        // in the pattern, where the batch in flight begins
+#ifdef TLS
+  SSL *ssl;
+  bool offers;            // a session to resume
+#endif
 };
 
 static struct {
@@ -48,7 +59,7 @@ static struct {
   int port;
   pid_t pid;
   size_t connections, size, depth;
-  bool lines;
+  bool lines, resume;
   unsigned deadline;
 } options = {.connections = 1, .size = 64, .depth = 1, .deadline = 300};
 
@@ -137,6 +148,82 @@ static void make_pattern(void) {
   for (size_t i = 0; i < batch; i++) pattern[period + i] = pattern[i % period];
 }
 
+// The transport: each returns what it moved, negative with errno EAGAIN where it has to wait, 0 at the end.
+#ifdef TLS
+static SSL_CTX *context;
+static SSL_SESSION *session;  // of the connection that ended last
+
+static void begin_transport(struct client *c) {
+  if (!context) {
+    context = SSL_CTX_new(TLS_client_method());
+    if (!context) fail("SSL_CTX_new");
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  }
+  c->ssl = SSL_new(context);
+  if (!c->ssl || !SSL_set_fd(c->ssl, c->fd)) fail("SSL_new");
+  SSL_set_connect_state(c->ssl);
+  c->offers = options.resume && session;
+  if (c->offers) SSL_set_session(c->ssl, session);
+}
+
+static ssize_t moved(struct client *c, int result, size_t size) {
+  if (result == 1) return (ssize_t)size;
+  int error = SSL_get_error(c->ssl, result);
+  if (error == SSL_ERROR_ZERO_RETURN) return 0;
+  if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+    fail("TLS: %s", ERR_reason_error_string(ERR_peek_error()));
+  }
+  errno = EAGAIN;
+  return -1;
+}
+
+static ssize_t transport_send(struct client *c, const void *data, size_t length) {
+  size_t size = 0;
+  int result = SSL_write_ex(c->ssl, data, length, &size);
+  return moved(c, result, size);
+}
+
+static ssize_t transport_receive(struct client *c, void *to, size_t room) {
+  size_t size = 0;
+  int result = SSL_read_ex(c->ssl, to, room, &size);
+  return moved(c, result, size);
+}
+
+static bool has_more(struct client *c) { return SSL_has_pending(c->ssl); }
+
+static void end_transport(struct client *c) {
+  if (options.resume) {
+    if (c->offers && !SSL_session_reused(c->ssl)) fail("a session was not resumed");
+    SSL_SESSION_free(session);
+    session = SSL_get1_session(c->ssl);
+  } else if (SSL_session_reused(c->ssl)) {
+    fail("a session was resumed");
+  }
+  SSL_shutdown(c->ssl);
+  SSL_free(c->ssl);
+  close(c->fd);
+}
+
+// Nothing can be sent before the server has answered.
+static bool awaits_writable(struct client *c) { return SSL_is_init_finished(c->ssl); }
+#else
+static void begin_transport(struct client *c) { (void)c; }
+static ssize_t transport_send(struct client *c, const void *data, size_t length) {
+  return send(c->fd, data, length, MSG_NOSIGNAL);
+}
+static ssize_t transport_receive(struct client *c, void *to, size_t room) { return recv(c->fd, to, room, 0); }
+static bool has_more(struct client *c) {
+  (void)c;
+  return false;
+}
+static void end_transport(struct client *c) { close(c->fd); }
+static bool awaits_writable(struct client *c) {
+  (void)c;
+  return true;
+}
+#endif
+
 static void connect_client(struct client *c) {
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (c->fd < 0) fail("socket: %s", strerror(errno));
@@ -153,6 +240,7 @@ static void connect_client(struct client *c) {
   if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0) fail("fcntl: %s", strerror(errno));
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
   if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll_ctl: %s", strerror(errno));
+  begin_transport(c);
 }
 
 static void await_writable(struct client *c, bool wanted) {
@@ -161,13 +249,13 @@ static void await_writable(struct client *c, bool wanted) {
 }
 
 static void continue_sending(struct client *c, bool was_waiting) {
-  ssize_t sent = send(c->fd, pattern + c->position + c->sent, batch - c->sent, MSG_NOSIGNAL);
+  ssize_t sent = transport_send(c, pattern + c->position + c->sent, batch - c->sent);
   if (sent < 0) {
     if (errno != EAGAIN && errno != EINTR) fail("send: %s", strerror(errno));
     sent = 0;
   }
   c->sent += (size_t)sent;
-  bool waiting = c->sent < batch;
+  bool waiting = c->sent < batch && awaits_writable(c);
   if (waiting != was_waiting) await_writable(c, waiting);
 }
 
@@ -199,7 +287,7 @@ static void check_answer(const struct client *c, size_t got) {
 
 // Returns true when the batch in flight has come back whole.
 static bool receive(struct client *c) {
-  ssize_t got = recv(c->fd, buffer, sizeof buffer, 0);
+  ssize_t got = transport_receive(c, buffer, sizeof buffer);
   if (got == 0) fail("the server closed a connection");
   if (got < 0) {
     if (errno == EAGAIN || errno == EINTR) return false;
@@ -214,7 +302,7 @@ static bool receive(struct client *c) {
 
 static void finish_batch(struct client *c, bool reconnect) {
   in_flight--;
-  if (reconnect) close(c->fd);
+  if (reconnect) end_transport(c);
   if (to_start == 0) return;
   if (reconnect) connect_client(c);
   begin_batch(c);
@@ -227,8 +315,13 @@ static void drive(bool reconnect) {
     if (count < 0 && errno != EINTR) fail("epoll_wait: %s", strerror(errno));
     for (int i = 0; i < count; i++) {
       struct client *c = events[i].data.ptr;
-      if (events[i].events & EPOLLOUT) continue_sending(c, true);
-      if ((events[i].events & ~(uint32_t)EPOLLOUT) && receive(c)) finish_batch(c, reconnect);
+      bool writable = events[i].events & EPOLLOUT;
+      if (writable || c->sent < batch) continue_sending(c, writable);
+      if (!(events[i].events & ~(uint32_t)EPOLLOUT)) continue;
+      bool whole;
+      do whole = receive(c);
+      while (!whole && has_more(c));
+      if (whole) finish_batch(c, reconnect);
     }
   }
 }
@@ -348,8 +441,8 @@ static void read_options(int count, char **arguments) {
   options.port = (int)number("PORT", arguments[2]);
   for (int i = 3; i < count; i++) {
     const char *name = arguments[i];
-    if (strcmp(name, "--lines") == 0) {
-      options.lines = true;
+    if (strcmp(name, "--lines") == 0 || strcmp(name, "--resume") == 0) {
+      *(name[2] == 'l' ? &options.lines : &options.resume) = true;
       continue;
     }
     size_t value = number(name, arguments[++i < count ? i : count]);

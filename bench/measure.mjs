@@ -98,8 +98,8 @@ export async function startServer(name, nodeFlags = [], env = {}) {
 }
 
 /** Starts the load generator on its core; it does a round for each number it is told. */
-export function startLoad(...args) {
-  return new Child(LOAD_CORE, [loadGenerator(), ...args]);
+export function startLoad(tls, ...args) {
+  return new Child(LOAD_CORE, [loadGenerator(tls), ...args]);
 }
 
 /** A fresh server with its load; `play(messages)` returns nanoseconds of server CPU time for that many. */
@@ -108,7 +108,8 @@ async function startSide(name, load) {
   const args = [load.mode ?? "echo", port, "--pid", `${child.pid}`, "--connections", `${load.connections}`];
   args.push("--size", `${load.size ?? 64}`, "--depth", `${load.depth ?? 1}`);
   if (load.lines) args.push("--lines");
-  const generator = startLoad(...args);
+  if (load.resume) args.push("--resume");
+  const generator = startLoad(load.tls ?? false, ...args);
   return {
     async play(messages) {
       generator.tell(messages);

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { costPerIdleConnection } from "./idle_memory.mjs";
 import { pairOfCommands, pairOfServers } from "./measure.mjs";
-import { server } from "./servers.mjs";
+import { server, TLS_SERVERS } from "./servers.mjs";
 
 const timersScript = fileURLToPath(new URL("timers.mjs", import.meta.url));
 const bridgesScript = fileURLToPath(new URL("bridges.mjs", import.meta.url));
@@ -20,6 +20,20 @@ const loads = {
   "ping-pong": { title: "ping-pong x 1", connections: 1, warmup: 10_000, messages: 20_000 },
 };
 const linesLoad = { ...loads.pipelined, title: "lines", lines: true, warmup: 160_000, messages: 320_000 };
+
+const tlsLoads = {
+  "tls-64b": { title: "TLS, 64 B x 64", connections: 64, warmup: 30_000, messages: 60_000 },
+  "tls-16k": { title: "TLS, 16 KiB x 64", connections: 64, size: 16_384, warmup: 15_000, messages: 30_000 },
+  "tls-handshakes": { title: "TLS, handshakes", mode: "churn", connections: 64, warmup: 1_000, messages: 2_000 },
+  "tls-resumed": {
+    title: "TLS, resumed",
+    mode: "churn",
+    resume: true,
+    connections: 64,
+    warmup: 1_000,
+    messages: 2_000,
+  },
+};
 
 const goals = { "64b": 1.08, pipelined: 1.1, "64b-1000": 1.1, "16k": 1.35, churn: 1.08 };
 
@@ -48,6 +62,17 @@ function echoRow(id) {
       const plain = echoComparison(load.title, load, peer, "c", goal, quick);
       if (id !== "16k" || peer !== "native") return [plain];
       return [echoComparison(load.title, load, "native-borrowed", "c", 1.1, quick), plain];
+    });
+}
+
+const tlsPeers = (peers) => peers.filter((peer) => TLS_SERVERS.includes(peer)).map((peer) => `tls-${peer}`);
+
+function tlsRow(id) {
+  const load = { ...tlsLoads[id], tls: true };
+  return ({ peers, quick }) =>
+    tlsPeers(peers).map((peer) => {
+      const goal = peer === "tls-native" ? 1.1 : undefined;
+      return echoComparison(load.title, load, peer, "tls-c", goal, quick);
     });
 }
 
@@ -129,12 +154,14 @@ function toolboxRow() {
 }
 
 function idleMemoryRow({ peers }) {
-  return peers.flatMap((peer) => {
+  return [...peers, ...tlsPeers(peers)].flatMap((peer) => {
     const { node, title, missing } = server(peer);
+    const tls = peer.startsWith("tls-");
+    const goal = { native: 1024, "tls-native": 20 * 1024 }[peer];
     const entry = (collect, suffix) => ({
-      title: "idle memory",
+      title: tls ? "idle memory, TLS" : "idle memory",
       subject: { title: `${title}${suffix}`, missing },
-      goal: peer === "native" && collect ? 1024 : undefined,
+      goal: collect ? goal : undefined,
       unit: "B",
       measureAlone: () => costPerIdleConnection(peer, collect),
     });
@@ -145,6 +172,7 @@ function idleMemoryRow({ peers }) {
 /** Row name to a function that lists its comparisons, in the order of the table. */
 export const ROWS = {
   ...Object.fromEntries(Object.keys(loads).map((id) => [id, echoRow(id)])),
+  ...Object.fromEntries(Object.keys(tlsLoads).map((id) => [id, tlsRow(id)])),
   lines: linesRow,
   portable: portableRow,
   http: httpRow,

@@ -16,9 +16,9 @@ const peer = (name) => join(here, "peers", name);
 const served = (name) => join(here, "servers", name);
 
 /** Compiles a C file of this folder and returns the path of the binary. */
-function compileC(source, libraries = []) {
+function compileC(source, libraries = [], name = source.replace(/^.*\//, "").replace(/\.c$/, "")) {
   mkdirSync(output, { recursive: true });
-  const binary = join(output, source.replace(/^.*\//, "").replace(/\.c$/, ""));
+  const binary = join(output, name);
   const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-o", binary, join(here, source)];
   execFileSync("gcc", [...flags, ...libraries], { stdio: ["ignore", "ignore", "pipe"] });
   return binary;
@@ -53,6 +53,25 @@ function ours(file, ...args) {
   return [process.execPath, file, ...args];
 }
 
+const TLS_LIBRARIES = ["-lssl", "-lcrypto"];
+let identity;
+
+/** The paths of a certificate for ECDSA with P-256, and its key, made for this run. */
+function tlsIdentity() {
+  if (identity !== undefined) return identity;
+  mkdirSync(output, { recursive: true });
+  identity = [join(output, "certificate.pem"), join(output, "key.pem")];
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", identity[1]];
+  const args = ["req", "-x509", ...key, "-out", identity[0], "-subj", "/CN=localhost", "-days", "30"];
+  execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
+  return identity;
+}
+
+function tlsEcho(engine) {
+  const [certificate, key] = tlsIdentity();
+  return echo(engine, "--tls-cert", certificate, "--tls-key", key);
+}
+
 const echo = (engine, ...args) => ours(cli, "echo", "--listen", "127.0.0.1:0", "--engine", engine, ...args);
 
 // Each entry returns its command, and throws when this machine cannot run it.
@@ -81,6 +100,18 @@ const recipes = {
     node: true,
     command: () => [process.execPath, peer("node_lines.mjs"), "--cork"],
   },
+  "tls-native": { title: "eventmachine", node: true, command: () => tlsEcho("native") },
+  "tls-portable": { title: "eventmachine, portable", node: true, command: () => tlsEcho("portable") },
+  "tls-c": {
+    title: "C epoll loop, OpenSSL",
+    command: () => [compileC("peers/epoll_tls_echo.c", TLS_LIBRARIES), ...tlsIdentity()],
+  },
+  "tls-node": {
+    title: "node:tls",
+    node: true,
+    command: () => [process.execPath, peer("node_tls_echo.mjs"), ...tlsIdentity()],
+  },
+  "tls-bun": { title: "Bun.listen, TLS", command: () => [program("bun"), peer("bun_tls_echo.js"), ...tlsIdentity()] },
   bun: { title: "Bun.listen", command: () => [program("bun"), peer("bun_echo.js")] },
   deno: { title: "Deno.listen", command: () => [program("deno"), "run", "--no-config", "-A", peer("deno_echo.js")] },
   uvloop: {
@@ -140,10 +171,17 @@ export function server(name) {
   return known;
 }
 
-let load;
+/** Those of them that also echo over TLS, as `tls-` and the name. */
+export const TLS_SERVERS = ["native", "node", "bun", "portable"];
 
-/** The load generator's binary. */
-export function loadGenerator() {
-  load ??= compileC("load.c");
-  return load;
+const loads = new Map();
+
+/** The load generator's binary, the one for TLS or the plain one. */
+export function loadGenerator(tls) {
+  let binary = loads.get(tls);
+  if (binary === undefined) {
+    binary = tls ? compileC("load.c", ["-DTLS", ...TLS_LIBRARIES], "tls_load") : compileC("load.c");
+    loads.set(tls, binary);
+  }
+  return binary;
 }

@@ -5,6 +5,7 @@
 #include "args.h"
 #include "calls.h"
 #include "loop.h"
+#include "openssl.h"
 
 namespace em {
 
@@ -122,6 +123,8 @@ napi_value live_counts(napi_env env, napi_callback_info info) {
   add("chunks", live.chunks);
   add("unread", live.unread);
   add("regions", live.regions);
+  add("tls", live.tls);
+  add("fileReads", live.file_reads);
   return result;
 }
 
@@ -135,6 +138,11 @@ void stop_environment(napi_async_cleanup_hook_handle hook, void* data) {
 }
 
 napi_value init(napi_env env, napi_value exports) {
+  if (const char* missing = load_openssl(); missing != nullptr) {
+    char message[120];
+    snprintf(message, sizeof message, "this runtime has no %s for addons", missing);
+    return throw_error(env, message);
+  }
   auto* addon = new Addon();
   addon->env = env;
   addon->live = new Live();
@@ -162,6 +170,7 @@ napi_value init(napi_env env, napi_value exports) {
   for (const Call& call : kCalls) define(env, exports, call, addon);
   define_stream_calls(env, exports, addon);
   define_option_calls(env, exports, addon);
+  define_tls_calls(env, exports, addon);
   napi_value torture;
   napi_get_boolean(env, kTorture, &torture);
   napi_set_named_property(env, exports, "torture", torture);

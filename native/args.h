@@ -110,6 +110,18 @@ class Args {
     return length;
   }
 
+  // What napi_create_external made; the caller knows what it is.
+  void* external(size_t at) {
+    napi_valuetype type;
+    void* result = nullptr;
+    if (!ok_) return nullptr;
+    if (at >= count_ || napi_typeof(env_, values_[at], &type) != napi_ok || type != napi_external ||
+        napi_get_value_external(env_, values_[at], &result) != napi_ok) {
+      refuse(at, "what the addon has made");
+    }
+    return result;
+  }
+
   // A reference to a function; null where it is none.
   napi_ref function(size_t at) {
     napi_valuetype type;

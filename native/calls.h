@@ -17,6 +17,7 @@ struct Call {
 void define(napi_env env, napi_value exports, const Call& call, Addon* addon);
 void define_stream_calls(napi_env env, napi_value exports, Addon* addon);
 void define_option_calls(napi_env env, napi_value exports, Addon* addon);
+void define_tls_calls(napi_env env, napi_value exports, Addon* addon);
 
 // The loop named by the first argument; null once it is closed.
 inline Loop* args_loop(Args& args) {

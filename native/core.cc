@@ -6,6 +6,8 @@
 
 #include "listener.h"
 #include "stream.h"
+#include "tls_core.h"
+#include "tls_stream.h"
 
 namespace em {
 
@@ -122,6 +124,7 @@ uint32_t Core::collect() {
     emit(Event::timer, 0, 0, 0, 0);
   }
   if (retry_at_ <= now) retry_listeners();
+  if (tls) tls->handshakes_left = kHandshakesARound;
   emit_due();
   if (ready_at_ == ready_count_) {
     ready_at_ = 0;
@@ -200,6 +203,13 @@ bool Core::emit_due(Slot& slot) {
   }
   if (slot.due & kDueUnread) {
     if (!emit_unread(*this, slot)) return false;
+  }
+  if (slot.due & kDueTls) {
+    slot.due &= static_cast<uint8_t>(~kDueTls);
+    if (!tls_due(*this, slot)) {
+      slot.due |= kDueTls;
+      return false;
+    }
   }
   while (slot.files_sent > 0) {
     if (ring_room() < kRingReserve) return false;

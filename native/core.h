@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "poller.h"
@@ -15,6 +16,18 @@
 #include "sys.h"
 
 namespace em {
+
+struct TlsCore;
+
+// Reads a part of a file beside the loop, which goes on meanwhile; `tls_file_read` is told of the outcome in a later
+// turn.
+class FileReader {
+ public:
+  virtual void read(int32_t handle, int fd, int64_t offset, size_t length) = 0;
+
+ protected:
+  ~FileReader() = default;
+};
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
@@ -32,6 +45,8 @@ class Core {
   Slots slots;
   double now;  // of this round, in milliseconds of CLOCK_MONOTONIC
   uint64_t batches = 0;
+  std::unique_ptr<TlsCore> tls;  // with the first context
+  FileReader* files = nullptr;
 
   // One bit of Due: something to deliver in a later batch. Deferring twice is deferring once.
   void defer(Slot& slot, uint8_t due);

@@ -166,6 +166,7 @@ void close_listener(Core& core, Slot& slot, Ended ended, int32_t error, Syscall 
 }
 
 void delete_listener(Slot& slot) {
+  if (slot.kind != Kind::listener) return;
   delete slot.accepting;
   slot.accepting = nullptr;
 }

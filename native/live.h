@@ -10,7 +10,8 @@ namespace em {
 // Shared by everything one environment made, and outliving each of them: memory lent to JavaScript is given back last.
 class Live {
  public:
-  std::atomic<int64_t> loops = 0, handles = 0, descriptors = 0, chunks = 0, unread = 0, regions = 0;
+  std::atomic<int64_t> loops = 0, handles = 0, descriptors = 0, chunks = 0, unread = 0, regions = 0, tls = 0,
+                       file_reads = 0;
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {

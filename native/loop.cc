@@ -24,7 +24,14 @@ Loop* loop_of(Handle* handle) {
 }  // namespace
 
 Loop::Loop(Addon& addon, Region& region, napi_ref dispatch, napi_ref ticks, uint32_t seed)
-    : core(region, *addon.live, seed), addon_(addon), dispatch_(dispatch), ticks_(ticks) {}
+    : core(region, *addon.live, seed),
+      addon_(addon),
+      dispatch_(dispatch),
+      ticks_(ticks),
+      file_reads_(
+          addon.uv, core, [](void* loop) { static_cast<Loop*>(loop)->let_go(); }, this) {
+  core.files = &file_reads_;
+}
 
 Loop* Loop::create(Addon& addon, Region& region, napi_ref dispatch, napi_ref ticks, uint32_t seed, int* error) {
   auto* loop = new Loop(addon, region, dispatch, ticks, seed);
@@ -182,17 +189,19 @@ void Loop::close() {
   addon_.loops[static_cast<size_t>(id)] = nullptr;
   napi_delete_reference(addon_.env, dispatch_);
   napi_delete_reference(addon_.env, ticks_);
+  if (file_reads_.stop()) open_handles_++;
   uv_close(reinterpret_cast<uv_handle_t*>(&poll_), handle_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), handle_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), handle_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&idle_), handle_closed);
 }
 
-void Loop::handle_closed(uv_handle_t* handle) {
-  auto* loop = static_cast<Loop*>(handle->data);
-  if (--loop->open_handles_ > 0) return;
-  Addon& addon = loop->addon_;
-  delete loop;
+void Loop::handle_closed(uv_handle_t* handle) { loop_of(handle)->let_go(); }
+
+void Loop::let_go() {
+  if (--open_handles_ > 0) return;
+  Addon& addon = addon_;
+  delete this;
   addon.live->loops--;
   if (--addon.open_loops > 0 || !addon.stopping) return;
   // The environment may go, and `addon` with it.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core.h"
+#include "file_reads.h"
 
 namespace em {
 
@@ -61,6 +62,7 @@ class Loop {
   void stop_handles();
   void arm_timer();
   static void handle_closed(uv_handle_t* handle);
+  void let_go();
 
   Addon& addon_;
   napi_ref dispatch_, ticks_;
@@ -68,7 +70,8 @@ class Loop {
   uv_prepare_t prepare_;
   uv_timer_t timer_;
   uv_idle_t idle_;
-  int open_handles_ = 0;
+  FileReads file_reads_;
+  int open_handles_ = 0;  // and the reads of files, which count as one
   double armed_ = kNever;
   int hope_ = 0;  // how often polling again in the same turn found something lately
   bool in_turn_ = false;

@@ -77,6 +77,11 @@ enum class Event : int32_t {
   fileSent,
   closed,  // | ended << 8 | syscall << 16, handle, errno
   timer,
+  secured,
+  tlsServerName,  // handle, offset, length; so are the next three
+  tlsVerify,
+  tlsSession,
+  tlsKeyLog,
 };
 
 class Region {

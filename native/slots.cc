@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "tls_session.h"
+
 namespace em {
 
 namespace {
@@ -45,6 +47,7 @@ void Slots::release(Slot& slot) {
     live_.unread--;
   }
   delete slot.saved;
+  if (slot.has(kTls)) delete slot.tls;
   int32_t handle = slot.handle;
   slot = Slot();
   slot.handle = handle;  // remembers the generation

@@ -15,7 +15,7 @@ enum class Kind : uint8_t { free, listener, stream };
 enum class State : uint8_t { connecting, open, closed };
 
 // The numbers of `Ended` in src/engine/streams.ts.
-enum class Ended : uint8_t { local, peer, error, detached, fileTruncated };
+enum class Ended : uint8_t { local, peer, error, detached, fileTruncated, tls };
 
 // The names are in src/engine/native/ring.ts, in this order.
 enum class Syscall : uint8_t {
@@ -52,6 +52,7 @@ enum Bit : uint32_t {
   kInternet = 1 << 14,   // TCP, not a Unix socket
   kAddressed = 1 << 15,  // it was open: there are addresses to ask for
   kSkipRead = 1 << 16,   // held bytes are in this batch: the kernel's next ones wait for another
+  kTls = 1 << 17,
 };
 
 // Events a handle has waiting, delivered in this order.
@@ -62,6 +63,7 @@ enum Due : uint8_t {
   kDueFileSent = 8,
   kDueWritable = 16,
   kDueClosed = 32,
+  kDueTls = 64,
 };
 
 constexpr uint32_t kNoPiece = UINT32_MAX;
@@ -77,6 +79,7 @@ struct SavedAddresses {
 };
 
 struct Listener;
+struct TlsSession;
 
 // What every message touches is in the first cache line.
 struct alignas(64) Slot {
@@ -100,7 +103,10 @@ struct alignas(64) Slot {
   int32_t listener = kNoHandle;  // the one that accepted it
   Unread* unread = nullptr;
   SavedAddresses* saved = nullptr;  // once the descriptor is closed
-  Listener* accepting = nullptr;
+  union {
+    Listener* accepting = nullptr;  // of a listener
+    TlsSession* tls;                // of a connection with kTls
+  };
 
   uint32_t index() const { return static_cast<uint32_t>(handle & kIndexMask); }
   bool has(uint32_t bit) const { return (bits & bit) != 0; }

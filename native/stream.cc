@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "stream_io.h"
+#include "tls_stream.h"
 
 namespace em {
 
@@ -76,6 +77,7 @@ void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall sysc
   slot.error = error;
   slot.syscall = syscall;
   core.shared.flags[index] |= kNoWrite;
+  if (slot.has(kTls)) tls_closing(core, slot);
   if (!delivered) save_addresses(slot);
   if (ended == Ended::detached) {
     if (slot.has(kRegistered)) core.poller.remove(slot.fd);
@@ -91,13 +93,15 @@ void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall sysc
   if (slot.listener != kNoHandle) connection_left(core, slot.listener);
 }
 
-bool has_output(const Slot& slot) { return slot.piece_head != kNoPiece || !slot.queue.empty(); }
+bool has_output(const Slot& slot) {
+  return slot.piece_head != kNoPiece || !slot.queue.empty() || (slot.has(kTls) && tls_has_plain(slot));
+}
 
 // From here on only `closed` follows, and `fileSent` where output still goes on.
 void mute(Core& core, Slot& slot) {
   core.shared.flags[slot.index()] |= kMuted | kNoWrite;
   slot.unset(kWantWritable);
-  slot.due &= kDueFileSent;
+  slot.due &= kDueFileSent | kDueTls;
 }
 
 bool is_muted(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kMuted) != 0; }
@@ -241,6 +245,7 @@ void close_by_command(Core& core, Slot& slot) {
 
 void abort_stream(Core& core, Slot& slot) {
   if (slot.state == State::closed) return;
+  if (slot.has(kTls)) tls_silence(slot);
   const linger reset = {1, 0};
   if (slot.has(kInternet)) setsockopt(slot.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   close_by_command(core, slot);
@@ -248,8 +253,12 @@ void abort_stream(Core& core, Slot& slot) {
 
 void send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length) {
   if (!takes_output(slot)) return;
-  queue_pieces(core, slot);
-  slot.queue.append_file(fd, offset, length, core.live);
+  if (slot.has(kTls)) {
+    tls_send_file(core, slot, fd, offset, length);
+  } else {
+    queue_pieces(core, slot);
+    slot.queue.append_file(fd, offset, length, core.live);
+  }
   core.mark_dirty(slot);
 }
 
@@ -273,7 +282,7 @@ void resume_stream(Core& core, Slot& slot) {
     if (!has_output(slot)) output_done(core, slot);
     return;
   }
-  if (slot.has(kEndDelivered)) return;
+  if (slot.has(kEndDelivered) || (slot.has(kTls) && !tls_reads_on(core, slot))) return;
   slot.set(kWantIn);
   slot.unset(kParked);
   update_interest(core, slot);
@@ -297,14 +306,14 @@ void finish_stream(Core& core, Slot& slot) {
   release_unread(core, slot);
   slot.set(kFinishing | kShutWanted);
   slot.unset(kParked);
-  if (slot.has(kEndDelivered)) slot.set(kPeerFin);
+  if (slot.has(kEndDelivered) || (slot.has(kTls) && tls_finishing(core, slot))) slot.set(kPeerFin);
   if (!slot.has(kPeerFin)) slot.set(kWantIn);
   update_interest(core, slot);
   if (slot.state == State::open && !has_output(slot)) output_done(core, slot);
 }
 
 void detach_stream(Core& core, Slot& slot) {
-  if (is_muted(core, slot)) return;
+  if (is_muted(core, slot) || slot.has(kTls)) return;
   if (slot.state != State::open) return close_by_command(core, slot);
   mute(core, slot);
   slot.set(kDetaching);
@@ -318,6 +327,7 @@ void detach_stream(Core& core, Slot& slot) {
 Settled settle(Core& core, Slot& slot) {
   if (slot.state != State::open) return Settled::nothing;
   uint32_t index = slot.index();
+  if (slot.has(kTls) && !tls_may_end(core, slot)) return Settled::nothing;
   if (core.shared.flags[index] & (kPaused | kMuted)) return Settled::nothing;
   if (slot.has(kHalfOpen)) {
     if (slot.has(kEndDelivered)) return Settled::nothing;

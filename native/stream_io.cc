@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "tls_stream.h"
+
 namespace em {
 
 namespace {
@@ -55,7 +57,8 @@ bool send_file_part(Core& core, Slot& slot, Chunk& file, int64_t& quota, double 
   return true;
 }
 
-// Sends from the queue until the kernel has enough.
+}  // namespace
+
 void send_queue(Core& core, Slot& slot, double stamp) {
   int64_t quota = kFileQuota;
   while (!slot.queue.empty()) {
@@ -70,18 +73,26 @@ void send_queue(Core& core, Slot& slot, double stamp) {
     ssize_t took = core.sys.sendmsg(slot.fd, pieces, count);
     if (took < 0) {
       if (is_transient(took)) break;
+      if (slot.has(kTls)) return tls_write_failed(core, slot, took);
       return close_stream(core, slot, Ended::error, static_cast<int32_t>(took), Syscall::write);
     }
     slot.queue.consume(static_cast<size_t>(took), core.live);
-    sent(core, slot, static_cast<size_t>(took), stamp);
+    if (slot.has(kTls)) {
+      tls_sent(core, slot, static_cast<size_t>(took), stamp);
+    } else {
+      sent(core, slot, static_cast<size_t>(took), stamp);
+    }
     if (static_cast<size_t>(took) < asked) break;
   }
   if (slot.state != State::open) return;
   update_interest(core, slot);
   if (slot.state != State::open) return;
+  if (slot.has(kTls)) return tls_pump(core, slot, nullptr, 0, stamp);
   check_writable(core, slot);
   if (slot.queue.empty()) output_done(core, slot);
 }
+
+namespace {
 
 // Sends the pieces of this turn, and `data` behind them, with nothing queued before; what is left is queued.
 void send_now(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
@@ -138,6 +149,8 @@ void send_now(Core& core, Slot& slot, const uint8_t* data, size_t length, double
   if (slot.queue.empty()) output_done(core, slot);
 }
 
+}  // namespace
+
 // Errors and hang-ups are told also while nothing is read, for ever: the one ends the connection, the other takes it
 // from the poller until it reads again.
 void hung_up(Core& core, Slot& slot, uint32_t interest) {
@@ -149,6 +162,8 @@ void hung_up(Core& core, Slot& slot, uint32_t interest) {
   if ((interest & (kError | kHangUp)) && slot.queue.empty()) slot.set(kParked);
   update_interest(core, slot);
 }
+
+namespace {
 
 void read_ready(Core& core, Slot& slot, uint32_t interest) {
   if (!slot.has(kWantIn)) return hung_up(core, slot, interest);
@@ -206,7 +221,7 @@ void update_interest(Core& core, Slot& slot) {
     want = kOut;
   } else {
     if (slot.has(kWantIn)) want |= kIn;
-    if (!slot.queue.empty()) want |= kOut;
+    if (!slot.queue.empty() || (slot.has(kTls) && tls_wants_out(slot))) want |= kOut;
   }
   int error = 0;
   if (slot.has(kParked)) {
@@ -236,6 +251,7 @@ void check_writable(Core& core, Slot& slot) {
 }
 
 void output_done(Core& core, Slot& slot) {
+  if (slot.has(kTls) && !tls_output_done(core, slot)) return;
   if (slot.has(kShutWanted) && !slot.has(kShutDone)) {
     slot.set(kShutDone);
     // Fails only where the connection is gone, which reading will tell.
@@ -300,6 +316,7 @@ static void send_piece(Core& core, Slot& slot, double stamp) {
 }
 
 void flush_stream(Core& core, Slot& slot, double stamp) {
+  if (slot.has(kTls)) return tls_pump(core, slot, nullptr, 0, stamp);
   if (slot.state == State::closed) return core.forget_pieces(slot);
   const bool one = slot.piece_head != kNoPiece && slot.piece_head == slot.piece_tail;
   if (one && slot.state == State::open && slot.queue.empty()) return send_piece(core, slot, stamp);
@@ -318,6 +335,7 @@ void write_stream(Core& core, Slot& slot, const uint8_t* data, size_t length) {
   auto bytes = static_cast<double>(length);
   core.shared.outbound[slot.index()] += bytes;
   core.count(kTotalOutbound, bytes);
+  if (slot.has(kTls)) return tls_pump(core, slot, data, length, monotonic_now());
   if (must_wait(slot) || !slot.queue.empty()) {
     queue_pieces(core, slot);
     slot.queue.append(data, length, core.live);
@@ -331,6 +349,7 @@ void write_stream(Core& core, Slot& slot, const uint8_t* data, size_t length) {
 
 void stream_ready(Core& core, Slot& slot, uint32_t interest) {
   if (slot.state == State::connecting) return finish_connect(core, slot);
+  if (slot.has(kTls)) return tls_ready(core, slot, interest);
   if (interest & ~kOut) read_ready(core, slot, interest);
   if (slot.state == State::open && (interest & kOut) && !slot.queue.empty()) send_queue(core, slot, core.now);
 }
@@ -366,6 +385,7 @@ bool emit_unread(Core& core, Slot& slot) {
   free(slot.unread);
   slot.unread = nullptr;
   core.live.unread--;
+  if (slot.has(kTls) && !tls_delivered(core, slot)) return true;
   slot.set(kWantIn | kSkipRead);
   slot.unset(kParked);
   update_interest(core, slot);

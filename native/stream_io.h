@@ -12,5 +12,9 @@ void queue_pieces(Core& core, Slot& slot);
 // All output is with the kernel: does what was waiting for that.
 void output_done(Core& core, Slot& slot);
 void check_writable(Core& core, Slot& slot);
+// Sends from the queue until the kernel has enough.
+void send_queue(Core& core, Slot& slot, double stamp);
+// What an error or a hang-up means while nothing is read.
+void hung_up(Core& core, Slot& slot, uint32_t interest);
 
 }  // namespace em

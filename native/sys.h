@@ -34,6 +34,13 @@ class Sys {
     return result(::recv(fd, to, shortened(length), 0));
   }
 
+  // Whether there is something to read, without reading it: 0 at the peer's FIN.
+  ssize_t peek(int fd) {
+    if (int fault = io_fault(); fault != 0) return fault;
+    char byte;
+    return result(::recv(fd, &byte, 1, MSG_PEEK));
+  }
+
   ssize_t send(int fd, const void* from, size_t length) {
     if (int fault = io_fault(); fault != 0) return fault;
     return result(::send(fd, from, shortened(length), MSG_NOSIGNAL));
@@ -53,6 +60,9 @@ class Sys {
     if (int fault = io_fault(); fault != 0) return fault;
     return result(::sendfile(to, from, offset, shortened(length)));
   }
+
+  // How much to ask of a file that is read elsewhere.
+  size_t shortened_read(int64_t length) { return shortened(static_cast<size_t>(length)); }
 
   int accept(int fd, sockaddr* address, socklen_t* length) {
     if (kTorture) {

@@ -16,12 +16,16 @@ export {
   EventMachineError,
   LimitError,
   StateError,
+  type TlsAlert,
+  TlsError,
+  type TlsErrorDetails,
   UnsupportedError,
 } from "./base/errors.js";
 export { SystemError } from "./base/system_error.js";
 export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
 export type { KeepAlive } from "./engine/streams.js";
+export type { TlsVersion } from "./engine/tls.js";
 export { ConnectionDuplex, type DuplexOptions, toDuplex } from "./interop/connection_duplex.js";
 export { toWeb, type WebStreams } from "./interop/to_web.js";
 export { type FramesOptions, frame, frames } from "./protocols/frames.js";
@@ -76,6 +80,13 @@ export type {
 export { type ErrorHandler, Reactor, type ReactorOptions, type ReactorStats } from "./reactor/reactor.js";
 export type { Resolver } from "./reactor/resolve.js";
 export { PeriodicTimer, Timer, type TimerCallback } from "./reactor/timer.js";
+export type { ClientTls, ServerTls, TlsStartOptions } from "./reactor/tls_start.js";
+export type { TlsIdentityOptions } from "./tls/identity.js";
+export type { TlsMaterial } from "./tls/material.js";
+export { type SelectedContext, TlsContext, type TlsOptions, type TlsRole } from "./tls/tls_context.js";
+export { type TlsCipher, TlsInfo, type TlsVerdict } from "./tls/tls_info.js";
+export type { TlsSettingsOptions } from "./tls/tls_options.js";
+export type { TlsAuthorities } from "./tls/trust.js";
 export { BufferedTokenizer, type TokenizerOptions } from "./toolbox/buffered_tokenizer.js";
 export { Callback } from "./toolbox/callback.js";
 export { Channel, type ChannelOptions, type Subscription } from "./toolbox/channel.js";

@@ -1,8 +1,8 @@
-import type { ConnectError, EventMachineError, LimitError } from "./errors.js";
+import type { ConnectError, EventMachineError, LimitError, TlsError } from "./errors.js";
 import type { SystemError } from "./system_error.js";
 
 /** The deadline of a connection that passed. `linger` is none of them: a local close stays a local close. */
-export type DeadlineName = "inactivity" | "first-byte" | "read" | "write" | "lifetime";
+export type DeadlineName = "inactivity" | "first-byte" | "read" | "write" | "lifetime" | "handshake";
 
 /**
  * Why a connection ended: what `unbind` is given and `closed` resolves to. One `kind` for each cause a program can want
@@ -10,8 +10,11 @@ export type DeadlineName = "inactivity" | "first-byte" | "read" | "write" | "lif
  * peer's FIN, a local close and the reactor's stop alike.)
  */
 export type CloseReason =
-  /** The peer sent its FIN, and everything queued for it has been sent. */
-  | { readonly kind: "peer-closed" }
+  /**
+   * The peer ended its side, and everything queued for it has been sent. Under TLS, `truncated` tells whether its end came
+   * without the close_notify that a complete stream ends with; undefined where the engine cannot know (`tlsTruncation`).
+   */
+  | { readonly kind: "peer-closed"; readonly truncated?: boolean | undefined }
   /** The peer reset the connection (ECONNRESET, EPIPE), or the network did. */
   | { readonly kind: "peer-reset"; readonly error: SystemError }
   /** `closeConnection`, or `closeConnectionAfterWriting`; `lingerExpired` when the peer's FIN did not come in time. */
@@ -26,6 +29,8 @@ export type CloseReason =
   | { readonly kind: "connect-failed"; readonly error: ConnectError }
   /** The caller gave up: its AbortSignal, or a close before the connection was made. */
   | { readonly kind: "connect-aborted"; readonly error: ConnectError }
+  /** TLS failed: in its handshake, over a certificate, or on what came afterwards. */
+  | { readonly kind: "tls-error"; readonly error: TlsError }
   /** A deadline of the connection passed. */
   | { readonly kind: "timeout"; readonly deadline: DeadlineName; readonly error: EventMachineError }
   /** `sendData` was called with more than the outbound limit already unsent, or the reactor's own limit was passed. */

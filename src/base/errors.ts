@@ -82,3 +82,34 @@ export class LimitError extends EventMachineError {
     this.limit = limit;
   }
 }
+
+/** An alert of TLS (RFC 8446 section 6): its name there, such as `unknown_ca`, and who sent it. */
+export interface TlsAlert {
+  readonly name: string;
+  readonly from: "peer" | "local";
+}
+
+/** What is known of a failure of TLS beside its code. */
+export interface TlsErrorDetails extends ErrorDetails {
+  reason?: string | undefined;
+  alert?: TlsAlert | undefined;
+  verifyError?: string | undefined;
+}
+
+/** TLS could not be set up with what it was given, or it ended a connection. */
+export class TlsError extends EventMachineError {
+  static override readonly brand: string = "TlsError";
+  /** OpenSSL's words, where it was asked. */
+  readonly reason: string | undefined;
+  /** The alert that was received or sent, where the engine knows of one. */
+  readonly alert: TlsAlert | undefined;
+  /** OpenSSL's name of what is wrong with the peer's certificate (`CERT_HAS_EXPIRED`, `HOSTNAME_MISMATCH`, …). */
+  readonly verifyError: string | undefined;
+
+  constructor(code: string, message: string, details: TlsErrorDetails = {}) {
+    super(code, message, details);
+    this.reason = details.reason;
+    this.alert = details.alert;
+    this.verifyError = details.verifyError;
+  }
+}

@@ -44,3 +44,13 @@ export const CHANNEL_BUFFER_LIMIT = 1024;
 export const POOL_WAITING_LIMIT = 1024;
 /** The longest token `BufferedTokenizer` takes, in characters. */
 export const MAX_TOKEN_LENGTH = 64 * KiB;
+/** How long a TLS handshake may take, from its first byte until the connection is secured. */
+export const TLS_HANDSHAKE_TIMEOUT = 20_000;
+/** How long a TLS session can be resumed. */
+export const TLS_SESSION_TIMEOUT = 300_000;
+/** The most sessions a context keeps for its clients, one for each host, port and name. */
+export const TLS_SESSION_CACHE_SIZE = 256;
+/** The largest session a client keeps, with the server's certificates; the server decides what goes into one. */
+export const MAX_TLS_SESSION_SIZE = 32 * KiB;
+/** The largest file, and the longest text, that a TLS context reads keys and certificates from. */
+export const MAX_TLS_FILE_SIZE = 4 * MiB;

@@ -13,6 +13,9 @@ Commands
        [--engine ENGINE]         native or portable; default: native where it can be had
        [--lines]                 answer line by line instead
        [--borrow]                do not copy what comes in
+       [--tls-cert FILE --tls-key FILE]
+                                 serve TLS with this certificate (chain) and key, both PEM
+       [--client-ca FILE]        have clients show a certificate of this authority
   chat --listen ADDR             a line chat between all who connect
        [--engine ENGINE]
 

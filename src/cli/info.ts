@@ -13,6 +13,7 @@ export function info(args: string[]): void {
     node: process.versions.node,
     platform: process.platform,
     arch: process.arch,
+    openssl: process.versions.openssl,
   };
   if (json) {
     console.log(JSON.stringify({ ...facts, lacks }, undefined, 2));

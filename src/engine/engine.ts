@@ -1,5 +1,6 @@
 import type { Capability } from "./capabilities.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
+import type { TlsCommands, TlsEvents } from "./tls.js";
 
 /** What an engine counts; all of them only grow. */
 export interface EngineCounters {
@@ -15,7 +16,7 @@ export interface EngineCounters {
 }
 
 /** The turn, seen from the engine: it enters the reactor, delivers events, leaves it, and later asks it for its ticks. */
-export interface EngineEvents extends StreamEvents {
+export interface EngineEvents extends StreamEvents, TlsEvents {
   /** Before the first event of a batch. */
   enter(): void;
   /** After the last event of a batch. */
@@ -34,8 +35,14 @@ export interface Lending {
   copy(start: number, end: number): Buffer;
 }
 
+type ConnectionCommands = Omit<StreamCommands, "listen" | "adoptListener" | "connect" | "adoptStream">;
+type ConnectionTlsCommands = Omit<
+  TlsCommands,
+  "createTlsContext" | "setTicketKeys" | "setStaple" | "releaseTlsContext"
+>;
+
 /** What an open connection needs of the engine under it. */
-export interface StreamEngine extends Omit<StreamCommands, "listen" | "adoptListener" | "connect" | "adoptStream"> {
+export interface StreamEngine extends ConnectionCommands, ConnectionTlsCommands {
   readonly name: string;
   readonly capabilities: ReadonlySet<Capability>;
   /** Where `data` lends the engine's own memory until it returns; undefined where the receiver may keep the chunk. */
@@ -52,7 +59,7 @@ export interface StreamEngine extends Omit<StreamCommands, "listen" | "adoptList
  *
  * An event handler that throws is the reactor's business: events never throw into the engine.
  */
-export interface Engine extends StreamCommands, StreamEngine {
+export interface Engine extends StreamCommands, TlsCommands, StreamEngine {
   readonly name: "native" | "portable" | "simulated";
 
   /** Begins delivering. The engine keeps the process alive (`ref`) until told otherwise. */

@@ -26,6 +26,8 @@ export const Ended = {
   detached: 3,
   /** A file being sent ended early. */
   fileTruncated: 4,
+  /** TLS failed, before or after its handshake; `tlsFailure` tells why while `closed` is delivered. */
+  tls: 5,
 } as const;
 export type Ended = (typeof Ended)[keyof typeof Ended];
 

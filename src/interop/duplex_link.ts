@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { CloseReason } from "../base/close_reason.js";
 import { SystemError } from "../base/system_error.js";
@@ -5,6 +6,7 @@ import type { Connection } from "../reactor/connection.js";
 import type { ConnectionCallbacks } from "../reactor/connection_callbacks.js";
 import * as reasons from "../reactor/reasons.js";
 import { State, type Transport } from "../reactor/transport.js";
+import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { Outgoing } from "./outgoing.js";
 import { streamError, writeLost } from "./stream_error.js";
 
@@ -87,6 +89,14 @@ export class DuplexLink implements ConnectionCallbacks {
 
   drained(): void {
     this.outgoing.proceed();
+  }
+
+  sslHandshakeCompleted(info: TlsInfo): unknown {
+    return this.#connection.sslHandshakeCompleted(info);
+  }
+
+  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown {
+    return this.#connection.sslVerifyPeer(certificate, verdict);
   }
 
   shutdownRequested(): unknown {

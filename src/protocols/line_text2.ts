@@ -2,7 +2,10 @@ import type { CloseReason } from "../base/close_reason.js";
 import type { LimitError } from "../base/errors.js";
 import { Connection } from "../reactor/connection.js";
 import type { ConnectAddress } from "../reactor/options.js";
+import { plaintextLeft } from "../reactor/tls_life.js";
+import type { TlsStartOptions } from "../reactor/tls_start.js";
 import { State, type Transport } from "../reactor/transport.js";
+import { TlsContext } from "../tls/tls_context.js";
 import { LineCodec, type LineEvents, type LineOptions } from "./line_codec.js";
 import type { DelimiterPattern } from "./line_delimiter.js";
 
@@ -155,6 +158,20 @@ export class LineText2 extends Connection {
     if (!this.#catchingUp) return;
     this.#catchingUp = false;
     super.resume();
+  }
+
+  /**
+   * Begins TLS behind the line that was delivered last (STARTTLS). What came in behind that line came in clear: it ends the
+   * connection (`ERR_EM_TLS_PLAINTEXT`), and is never read as if it were protected. Where the protocol wants those bytes to be
+   * TLS's already, pass them on: `startTls({ received: this.unfinished })`.
+   */
+  override startTls(tls: TlsContext | TlsStartOptions = {}): void {
+    const left = this.#codec.heldBytes;
+    super.startTls(tls);
+    if (left === 0) return;
+    const isPassedOn = !(tls instanceof TlsContext) && tls.received !== undefined;
+    if (isPassedOn) this.#codec.reset();
+    else Connection.transportOf(this).end(plaintextLeft(left));
   }
 
   /** A new life begins with lines and without the rest of the old one's; delimiter and limits stay. */

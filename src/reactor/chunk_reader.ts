@@ -1,6 +1,8 @@
+import type { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
 import { StateError } from "../base/errors.js";
 import { READ_QUOTA } from "../base/limits.js";
+import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { type Settling, settling } from "./settling.js";
 import type { Transport } from "./transport.js";
@@ -98,6 +100,14 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
 
   drained(): unknown {
     return this.#owner.drained();
+  }
+
+  sslHandshakeCompleted(info: TlsInfo): unknown {
+    return this.#owner.sslHandshakeCompleted(info);
+  }
+
+  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown {
+    return this.#owner.sslVerifyPeer(certificate, verdict);
   }
 
   shutdownRequested(): unknown {

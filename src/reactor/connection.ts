@@ -1,9 +1,13 @@
+import type { X509Certificate } from "node:crypto";
 import { inspect, types } from "node:util";
 import { describe, formatAddress, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+import type { TlsVersion } from "../engine/tls.js";
+import type { TlsContext } from "../tls/tls_context.js";
+import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { ChunkReader } from "./chunk_reader.js";
 import { openForSending } from "./file_sends.js";
 import {
@@ -17,6 +21,7 @@ import {
   checkWaterMarks,
 } from "./options.js";
 import * as reasons from "./reasons.js";
+import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
 import { State, type Transport } from "./transport.js";
 
 /** What `sendData` takes: bytes, text, or a list of them that leaves as one. */
@@ -73,6 +78,21 @@ export class Connection {
 
   /** Unsent output has fallen to the low-water mark, after `sendData` had returned false. */
   drained(): unknown {
+    return undefined;
+  }
+
+  /** TLS is through its handshake: what was sent before leaves now, and `receiveData` follows. (ssl_handshake_completed.) */
+  sslHandshakeCompleted(_info: TlsInfo): unknown {
+    return undefined;
+  }
+
+  /**
+   * The peer has shown a certificate, and OpenSSL has judged it. Return false to refuse it: the connection ends with `tls-error`. Until
+   * the answer, which may be a promise, nothing is secured, delivered or sent. With `rejectUnauthorized: false` this is also
+   * called for certificates that do not hold, and only false refuses them. (ssl_verify_peer, called once for each
+   * certificate of the chain, and there the only judge.)
+   */
+  sslVerifyPeer(_certificate: X509Certificate, _verdict: TlsVerdict): unknown {
     return undefined;
   }
 
@@ -209,6 +229,76 @@ export class Connection {
     return this.#attached().outboundSize();
   }
 
+  // TLS ----------------------------------------------------------------------------------------------------------
+
+  /**
+   * Begins TLS: in `postInit`, or at any later point where the protocol has agreed on it (STARTTLS). What was sent before leaves in
+   * clear, what is sent from here on waits until the connection is secured. A client verifies the certificate's chain and
+   * name unless told otherwise. On a client that is still connecting it begins when that is done. (start_tls.)
+   *
+   * Bytes that were read in clear and not delivered end the connection (`ERR_EM_TLS_PLAINTEXT`): nobody can know who sent them.
+   *
+   * Throws ArgumentError and TlsError for options it cannot take, `ERR_EM_NOT_OPEN` on a connection that is closing or closed,
+   * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` behind `halfClose`.
+   */
+  startTls(tls: TlsContext | TlsStartOptions = {}): void {
+    const transport = this.#attached();
+    if (transport.state > State.open) throw this.#notOpen("startTls");
+    if (transport.tls !== undefined) throw new StateError("ERR_EM_TLS_STARTED", "startTls: TLS has begun already");
+    if (transport.isWriteEnded)
+      throw new StateError("ERR_EM_WRITE_AFTER_END", "startTls: behind halfClose nothing is sent");
+    const plan = planStart(tls, transport.origin);
+    transport.core.tlsContexts.idFor(plan.context, plan.role);
+    Connection.startTls(this, plan);
+  }
+
+  /** Whether TLS is through its handshake, and what is sent and received is protected. */
+  get isSecure(): boolean {
+    return this.#attached().tls?.isSecured === true;
+  }
+
+  /** What the handshake came to; undefined before, and on a plain connection. */
+  get tls(): TlsInfo | undefined {
+    return this.#attached().tls?.info;
+  }
+
+  /** Resolves when the connection is secured; rejects when it ends before, and on one without TLS. Made when asked for. */
+  get secured(): Promise<TlsInfo> {
+    const { tls } = this.#attached();
+    if (tls !== undefined) return tls.secured();
+    return Promise.reject(new StateError("ERR_EM_TLS_NOT_STARTED", "secured: TLS has not begun on this connection"));
+  }
+
+  /** The peer's certificate; undefined where it showed none. (get_peer_cert, as PEM: `peerCertificate.toString()`.) */
+  get peerCertificate(): X509Certificate | undefined {
+    return this.tls?.peerCertificate;
+  }
+
+  /** (get_cipher_name, get_cipher_bits.) */
+  get cipher(): TlsCipher | undefined {
+    return this.tls?.cipher;
+  }
+
+  /** The version of TLS. (get_cipher_protocol.) */
+  get protocol(): TlsVersion | undefined {
+    return this.tls?.protocol;
+  }
+
+  /** The application protocol that both sides agreed on. */
+  get alpnProtocol(): string | undefined {
+    return this.tls?.alpnProtocol;
+  }
+
+  /** The name the client asked for. (get_sni_hostname.) */
+  get sniHostname(): string | undefined {
+    return this.tls?.serverName;
+  }
+
+  /** Whether the handshake resumed an earlier session; undefined before it is through. */
+  get isSessionReused(): boolean | undefined {
+    return this.tls?.isSessionReused;
+  }
+
   // Receiving ----------------------------------------------------------------------------------------------------
 
   /** No `receiveData` and no `receiveEnd` from this moment until `resume`; sending goes on. (EventMachine's pause.) */
@@ -273,6 +363,9 @@ export class Connection {
   async detach(): Promise<{ fd: number; unread: Buffer }> {
     const transport = this.#attached();
     if (transport.state !== State.open) throw this.#notOpen("detach");
+    if (transport.tls !== undefined) {
+      throw new StateError("ERR_EM_TLS_STARTED", "detach: nobody could go on with the descriptor of a TLS connection");
+    }
     return transport.detach();
   }
 
@@ -465,6 +558,15 @@ export class Connection {
     connection.#transport = transport;
     connection.#redial = redial;
     if (connection.#id === 0) connection.#id = transport.core.nextId();
+  }
+
+  /** @internal Begins TLS as planned. */
+  static startTls(connection: Connection, plan: TlsPlan): void {
+    const base = Connection.prototype;
+    connection.#attached().startTls(plan, {
+      verifies: connection.sslVerifyPeer !== base.sslVerifyPeer,
+      completes: connection.sslHandshakeCompleted !== base.sslHandshakeCompleted,
+    });
   }
 
   /** @internal For protocol classes, whose callbacks are called, and fail, like the connection's own. */

@@ -1,4 +1,6 @@
+import type { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
+import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 
 /** The callbacks of a connection, as its transport sees them. */
 export interface ConnectionCallbacks {
@@ -7,6 +9,8 @@ export interface ConnectionCallbacks {
   receiveData(data: Buffer): unknown;
   receiveEnd(): unknown;
   drained(): unknown;
+  sslHandshakeCompleted(info: TlsInfo): unknown;
+  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown;
   shutdownRequested(): unknown;
   unbind(reason: CloseReason): unknown;
   onError(error: unknown): unknown;

@@ -5,7 +5,7 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { AdoptedStream, Dialer } from "./dialer.js";
-import { ForeignStream } from "./foreign_streams.js";
+import { ForeignStream, noTls } from "./foreign_streams.js";
 import type { ConnectionMaker } from "./listener.js";
 import {
   type ConnectAddress,
@@ -17,6 +17,7 @@ import {
 } from "./options.js";
 import type { Origin } from "./origin.js";
 import { requireCapability, requireOptions } from "./required.js";
+import { type ClientTls, planStart, type TlsPlan } from "./tls_start.js";
 import { Transport } from "./transport.js";
 import type { TransportHome } from "./transport_home.js";
 
@@ -29,6 +30,8 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   readonly #handler: Handler<A, C>;
   readonly #args: A;
   readonly #context: AsyncResource | undefined;
+  /** What the connection began with last, for when it connects again. */
+  #tls: ClientTls | undefined;
 
   constructor(core: Core, handler: Handler<A, C>, args: A) {
     this.#core = core;
@@ -43,6 +46,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return {
       make: () => new Handler(...args),
       attach: (connection, transport) => Connection.attach(connection, transport, undefined),
+      startTls: (connection, plan) => Connection.startTls(connection, plan),
       borrows: this.#borrows,
       startsPaused: this.#startsPaused,
       settings,
@@ -51,28 +55,31 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   }
 
   connect(address: ConnectAddress): C {
-    const dialer = this.#dialer(address);
+    const { dialer, plan } = this.#dialer(address);
     const connection = new this.#handler(...this.#args);
-    this.#dial(connection, dialer);
+    this.#dial(connection, dialer, plan);
     dialer.transport.call(connection.postInit);
     return connection;
   }
 
-  adopt(fd: number, options: StreamOptions): C {
+  adopt(fd: number, options: StreamOptions & { tls?: ClientTls }): C {
     const settings = checkStreamOptions(options);
     requireCapability(this.#core.engine, "adoptStream");
     requireOptions(this.#core.engine, settings.socket);
     const origin = new AdoptedStream(this.#core, fd, settings);
+    const plan = this.#plan(options.tls, origin);
     const connection = new this.#handler(...this.#args);
     const transport = this.#transport(connection, origin, settings);
     Connection.attach(connection, transport, undefined);
+    if (plan !== undefined) Connection.startTls(connection, plan);
     origin.start(transport);
     transport.call(connection.postInit);
     return connection;
   }
 
   /** A connection over a stream of Node's: everything but the engine under it is the reactor's. */
-  over(duplex: Duplex, options: StreamOptions): C {
+  over(duplex: Duplex, options: StreamOptions & { tls?: unknown }): C {
+    if (options.tls !== undefined && options.tls !== false) throw noTls();
     const settings = checkStreamOptions(options);
     const home = new ForeignStream(this.#core, duplex);
     const connection = new this.#handler(...this.#args);
@@ -83,23 +90,37 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return connection;
   }
 
-  #dialer(address: ConnectAddress): Dialer {
+  #dialer(address: ConnectAddress): { dialer: Dialer; plan: TlsPlan | undefined } {
     const target = checkConnectAddress(address);
     const settings = checkStreamOptions(address);
     requireOptions(this.#core.engine, settings.socket);
-    return new Dialer(this.#core, target, checkConnectOptions(address), settings);
+    const dialer = new Dialer(this.#core, target, checkConnectOptions(address), settings);
+    const { tls = this.#tls } = address;
+    const plan = this.#plan(tls, dialer);
+    this.#tls = tls;
+    return { dialer, plan };
   }
 
-  #dial(connection: Connection, dialer: Dialer): void {
+  /** Checks the `tls` option, and has the engine make its context: what cannot be made throws before anything else is. */
+  #plan(tls: ClientTls | undefined, origin: Dialer | AdoptedStream): TlsPlan | undefined {
+    if (tls === undefined || tls === false) return undefined;
+    const plan = planStart(tls, origin);
+    this.#core.tlsContexts.idFor(plan.context, plan.role);
+    return plan;
+  }
+
+  #dial(connection: Connection, dialer: Dialer, plan: TlsPlan | undefined): void {
     const transport = this.#transport(connection, dialer, dialer.settings);
     this.#core.dialing.add(transport);
     Connection.attach(connection, transport, this.#redial);
+    if (plan !== undefined) Connection.startTls(connection, plan);
     dialer.start(transport);
   }
 
   readonly #redial = (connection: Connection, address: ConnectAddress): void => {
     if (!this.#core.isAccepting) throw new StateError("ERR_EM_NOT_RUNNING", "reconnect: the reactor is not running");
-    this.#dial(connection, this.#dialer(address));
+    const { dialer, plan } = this.#dialer(address);
+    this.#dial(connection, dialer, plan);
   };
 
   #transport(

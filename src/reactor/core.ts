@@ -2,6 +2,7 @@ import type { CloseReasonKind } from "../base/close_reason.js";
 import { isThenable } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
+import { EngineContexts } from "../tls/engine_contexts.js";
 import { reactorTurn } from "./diagnostics.js";
 import type { Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
@@ -54,6 +55,7 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   readonly deadlines: TimerService;
 
   #engine: Engine | undefined;
+  #tlsContexts: EngineContexts | undefined;
   #table: (Endpoint | undefined)[] = [];
   #live = 0;
   #armed = Number.POSITIVE_INFINITY;
@@ -86,6 +88,12 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
     return this.#engine !== undefined;
   }
 
+  /** What the running engine has made of TLS contexts. */
+  get tlsContexts(): EngineContexts {
+    this.#tlsContexts ??= new EngineContexts(this.engine);
+    return this.#tlsContexts;
+  }
+
   open(engine: Engine): void {
     this.#engine = engine;
     this.#table = [];
@@ -105,6 +113,8 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
     this.#refTimers = 0;
     this.#noConnections = [];
     this.ticksQueue.clear();
+    this.#tlsContexts?.close();
+    this.#tlsContexts = undefined;
     engine?.stop();
   }
 
@@ -179,6 +189,26 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
 
   fileSent(handle: Handle): void {
     this.#table[handle & HANDLE_INDEX_MASK]?.onFileSent();
+  }
+
+  tlsServerName(handle: Handle, name: string): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsServerName(name);
+  }
+
+  tlsVerify(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsVerify();
+  }
+
+  secured(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onSecured();
+  }
+
+  tlsSession(handle: Handle, session: Buffer): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsSession(session);
+  }
+
+  tlsKeyLog(handle: Handle, line: string): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onTlsKeyLog(line);
   }
 
   closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {

@@ -7,6 +7,7 @@ import type { Listener } from "./listener.js";
 import type { ConnectAddress, LocalAddress, ServerAddress, ServerOptions, StreamOptions } from "./options.js";
 import { type ErrorHandler, Reactor, type ReactorStats } from "./reactor.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "./timer.js";
+import type { ClientTls } from "./tls_start.js";
 
 let defaultOne: Reactor | undefined;
 
@@ -91,7 +92,7 @@ export function bindConnect(
 
 /** `Reactor.attach` on the current reactor. */
 export function attach<A extends unknown[], C extends Connection>(
-  stream: { fd: number } & StreamOptions,
+  stream: { fd: number; tls?: ClientTls } & StreamOptions,
   handler: Handler<A, C>,
   ...args: A
 ): C {

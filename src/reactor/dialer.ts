@@ -21,6 +21,7 @@ const UNIX_RETRY_DELAY = 10;
  */
 export class Dialer extends Endpoint implements Origin {
   readonly accepts = false;
+  readonly tlsRole = "client";
   readonly sharedLocalAddress = undefined;
   readonly #core: Core;
   readonly #target: ConnectTarget;
@@ -44,6 +45,10 @@ export class Dialer extends Endpoint implements Origin {
     this.settings = settings;
     this.#started = core.now();
     this.#connectTimeout = dial.connectTimeout;
+  }
+
+  get peer(): { readonly host: string; readonly port: number } | undefined {
+    return "path" in this.#target ? undefined : this.#target;
   }
 
   get transport(): Transport {
@@ -195,6 +200,8 @@ export class Dialer extends Endpoint implements Origin {
 /** A descriptor that was connected by somebody else: the engine says in its first turn whether it can be used. */
 export class AdoptedStream extends Endpoint implements Origin {
   readonly accepts = true;
+  readonly tlsRole = undefined;
+  readonly peer = undefined;
   readonly sharedLocalAddress = undefined;
   readonly connectTimeout = 0;
   readonly #core: Core;

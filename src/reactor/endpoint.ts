@@ -9,6 +9,11 @@ export abstract class Endpoint {
   onEnd(): void {}
   onWritable(): void {}
   onFileSent(): void {}
+  onTlsServerName(_name: string): void {}
+  onTlsVerify(): void {}
+  onSecured(): void {}
+  onTlsSession(_session: Buffer): void {}
+  onTlsKeyLog(_line: string): void {}
   abstract onClosed(handle: Handle, ended: Ended, errno: number, syscall: string): void;
 }
 

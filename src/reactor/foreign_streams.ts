@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
-import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
+import { ArgumentError, EventMachineError, StateError, UnsupportedError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
 import { DuplexTurn } from "../engine/duplex/duplex_turn.js";
@@ -35,6 +35,8 @@ export class ForeignStreams {
  */
 export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly accepts = true;
+  readonly tlsRole = undefined;
+  readonly peer = undefined;
   readonly sharedLocalAddress = undefined;
   readonly #core: Core;
   readonly #duplex: Duplex;
@@ -110,6 +112,14 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     return this.#engine as DuplexStream;
   }
 
+  get isOpen(): boolean {
+    return this.#core.isOpen;
+  }
+
+  get tlsContexts(): never {
+    throw noTls();
+  }
+
   get host(): CoreHost {
     return this.#core.host;
   }
@@ -165,6 +175,11 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 function streamError(error: Error | undefined): EventMachineError {
   const message = error === undefined ? "the stream ended" : `the stream failed: ${error.message}`;
   return new EventMachineError("ERR_EM_STREAM_FAILED", message, { cause: error });
+}
+
+/** TLS over a stream is a stream itself. */
+export function noTls(): UnsupportedError {
+  return new UnsupportedError("startTls", "duplex", "put node:tls's TLSSocket under the connection instead");
 }
 
 function attemptError(

@@ -9,15 +9,19 @@ import type { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { listenerAccept } from "./diagnostics.js";
 import { DISCARDED, Endpoint } from "./endpoint.js";
+import type { ListenerTls } from "./listener_tls.js";
 import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
+import type { ServerTls, TlsPlan } from "./tls_start.js";
 import { Transport } from "./transport.js";
 
 /** How a listener makes the objects for its connections. */
 export interface ConnectionMaker {
   make(): Connection;
   attach(connection: Connection, transport: Transport): void;
+  /** Has a connection begin with TLS. */
+  startTls(connection: Connection, plan: TlsPlan): void;
   readonly borrows: boolean;
   readonly startsPaused: boolean;
   readonly settings: StreamSettings;
@@ -27,9 +31,12 @@ export interface ConnectionMaker {
 /** One listening socket. A Listener has one for each address it listens on. */
 export class ListenSocket extends Endpoint implements Origin {
   readonly accepts = true;
+  readonly tlsRole = "server";
+  readonly peer = undefined;
   readonly #core: Core;
   readonly #maker: ConnectionMaker;
   readonly #settled: (error: EventMachineError | undefined) => void;
+  readonly #tls: ListenerTls | undefined;
   handle: Handle = NO_HANDLE;
   address: SocketAddress | undefined;
   sharedLocalAddress: SocketAddress | undefined;
@@ -37,8 +44,14 @@ export class ListenSocket extends Endpoint implements Origin {
   open = 0;
   onGone: () => void = () => {};
 
-  constructor(core: Core, maker: ConnectionMaker, settled: (error: EventMachineError | undefined) => void) {
+  constructor(
+    core: Core,
+    maker: ConnectionMaker,
+    tls: ListenerTls | undefined,
+    settled: (error: EventMachineError | undefined) => void,
+  ) {
     super();
+    this.#tls = tls;
     this.#core = core;
     this.#maker = maker;
     this.#settled = settled;
@@ -98,6 +111,7 @@ export class ListenSocket extends Endpoint implements Origin {
     );
     core.register(handle, transport);
     maker.attach(connection, transport);
+    if (this.#tls !== undefined) maker.startTls(connection, this.#tls.plan);
     transport.accepted(handle, ipv4, port);
     if (listenerAccept.hasSubscribers) {
       listenerAccept.publish({ reactor: core.host.reactor, connection, address: this.address });
@@ -123,11 +137,18 @@ export class Listener implements AsyncDisposable {
   readonly #sockets: readonly ListenSocket[];
   readonly #addresses: readonly SocketAddress[];
   readonly #gone: Promise<void>;
+  readonly #tls: ListenerTls | undefined;
   #open: boolean;
 
   /** @internal `gone` is what has to go with the last socket: a socket file. */
-  constructor(sockets: readonly ListenSocket[], path: string | undefined, gone: () => void) {
+  constructor(
+    sockets: readonly ListenSocket[],
+    tls: ListenerTls | undefined,
+    path: string | undefined,
+    gone: () => void,
+  ) {
     this.#sockets = sockets;
+    this.#tls = tls;
     this.#open = true;
     this.#addresses = sockets.flatMap(({ address }) =>
       path !== undefined ? [{ family: "unix" as const, path }] : address === undefined ? [] : [address],
@@ -138,6 +159,7 @@ export class Listener implements AsyncDisposable {
         socket.onGone = () => {
           if (--left > 0) return;
           this.#open = false;
+          tls?.close();
           gone();
           resolve();
         };
@@ -169,6 +191,18 @@ export class Listener implements AsyncDisposable {
 
   get isListening(): boolean {
     return this.#open;
+  }
+
+  /**
+   * Serves newcomers with another context, or what one is made of, from the next connection on; those that are there stay as they
+   * are, and nobody is dropped. Throws `ERR_EM_TLS_NOT_SERVED` on a listener that was started without `tls`, ArgumentError and
+   * TlsError for a context it cannot serve with: then the old one stays.
+   */
+  setTlsContext(tls: ServerTls): void {
+    if (this.#tls === undefined) {
+      throw new StateError("ERR_EM_TLS_NOT_SERVED", "setTlsContext: the listener was started without tls");
+    }
+    if (this.#open) this.#tls.replace(tls);
   }
 
   /** Stops accepting; resolves when the port (or path) is free again. Closing twice is harmless. (stop_server.) */

@@ -13,6 +13,7 @@ import {
   OUTBOUND_LIMIT,
 } from "../base/limits.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+import type { ClientTls, ServerTls } from "./tls_start.js";
 
 /** What every connection takes, whichever side opened it. Times in milliseconds, 0 for off; sizes in bytes. */
 export interface StreamOptions {
@@ -71,6 +72,8 @@ export interface ServerOptions extends StreamOptions {
   whenFull?: "pause" | "close";
   /** Most connections accepted in one turn. Default 64. Capability `acceptQuota`. */
   acceptQuota?: number;
+  /** Every connection begins with TLS: a context, or what one is made of. Default: none. */
+  tls?: ServerTls;
 }
 
 /** The address and the options of a server, in one object. */
@@ -99,6 +102,11 @@ export interface ConnectOptions extends StreamOptions {
   localAddress?: LocalAddress;
   /** Calls the connect off; the connection ends with reason `connect-aborted`. Without effect once it is open. */
   signal?: AbortSignal;
+  /**
+   * Begin with TLS: true for a client with all defaults, a context, or how to start. `reconnect` begins with it again unless its own
+   * address says otherwise. Default: none.
+   */
+  tls?: ClientTls;
 }
 
 /** The address and the options of a client, in one object. */

@@ -1,5 +1,6 @@
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
+import type { TlsRole } from "../tls/tls_context.js";
 
 /** Who made the connection: the listening socket that accepted it, or the dialer that connects it. */
 export interface Origin {
@@ -14,4 +15,8 @@ export interface Origin {
   /** A connection of this origin has ended. */
   ended(): void;
   readonly accepts: boolean;
+  /** The side of TLS that connections of this origin take where they are not told; undefined where they have to be. */
+  readonly tlsRole: TlsRole | undefined;
+  /** Whom a client was told to connect to; undefined where it was no host. */
+  readonly peer: { readonly host: string; readonly port: number } | undefined;
 }

@@ -12,6 +12,7 @@ import { Core, type CoreHost } from "./core.js";
 import { setCurrentReactor } from "./current.js";
 import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
 import { Listener } from "./listener.js";
+import { ListenerTls } from "./listener_tls.js";
 import {
   type ConnectAddress,
   checkDuration,
@@ -30,6 +31,7 @@ import { requireCapability } from "./required.js";
 import { type Resolver, systemResolver } from "./resolve.js";
 import { ServerStarter } from "./serve.js";
 import { checkDelay, PeriodicTimer, Timer, type TimerCallback } from "./timer.js";
+import type { ClientTls } from "./tls_start.js";
 
 export interface ReactorOptions {
   /** Default "auto", or what EVENTMACHINE_ENGINE says. */
@@ -265,7 +267,8 @@ export class Reactor implements Clock {
     const maker = factory.maker(checkStreamOptions(options));
     const listen = checkListenOptions(options);
     if (options.acceptQuota !== undefined) requireCapability(this.#core.engine, "acceptQuota");
-    return new ServerStarter(this.#core, maker, listen).start(target);
+    const tls = options.tls === undefined ? undefined : new ListenerTls(this.#core, options.tls);
+    return new ServerStarter(this.#core, maker, listen, tls).start(target);
   }
 
   // Clients ------------------------------------------------------------------------------------------------------
@@ -311,7 +314,7 @@ export class Reactor implements Clock {
 
   /** Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. (attach.) */
   attach<A extends unknown[], C extends Connection>(
-    stream: { fd: number } & StreamOptions,
+    stream: { fd: number; tls?: ClientTls } & StreamOptions,
     handler: Handler<A, C>,
     ...args: A
   ): C {

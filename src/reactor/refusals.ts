@@ -11,6 +11,11 @@ export function notOpened(reason: CloseReason | undefined): unknown {
   return new StateError("ERR_EM_CLOSED", `the connection closed before it was open (${reason?.kind ?? "unknown"})`);
 }
 
+export function notSecured(reason: CloseReason | undefined): unknown {
+  if (reason !== undefined && "error" in reason) return reason.error;
+  return new StateError("ERR_EM_CLOSED", `the connection closed before it was secured (${reason?.kind ?? "unknown"})`);
+}
+
 export function notDetached(reason: CloseReason): StateError {
   return new StateError("ERR_EM_CLOSED", `the connection closed (${reason.kind}) before it could be detached`);
 }

@@ -5,6 +5,7 @@ import type { Ended, Handle, ListenOptions } from "../engine/streams.js";
 import type { Core } from "./core.js";
 import { Endpoint } from "./endpoint.js";
 import { type ConnectionMaker, Listener, ListenSocket } from "./listener.js";
+import type { ListenerTls } from "./listener_tls.js";
 import type { ListenSettings, ServerTarget } from "./options.js";
 import { resolveHost } from "./resolve.js";
 import { removeOwn, removeStale, setMode, socketFileAt } from "./unix_path.js";
@@ -19,9 +20,11 @@ export class ServerStarter {
   readonly #core: Core;
   readonly #maker: ConnectionMaker;
   readonly #options: ListenOptions;
+  readonly #tls: ListenerTls | undefined;
 
-  constructor(core: Core, maker: ConnectionMaker, listen: ListenSettings) {
+  constructor(core: Core, maker: ConnectionMaker, listen: ListenSettings, tls: ListenerTls | undefined) {
     this.#core = core;
+    this.#tls = tls;
     this.#maker = maker;
     this.#options = {
       ...maker.settings.socket,
@@ -127,7 +130,7 @@ export class ServerStarter {
   #begin(open: (engine: Core["engine"]) => Handle, address: SocketAddress | undefined): Promise<ListenSocket> {
     this.#mustRun();
     return new Promise((resolve, reject) => {
-      const socket = new ListenSocket(this.#core, this.#maker, (error) => {
+      const socket = new ListenSocket(this.#core, this.#maker, this.#tls, (error) => {
         if (error === undefined) resolve(socket);
         else reject(error instanceof SystemError ? withAddress(error, address) : error);
       });
@@ -140,7 +143,7 @@ export class ServerStarter {
   }
 
   #listener(sockets: readonly ListenSocket[], path?: string, gone: () => void = () => {}): Listener {
-    return new Listener(sockets, path, gone);
+    return new Listener(sockets, this.#tls, path, gone);
   }
 }
 

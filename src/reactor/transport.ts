@@ -16,6 +16,8 @@ import * as reasons from "./reasons.js";
 import { alreadyClaimed, notDetached, nothingToClaim, notOpened, writeEnded } from "./refusals.js";
 import { type Settling, settling } from "./settling.js";
 import type { Timer } from "./timer.js";
+import { type TlsHooks, TlsLife } from "./tls_life.js";
+import type { TlsPlan } from "./tls_start.js";
 import type { TransportHome } from "./transport_home.js";
 
 export const State = { connecting: 0, open: 1, closing: 2, closed: 3 } as const;
@@ -34,6 +36,7 @@ interface Extras {
   opened?: Settling<void>;
   closed?: Settling<CloseReason>;
   detaching?: Settling<{ fd: number; unread: Buffer }>;
+  tls?: TlsLife;
   local?: SocketAddress | undefined;
   remote?: SocketAddress | undefined;
   /** The connection itself, where another has claimed its callbacks. */
@@ -102,6 +105,8 @@ export class Transport extends Endpoint {
     this.#peerPort = port;
     if (port === ASK_ENGINE || this.origin.sharedLocalAddress === undefined) this.#flags |= LIVE_ADDRESS;
     this.#open(handle);
+    const queue = this.#extras?.queue;
+    if (queue !== undefined) this.#sendQueued(queue);
     this.call(this.#connection.postInit);
   }
 
@@ -275,6 +280,39 @@ export class Transport extends Endpoint {
     else if (this.state === State.connecting) this.#queue(action);
   }
 
+  // TLS ----------------------------------------------------------------------------------------------------------
+
+  get tls(): TlsLife | undefined {
+    return this.#extras?.tls;
+  }
+
+  /** Begins TLS behind what was sent before, when the connection is open. */
+  startTls(plan: TlsPlan, hooks: TlsHooks): void {
+    const tls = new TlsLife(this, plan, hooks);
+    this.#more().tls = tls;
+    this.#whenOpen(() => tls.begin());
+  }
+
+  override onTlsServerName(name: string): void {
+    this.#extras?.tls?.onServerName(name);
+  }
+
+  override onTlsVerify(): void {
+    this.#extras?.tls?.onVerify();
+  }
+
+  override onSecured(): void {
+    this.#extras?.tls?.onSecured();
+  }
+
+  override onTlsSession(session: Buffer): void {
+    this.#extras?.tls?.onSession(session);
+  }
+
+  override onTlsKeyLog(line: string): void {
+    this.#extras?.tls?.onKeyLog(line);
+  }
+
   // Input --------------------------------------------------------------------------------------------------------
 
   get isPaused(): boolean {
@@ -300,6 +338,14 @@ export class Transport extends Endpoint {
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
+
+  get isOpen(): boolean {
+    return this.state === State.open;
+  }
+
+  get isClosed(): boolean {
+    return this.state === State.closed;
+  }
 
   get isWriteEnded(): boolean {
     return (this.#flags & WRITE_ENDED) !== 0;
@@ -450,15 +496,22 @@ export class Transport extends Endpoint {
   #reasonFor(ended: Ended, errno: number, syscall: string): CloseReason {
     switch (ended) {
       case Ended.peer:
-        return this.#flags & FINISHING ? reasons.LOCAL_CLOSE : reasons.PEER_CLOSED;
+        return this.#orderlyEnd();
+      case Ended.tls:
+        return this.#extras?.tls?.failure() ?? reasons.PEER_CLOSED;
       case Ended.error:
         return reasons.systemFailure(errno, syscall);
       case Ended.fileTruncated:
         return reasons.fileTruncated();
       default:
-        // Both halves ended in order: whoever began has no other name than a close by the peer, unless we closed.
-        return this.#flags & FINISHING ? reasons.LOCAL_CLOSE : reasons.PEER_CLOSED;
+        return this.#orderlyEnd();
     }
+  }
+
+  /** Both halves ended in order: whoever began has no other name than a close by the peer, unless we closed. */
+  #orderlyEnd(): CloseReason {
+    if (this.#flags & FINISHING) return reasons.LOCAL_CLOSE;
+    return this.#extras?.tls?.peerClosed() ?? reasons.PEER_CLOSED;
   }
 
   #ended(reason: CloseReason): void {
@@ -478,12 +531,19 @@ export class Transport extends Endpoint {
       );
       if (this.#peerPort === NO_PEER) extras.opened?.reject(notOpened(reason));
       if (reason.kind !== "detached") extras.detaching?.reject(notDetached(reason));
+      extras.tls?.ended(reason);
     }
     this.origin.ended();
     core.connectionEnded(reason.kind);
     if (connectionClose.hasSubscribers) connectionClose.publish({ ...this.#message(), reason });
     this.call(this.#connection.unbind, reason);
+    this.#extras?.tls?.forget();
     this.#extras?.closed?.resolve(reason);
+  }
+
+  /** Whom events are told: the connection, or who has claimed it. */
+  get callbacks(): ConnectionCallbacks {
+    return this.#connection;
   }
 
   // Calling the user ---------------------------------------------------------------------------------------------
@@ -511,6 +571,30 @@ export class Transport extends Endpoint {
       if (result !== undefined) this.#watch(result);
     } catch (error) {
       this.handlerFailed(error);
+    }
+  }
+
+  /** Calls the user for an answer, at once or later; `failed` is called where there is none, when the error is reported. */
+  ask<A extends unknown[], R>(
+    question: (...args: A) => R | PromiseLike<R>,
+    receiver: unknown,
+    args: A,
+    answered: (answer: R) => void,
+    failed: () => void,
+  ): void {
+    const fail = (error: unknown): void => {
+      this.handlerFailed(error);
+      failed();
+    };
+    try {
+      const result =
+        this.#context === undefined
+          ? question.apply(receiver, args)
+          : scopeOf(this.#context).runInAsyncScope(question, receiver, ...args);
+      if (isThenable(result)) Promise.resolve(result).then(answered, fail);
+      else answered(result);
+    } catch (error) {
+      fail(error);
     }
   }
 

@@ -1,5 +1,6 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
 import type { StreamEngine } from "../engine/engine.js";
+import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core.js";
 import type { Endpoint } from "./endpoint.js";
 import type { Timer, TimerCallback } from "./timer.js";
@@ -11,6 +12,9 @@ export interface TransportHome {
   readonly host: CoreHost;
   readonly outboundLimit: number;
   readonly dialing: Set<Transport>;
+  /** Whether the engine still runs. */
+  readonly isOpen: boolean;
+  readonly tlsContexts: EngineContexts;
   connectionCount: number;
   nextId(): number;
   now(): number;

@@ -17,7 +17,8 @@ for (const name of ["auto", "portable"] as const) {
     const { eventmachine: version, why, ...facts } = JSON.parse(await infoOutput(["--json"], env));
     const { engine, reason, lacks } = engineInfo(name);
     const { platform, arch } = process;
-    assert.deepEqual(facts, { engine, lacks, node: process.versions.node, platform, arch });
+    const { node, openssl } = process.versions;
+    assert.deepEqual(facts, { engine, lacks, node, platform, arch, openssl });
     assert.match(version, /^\d+\.\d+\.\d+/);
     if (reason === undefined) assert.equal(engine, "native");
     else if (name === "auto") assert.equal(why, reason);

@@ -5,9 +5,11 @@ import { onEveryEngine } from "./harness.js";
 const BIG = 16_000_000;
 
 onEveryEngine("close", (engine) => {
-  engine.ruleOnEach("closeConnection drops unsent output", async (trial) => {
+  engine.ruleOnEach("closeConnection drops unsent output", async (trial, medium) => {
     const { client, server } = await trial.pair({ server: { keep: false } });
     server.pause();
+    // A close with input unread is a reset, and over TLS 1.3 the session tickets are such input until they are read.
+    await trial.settle();
     client.sendData(pattern(BIG));
     assert.ok(client.outboundSize > 0, "the kernel does not take it all");
     client.closeConnection();
@@ -17,7 +19,9 @@ onEveryEngine("close", (engine) => {
     server.resume();
     await trial.allUnbound();
     const more = server.bytes - client.bytesOut;
-    assert.ok(more >= 0 && more <= 65_536, `what the kernel had is delivered, and no more: ${more}`);
+    // A TLS record of which the kernel had a part cannot be read.
+    const least = medium === "tls" ? -16_384 : 0;
+    assert.ok(more >= least && more <= 65_536, `what the kernel had is delivered, and no more: ${more}`);
   });
 
   engine.ruleOnEach("closeConnection drops what was sent in the same turn", async (trial) => {
@@ -144,7 +148,7 @@ onEveryEngine("close", (engine) => {
     assert.ok(client.unboundAt - begun > linger, "it took longer than the deadline");
   });
 
-  engine.rule("abort resets: the peer learns of it, unsent output is gone", async (trial) => {
+  engine.ruleOnStreams("abort resets: the peer learns of it, unsent output is gone", async (trial) => {
     const { client, server } = await trial.pair({ server: { keep: false } });
     server.pause();
     client.sendData(pattern(BIG));
@@ -160,7 +164,7 @@ onEveryEngine("close", (engine) => {
     else assert.match(server.kind ?? "", /^peer-(closed|reset)$/);
   });
 
-  engine.rule(
+  engine.ruleOnStreams(
     "abort on a Unix socket ends it; the peer sees a reset of what it sent and nobody read",
     async (trial) => {
       const { client, server } = await trial.over("unix").pair();
@@ -271,7 +275,7 @@ onEveryEngine("close", (engine) => {
     assert.equal(client.reasons.length, 1);
   });
 
-  engine.rule("a reset while lingering is told", async (trial) => {
+  engine.ruleOnStreams("a reset while lingering is told", async (trial) => {
     const { client, server } = await trial.pair({ connect: { allowHalfOpen: true } });
     server.closeConnectionAfterWriting();
     await trial.until(() => client.ends === 1, "the FIN");

@@ -70,7 +70,7 @@ onEveryEngine("deadlines", (engine) => {
     timedOut(server, "inactivity");
   });
 
-  engine.rule("inactivity counts from the write, not from the turn it was made in", async (trial) => {
+  engine.ruleOnStreams("inactivity counts from the write, not from the turn it was made in", async (trial) => {
     const { client, server } = await trial.pair();
     const from = await new Promise<number>((resolve) => {
       server.script.receiveData = (me) => {
@@ -88,7 +88,7 @@ onEveryEngine("deadlines", (engine) => {
     assert.ok(took >= 99, `it ended ${took} ms after the write`);
   });
 
-  engine.rule("on the client's side too, and set in postInit", async (trial) => {
+  engine.ruleOnStreams("on the client's side too, and set in postInit", async (trial) => {
     const served = await trial.serve();
     const client = trial.dial(served, {
       postInit: (me) => {
@@ -101,7 +101,7 @@ onEveryEngine("deadlines", (engine) => {
     timedOut(client, "inactivity");
   });
 
-  engine.rule("setting it anew counts anew; 0 turns it off", async (trial) => {
+  engine.ruleOnStreams("setting it anew counts anew; 0 turns it off", async (trial) => {
     const { server } = await trial.pair({ listen: { commInactivityTimeout: 5_000 } });
     await trial.sleep(40);
     server.commInactivityTimeout = 100;
@@ -131,7 +131,7 @@ onEveryEngine("deadlines", (engine) => {
     for (const peer of served.peers) timedOut(peer, "inactivity");
   });
 
-  engine.rule("first byte: passes when none comes", async (trial) => {
+  engine.ruleOnStreams("first byte: passes when none comes", async (trial) => {
     const from = trial.now();
     const { client, server } = await trial.pair({ listen: { firstByteTimeout: 80 } });
     server.sendData("what we write does not matter");
@@ -141,7 +141,7 @@ onEveryEngine("deadlines", (engine) => {
     assert.equal(client.kind, "peer-closed");
   });
 
-  engine.rule("first byte: does not pass when one has come", async (trial) => {
+  engine.ruleOnStreams("first byte: does not pass when one has come", async (trial) => {
     const { server } = await trial.pair({
       client: { connectionCompleted: (me) => me.sendData("x") },
       listen: { firstByteTimeout: 500 },
@@ -150,7 +150,7 @@ onEveryEngine("deadlines", (engine) => {
     assert.equal(server.state, "open");
   });
 
-  engine.rule("read: what is written does not count", async (trial) => {
+  engine.ruleOnStreams("read: what is written does not count", async (trial) => {
     const from = trial.now();
     const { server } = await trial.pair({ listen: { readTimeout: 100 } });
     const writing = trial.reactor.addPeriodicTimer(10, () => server.sendData("x"));
@@ -160,7 +160,7 @@ onEveryEngine("deadlines", (engine) => {
     assert.ok(server.unboundAt - from >= 99.5);
   });
 
-  engine.rule("read: each byte read counts", async (trial) => {
+  engine.ruleOnStreams("read: each byte read counts", async (trial) => {
     const { client, server } = await trial.pair({ listen: { readTimeout: 500 } });
     let from = 0;
     for (let count = 0; count < 5; count++) {
@@ -173,7 +173,7 @@ onEveryEngine("deadlines", (engine) => {
     timedOut(server, "read");
   });
 
-  engine.rule("write: passes when output makes no progress", async (trial) => {
+  engine.ruleOnStreams("write: passes when output makes no progress", async (trial) => {
     const { client, server } = await trial.pair({ listen: { writeTimeout: 100 } });
     await trial.sleep(150);
     assert.equal(server.state, "open", "with nothing to write it stands still");
@@ -185,7 +185,7 @@ onEveryEngine("deadlines", (engine) => {
     await trial.allUnbound();
   });
 
-  engine.rule(
+  engine.ruleOnStreams(
     "write: progress counts",
     async (trial) => {
       const size = 24_000_000;
@@ -209,7 +209,7 @@ onEveryEngine("deadlines", (engine) => {
     { limit: 30_000 },
   );
 
-  engine.rule("write: begins with the output, not with the connection", async (trial) => {
+  engine.ruleOnStreams("write: begins with the output, not with the connection", async (trial) => {
     const { client, server } = await trial.pair({ listen: { writeTimeout: 100 } });
     await trial.sleep(80);
     client.pause();
@@ -221,21 +221,24 @@ onEveryEngine("deadlines", (engine) => {
     client.resume();
   });
 
-  engine.rule("write: holds for files and for what was queued before the connection was open", async (trial) => {
-    const path = trial.path("file");
-    writeFileSync(path, pattern(16_000_000));
-    const served = await trial.serve({ postInit: (me) => me.pause() });
-    const early = trial.dial(served, { postInit: (me) => me.sendData(pattern(16_000_000)) }, { writeTimeout: 100 });
-    const late = trial.dial(served, {}, { writeTimeout: 100 });
-    await late.opened;
-    const sent = assert.rejects(late.sendFileData(path), { code: "ERR_EM_CLOSED" });
-    await trial.allUnbound(early, late);
-    await sent;
-    timedOut(early, "write");
-    timedOut(late, "write");
-  });
+  engine.ruleOnStreams(
+    "write: holds for files and for what was queued before the connection was open",
+    async (trial) => {
+      const path = trial.path("file");
+      writeFileSync(path, pattern(16_000_000));
+      const served = await trial.serve({ postInit: (me) => me.pause() });
+      const early = trial.dial(served, { postInit: (me) => me.sendData(pattern(16_000_000)) }, { writeTimeout: 100 });
+      const late = trial.dial(served, {}, { writeTimeout: 100 });
+      await late.opened;
+      const sent = assert.rejects(late.sendFileData(path), { code: "ERR_EM_CLOSED" });
+      await trial.allUnbound(early, late);
+      await sent;
+      timedOut(early, "write");
+      timedOut(late, "write");
+    },
+  );
 
-  engine.rule("lifetime: passes whatever moves", async (trial) => {
+  engine.ruleOnStreams("lifetime: passes whatever moves", async (trial) => {
     const from = trial.now();
     const { client, server } = await trial.pair({ listen: { lifetimeTimeout: 120 } });
     const talk = trial.reactor.addPeriodicTimer(10, () => client.sendData("x"));
@@ -245,7 +248,7 @@ onEveryEngine("deadlines", (engine) => {
     assert.ok(server.unboundAt - from >= 119.5);
   });
 
-  engine.rule("the deadline that passes first is the reason", async (trial) => {
+  engine.ruleOnStreams("the deadline that passes first is the reason", async (trial) => {
     const { server } = await trial.pair({
       listen: { lifetimeTimeout: 5_000, readTimeout: 60, commInactivityTimeout: 4_000, firstByteTimeout: 3_000 },
     });
@@ -253,7 +256,7 @@ onEveryEngine("deadlines", (engine) => {
     timedOut(server, "read");
   });
 
-  engine.rule("all of them can be read and set on an open connection", async (trial) => {
+  engine.ruleOnStreams("all of them can be read and set on an open connection", async (trial) => {
     const { client } = await trial.pair();
     const names = [
       "commInactivityTimeout",
@@ -278,7 +281,7 @@ onEveryEngine("deadlines", (engine) => {
     }
   });
 
-  engine.rule("a deadline while closing after writing leaves the linger deadline in charge", async (trial) => {
+  engine.ruleOnStreams("a deadline while closing after writing leaves the linger deadline in charge", async (trial) => {
     const { client, server } = await trial.pair({
       connect: { allowHalfOpen: true },
       listen: { lingerTimeout: 120, commInactivityTimeout: 10_000 },

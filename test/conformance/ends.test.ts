@@ -247,7 +247,7 @@ onEveryEngine("ends", (engine) => {
 
   // Draining -----------------------------------------------------------------------------------------------------
 
-  engine.rule("drain stops accepting, asks each connection, waits, and counts", async (trial) => {
+  engine.ruleOnStreams("drain stops accepting, asks each connection, waits, and counts", async (trial) => {
     const { reactor } = trial;
     const served = await trial.serve({
       shutdownRequested: (me) => {
@@ -271,7 +271,7 @@ onEveryEngine("ends", (engine) => {
     assert.equal(late.kind, "connect-refused");
   });
 
-  engine.rule("drain ends what is left at its deadline", async (trial) => {
+  engine.ruleOnStreams("drain ends what is left at its deadline", async (trial) => {
     const { client, server } = await trial.pair({ server: { shutdownRequested: (me) => me.sendData("wait") } });
     client.script.shutdownRequested = (me) => me.closeConnectionAfterWriting();
     const stubborn = await trial.pair();
@@ -358,7 +358,7 @@ onEveryEngine("ends", (engine) => {
     }
   }
 
-  engine.rule("onError may take the error: the connection lives on and nobody is told", async (trial) => {
+  engine.ruleOnStreams("onError may take the error: the connection lives on and nobody is told", async (trial) => {
     const taken: unknown[] = [];
     trial.reactor.onError((error) => taken.push(error));
     const { client, server } = await trial.pair({
@@ -397,7 +397,7 @@ onEveryEngine("ends", (engine) => {
     assert.deepEqual(taken, ["a string", 7, undefined, null]);
   });
 
-  engine.rule("one that throws hurts no other connection of its turn", async (trial) => {
+  engine.ruleOnStreams("one that throws hurts no other connection of its turn", async (trial) => {
     trial.reactor.onError(() => {});
     const served = await trial.serve({
       receiveData: (me, data) => {

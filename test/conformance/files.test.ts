@@ -78,7 +78,7 @@ onEveryEngine("files", (engine) => {
     await trial.until(() => check.count === 4_100_010, "all of it, in order");
   });
 
-  engine.rule("streamFileData frames a file as HTTP chunks", async (trial) => {
+  engine.ruleOnStreams("streamFileData frames a file as HTTP chunks", async (trial) => {
     for (const size of SIZES) {
       const path = file(trial, size);
       const { client, server } = await trial.pair();
@@ -90,7 +90,7 @@ onEveryEngine("files", (engine) => {
     }
   });
 
-  engine.rule("a file sent before the connection is open is queued", async (trial) => {
+  engine.ruleOnStreams("a file sent before the connection is open is queued", async (trial) => {
     const path = file(trial, 100_000);
     const served = await trial.serve();
     let sent: Promise<number> | undefined;
@@ -107,7 +107,7 @@ onEveryEngine("files", (engine) => {
     sameBytes(server.received, Buffer.concat([Buffer.from("before "), pattern(100_000), Buffer.from(" behind")]));
   });
 
-  engine.rule("a file may be removed as soon as it is queued", async (trial) => {
+  engine.ruleOnStreams("a file may be removed as soon as it is queued", async (trial) => {
     const path = file(trial, 1_000_000);
     const { client, server } = await trial.pair();
     const sent = server.sendFileData(path);
@@ -117,23 +117,26 @@ onEveryEngine("files", (engine) => {
     sameBytes(client.received, pattern(1_000_000));
   });
 
-  engine.rule("what cannot be opened rejects with the system's error, and the connection lives", async (trial) => {
-    const { server } = await trial.pair();
-    const missing = trial.path("missing");
-    await assert.rejects(server.sendFileData(missing), {
-      name: "EventMachineError",
-      code: "ENOENT",
-      syscall: "open",
-      address: missing,
-    });
-    await assert.rejects(server.sendFileData(trial.path(".")), { code: "ERR_EM_NOT_A_FILE" });
-    for (const path of ["", "with\0nul", undefined, 7, null]) {
-      await assert.rejects(server.sendFileData(path as string), { name: "ArgumentError" });
-    }
-    assert.equal(server.state, "open");
-  });
+  engine.ruleOnStreams(
+    "what cannot be opened rejects with the system's error, and the connection lives",
+    async (trial) => {
+      const { server } = await trial.pair();
+      const missing = trial.path("missing");
+      await assert.rejects(server.sendFileData(missing), {
+        name: "EventMachineError",
+        code: "ENOENT",
+        syscall: "open",
+        address: missing,
+      });
+      await assert.rejects(server.sendFileData(trial.path(".")), { code: "ERR_EM_NOT_A_FILE" });
+      for (const path of ["", "with\0nul", undefined, 7, null]) {
+        await assert.rejects(server.sendFileData(path as string), { name: "ArgumentError" });
+      }
+      assert.equal(server.state, "open");
+    },
+  );
 
-  engine.rule("on a connection that takes no more output it rejects", async (trial) => {
+  engine.ruleOnStreams("on a connection that takes no more output it rejects", async (trial) => {
     const path = file(trial, 10);
     const { client, server } = await trial.pair({ listen: { allowHalfOpen: true } });
     server.halfClose();
@@ -172,7 +175,7 @@ onEveryEngine("files", (engine) => {
     assert.equal(server.kind, "local-close");
   });
 
-  engine.rule("a file whose promise nobody keeps hurts nobody when the connection ends", async (trial) => {
+  engine.ruleOnStreams("a file whose promise nobody keeps hurts nobody when the connection ends", async (trial) => {
     const path = sparseFile(trial, 64_000_000);
     const { client, server } = await trial.pair({ client: { keep: false } });
     client.pause();
@@ -207,7 +210,7 @@ onEveryEngine("files", (engine) => {
     await trial.until(() => client.bytes === size, "all of it");
   });
 
-  engine.rule("file bytes count neither for the water marks nor for the outbound limit", async (trial) => {
+  engine.ruleOnStreams("file bytes count neither for the water marks nor for the outbound limit", async (trial) => {
     const path = sparseFile(trial, 64_000_000);
     const { client, server } = await trial.pair({
       client: { keep: false },
@@ -223,7 +226,7 @@ onEveryEngine("files", (engine) => {
     await trial.until(() => client.bytes === 64_000_009, "all of it");
   });
 
-  engine.rule("halfClose behind a file sends the FIN behind it", async (trial) => {
+  engine.ruleOnStreams("halfClose behind a file sends the FIN behind it", async (trial) => {
     const path = file(trial, 2_000_000);
     const { client, server } = await trial.pair({ connect: { allowHalfOpen: true } });
     const sent = server.sendFileData(path);

@@ -35,16 +35,22 @@ onEveryEngine("flow", (engine) => {
     });
     server.pause();
     assert.equal(client.sendData("a little"), true);
-    const sent = fill(client);
-    assert.ok(client.outboundSize >= client.highWaterMark);
+    // Until the kernel takes no more: what is sent under TLS may leave in a later turn only.
+    let sent = 0;
+    do {
+      sent += fill(client);
+      assert.ok(client.outboundSize >= client.highWaterMark);
+      await trial.settle();
+    } while (client.outboundSize < client.lowWaterMark);
+    const before = client.drains;
     assert.equal(client.sendData("more"), false, "it stays false");
     await trial.settle();
-    assert.equal(client.drains, 0, "the peer takes nothing: nothing drains");
+    assert.equal(client.drains, before, "the peer takes nothing: nothing drains");
     server.resume();
     await trial.until(() => server.bytes === sent + 12, "all of it arrives");
     await trial.settle();
-    assert.equal(client.drains, 1, "once");
-    assert.ok((seen[0] as number) <= client.lowWaterMark, `at ${seen[0]} bytes`);
+    assert.equal(client.drains, before + 1, "once");
+    assert.ok((seen.at(-1) as number) <= client.lowWaterMark, `at ${seen.at(-1)} bytes`);
   });
 
   engine.ruleOnEach("each time it returned false, one drained", async (trial) => {
@@ -68,7 +74,7 @@ onEveryEngine("flow", (engine) => {
     assert.equal(server.bytes, sent);
   });
 
-  engine.rule("no drained where sendData never returned false", async (trial) => {
+  engine.ruleOnStreams("no drained where sendData never returned false", async (trial) => {
     const { client, server } = await trial.pair();
     for (let count = 0; count < 100; count++) assert.equal(client.sendData("x"), true);
     await trial.until(() => server.bytes === 100, "all arrive");
@@ -76,7 +82,7 @@ onEveryEngine("flow", (engine) => {
     assert.equal(client.drains, 0);
   });
 
-  engine.rule("drained comes in a later turn, even where the kernel takes all at once", async (trial) => {
+  engine.ruleOnStreams("drained comes in a later turn, even where the kernel takes all at once", async (trial) => {
     const { client, server } = await trial.pair({ connect: { highWaterMark: 1, lowWaterMark: 0 } });
     for (let count = 1; count <= 20; count++) {
       const went = client.sendData("small");
@@ -99,7 +105,7 @@ onEveryEngine("flow", (engine) => {
     assert.equal(client.drains, 0);
   });
 
-  engine.rule("what is sent while connecting counts, and drained follows when it is out", async (trial) => {
+  engine.ruleOnStreams("what is sent while connecting counts, and drained follows when it is out", async (trial) => {
     const served = await trial.serve({ keep: false });
     const client = trial.dial(served, {
       postInit: (me) => {
@@ -131,7 +137,7 @@ onEveryEngine("flow", (engine) => {
     assert.ok((seen[0] as number) <= 50_000);
   });
 
-  engine.rule("setWaterMarks takes a quarter for the lower mark, and refuses nonsense", async (trial) => {
+  engine.ruleOnStreams("setWaterMarks takes a quarter for the lower mark, and refuses nonsense", async (trial) => {
     const { client } = await trial.pair();
     client.setWaterMarks(1000);
     assert.deepEqual([client.highWaterMark, client.lowWaterMark], [1000, 250]);
@@ -178,7 +184,7 @@ onEveryEngine("flow", (engine) => {
     assert.equal(client.state, "open");
   });
 
-  engine.rule("the limit holds while connecting too", async (trial) => {
+  engine.ruleOnStreams("the limit holds while connecting too", async (trial) => {
     const served = await trial.serve();
     const client = trial.dial(
       served,
@@ -194,7 +200,7 @@ onEveryEngine("flow", (engine) => {
     assert.equal(client.kind, "outbound-limit");
   });
 
-  engine.rule("outboundLimit can be set on an open connection", async (trial) => {
+  engine.ruleOnStreams("outboundLimit can be set on an open connection", async (trial) => {
     const { client, server } = await trial.pair();
     server.pause();
     await fillUp(trial, client);
@@ -204,7 +210,7 @@ onEveryEngine("flow", (engine) => {
     assert.equal(client.kind, "outbound-limit");
   });
 
-  engine.rule(
+  engine.ruleOnStreams(
     "above the reactor's limit the largest queues close, and only they",
     async (trial) => {
       const served = await trial.serve({ postInit: (me) => me.pause() });
@@ -380,16 +386,19 @@ onEveryEngine("flow", (engine) => {
     assert.equal(server.kind, "local-close");
   });
 
-  engine.rule("a reset ends a paused connection, at the latest when it reads or writes again", async (trial) => {
-    const { client, server } = await trial.pair();
-    server.pause();
-    await trial.turn();
-    client.abort();
-    await trial.settle();
-    if (!engine.has("promptReset") && !server.isUnbound) server.resume();
-    await trial.allUnbound();
-    assert.equal(server.kind, "peer-reset");
-  });
+  engine.ruleOnStreams(
+    "a reset ends a paused connection, at the latest when it reads or writes again",
+    async (trial) => {
+      const { client, server } = await trial.pair();
+      server.pause();
+      await trial.turn();
+      client.abort();
+      await trial.settle();
+      if (!engine.has("promptReset") && !server.isUnbound) server.resume();
+      await trial.allUnbound();
+      assert.equal(server.kind, "peer-reset");
+    },
+  );
 
   engine.ruleOnEach("a deadline ends a paused connection at its time", async (trial) => {
     const { client, server } = await trial.pair({ listen: { commInactivityTimeout: 60 } });
@@ -416,7 +425,7 @@ onEveryEngine("flow", (engine) => {
 
   // Fairness -----------------------------------------------------------------------------------------------------
 
-  engine.rule("a flood on one connection does not keep another waiting", async (trial) => {
+  engine.ruleOnStreams("a flood on one connection does not keep another waiting", async (trial) => {
     const flooded = await trial.pair({ server: { keep: false } });
     const quiet = await trial.pair({ server: { receiveData: (me, data) => me.sendData(data) } });
     const total = 64_000_000;

@@ -174,7 +174,7 @@ onEveryEngine("half-close", (engine) => {
     assert.deepEqual(server.order, ["postInit", "receiveData", "receiveEnd"]);
   });
 
-  engine.rule("a file under way when the FIN comes is sent to its end", async (trial) => {
+  engine.ruleOnStreams("a file under way when the FIN comes is sent to its end", async (trial) => {
     const { writeFileSync } = await import("node:fs");
     const path = trial.path("file");
     const content = pattern(BIG);
@@ -194,7 +194,7 @@ onEveryEngine("half-close", (engine) => {
     assert.equal(server.kind, "peer-closed");
   });
 
-  engine.rule("a reset behind the peer's FIN is noticed", async (trial) => {
+  engine.ruleOnStreams("a reset behind the peer's FIN is noticed", async (trial) => {
     const { client, server } = await trial.pair({ listen: halfOpen });
     client.halfClose();
     await trial.until(() => server.ends === 1, "the FIN");

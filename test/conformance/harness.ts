@@ -21,7 +21,8 @@ export interface RuleOptions {
   reactor?: ReactorOptions;
 }
 
-export type Medium = "tcp" | "unix";
+/** TLS runs over TCP. */
+export type Medium = "tcp" | "unix" | "tls";
 
 /** Runs the rules of an area on each engine in EVENTMACHINE_ENGINES (default: native and portable). */
 export function onEveryEngine(area: string, define: (engine: EngineSuite) => void): void {
@@ -71,10 +72,17 @@ export class EngineSuite {
     });
   }
 
-  /** The rule holds on TCP and Unix sockets alike. */
+  /** The rule holds on TCP, on Unix sockets and over TLS alike. */
   ruleOnEach(name: string, body: (trial: Trial, medium: Medium) => unknown, options: RuleOptions = {}): void {
-    for (const medium of ["tcp", "unix"] as const) {
+    for (const medium of ["tcp", "unix", "tls"] as const) {
       this.rule(`${name} (${medium})`, (trial) => body(trial.over(medium), medium), options);
+    }
+  }
+
+  /** The rule holds on TCP, and over TLS alike; Unix sockets are another matter, or no matter. */
+  ruleOnStreams(name: string, body: (trial: Trial, medium: Medium) => unknown, options: RuleOptions = {}): void {
+    for (const medium of ["tcp", "tls"] as const) {
+      this.rule(medium === "tcp" ? name : `${name} (${medium})`, (trial) => body(trial.over(medium), medium), options);
     }
   }
 

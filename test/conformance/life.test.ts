@@ -55,7 +55,7 @@ onEveryEngine("life", (engine) => {
     await trial.until(() => client.text === "220 ready", "the banner arrives");
   });
 
-  engine.rule("in a constructor every method throws ERR_EM_NOT_ATTACHED", async (trial) => {
+  engine.ruleOnStreams("in a constructor every method throws ERR_EM_NOT_ATTACHED", async (trial) => {
     const codes: string[] = [];
     class Eager extends Connection {
       constructor() {
@@ -88,7 +88,7 @@ onEveryEngine("life", (engine) => {
     await client.closed;
   });
 
-  engine.rule("a constructor that throws comes out of connect, and nothing is left", async (trial) => {
+  engine.ruleOnStreams("a constructor that throws comes out of connect, and nothing is left", async (trial) => {
     const served = await trial.serve();
     const oops = new Error("from the constructor");
     class Broken extends Connection {
@@ -107,7 +107,7 @@ onEveryEngine("life", (engine) => {
     assert.equal(served.peers.length, 0, "nothing was connected");
   });
 
-  engine.rule("a constructor that throws on accept costs that connection alone", async (trial) => {
+  engine.ruleOnStreams("a constructor that throws on accept costs that connection alone", async (trial) => {
     const errors: unknown[] = [];
     trial.reactor.onError((error, source) => errors.push([error, source]));
     const oops = new Error("from the constructor");
@@ -131,7 +131,7 @@ onEveryEngine("life", (engine) => {
     assert.equal(second.state, "open");
   });
 
-  engine.rule("arguments of startServer and connect reach each constructor", async (trial) => {
+  engine.ruleOnStreams("arguments of startServer and connect reach each constructor", async (trial) => {
     class Named extends Connection {
       readonly name: string;
       readonly shared: object;
@@ -166,14 +166,14 @@ onEveryEngine("life", (engine) => {
     for (const each of [client, server]) assert.equal(each.reasons.length, 1);
   });
 
-  engine.rule("unbind comes once for a connect that failed", async (trial) => {
+  engine.ruleOnStreams("unbind comes once for a connect that failed", async (trial) => {
     const client = trial.dial({ host: "127.0.0.1", port: await trial.deadPort() });
     await trial.allUnbound();
     await trial.settle();
     assert.deepEqual(client.log, ["postInit", "unbind connect-refused"]);
   });
 
-  engine.rule("unbind of a connect that is closed in postInit comes in a later turn", async (trial) => {
+  engine.ruleOnStreams("unbind of a connect that is closed in postInit comes in a later turn", async (trial) => {
     const served = await trial.serve();
     const client = trial.dial(served, { postInit: (me) => me.closeConnection() });
     assert.equal(client.state, "closing");
@@ -183,15 +183,16 @@ onEveryEngine("life", (engine) => {
     await assert.rejects(client.opened, { code: "ERR_EM_CONNECT_ABORTED" });
   });
 
-  engine.ruleOnEach("the peer's FIN is told from a local close", async (trial) => {
+  engine.ruleOnEach("the peer's FIN is told from a local close", async (trial, medium) => {
     const { client, server } = await trial.pair();
     client.closeConnection();
     await trial.allUnbound();
     assert.deepEqual(client.reason, { kind: "local-close", lingerExpired: false });
-    assert.deepEqual(server.reason, { kind: "peer-closed" });
+    const truncated = engine.has("tlsTruncation") ? false : undefined;
+    assert.deepEqual(server.reason, medium === "tls" ? { kind: "peer-closed", truncated } : { kind: "peer-closed" });
   });
 
-  engine.rule("the peer's reset is told from its FIN", async (trial) => {
+  engine.ruleOnStreams("the peer's reset is told from its FIN", async (trial) => {
     const { client, server } = await trial.pair();
     client.abort();
     await trial.allUnbound();
@@ -203,7 +204,7 @@ onEveryEngine("life", (engine) => {
     assert.ok(error.errno < 0);
   });
 
-  engine.rule("a reset is noticed by one that only writes", async (trial) => {
+  engine.ruleOnStreams("a reset is noticed by one that only writes", async (trial) => {
     const { client, server } = await trial.pair();
     client.abort();
     const writer = trial.reactor.addPeriodicTimer(1, () => server.sendData("x".repeat(1000)));
@@ -212,7 +213,7 @@ onEveryEngine("life", (engine) => {
     assert.equal(server.kind, "peer-reset");
   });
 
-  engine.rule("the stop of the reactor is a reason", async (trial) => {
+  engine.ruleOnStreams("the stop of the reactor is a reason", async (trial) => {
     const { client, server } = await trial.pair();
     trial.reactor.stop();
     await Promise.all([client.closed, server.closed]);
@@ -220,7 +221,7 @@ onEveryEngine("life", (engine) => {
     assert.deepEqual(server.reason, { kind: "stop" });
   });
 
-  engine.rule("a handler's error is a reason, with the error", async (trial) => {
+  engine.ruleOnStreams("a handler's error is a reason, with the error", async (trial) => {
     const oops = new Error("from receiveData");
     const taken: unknown[] = [];
     trial.reactor.onError((error) => taken.push(error));
@@ -237,7 +238,7 @@ onEveryEngine("life", (engine) => {
     assert.deepEqual(taken, [oops]);
   });
 
-  engine.rule("opened and closed are promises, also when asked for late", async (trial) => {
+  engine.ruleOnStreams("opened and closed are promises, also when asked for late", async (trial) => {
     const { client, server } = await trial.pair();
     await client.opened;
     await server.opened;
@@ -251,7 +252,7 @@ onEveryEngine("life", (engine) => {
     await client.opened;
   });
 
-  engine.rule(
+  engine.ruleOnStreams(
     "opened rejects with the ConnectError of a connect that failed, also when asked for late",
     async (trial) => {
       const at = { host: "127.0.0.1", port: await trial.deadPort() };
@@ -263,7 +264,7 @@ onEveryEngine("life", (engine) => {
     },
   );
 
-  engine.rule("a connection has no then: it can be returned from an async function", async (trial) => {
+  engine.ruleOnStreams("a connection has no then: it can be returned from an async function", async (trial) => {
     const served = await trial.serve();
     const client = await (async () => trial.dial(served))();
     assert.equal("then" in client, false);
@@ -290,7 +291,7 @@ onEveryEngine("life", (engine) => {
     assert.match(inspect(client), new RegExp(`Recorder.*#${client.id} closed`));
   });
 
-  engine.rule("addresses are objects, agree on both ends, and can be read after the close", async (trial) => {
+  engine.ruleOnStreams("addresses are objects, agree on both ends, and can be read after the close", async (trial) => {
     const { client, server, served } = await trial.pair();
     const check = () => {
       assert.deepEqual(client.remoteAddress, { family: "IPv4", host: "127.0.0.1", port: served.listener.port });
@@ -307,7 +308,7 @@ onEveryEngine("life", (engine) => {
     assert.deepEqual(seen, [client.remoteAddress, client.localAddress]);
   });
 
-  engine.rule("what a connection says of its peer can be connected to", async (trial) => {
+  engine.ruleOnStreams("what a connection says of its peer can be connected to", async (trial) => {
     const served = await trial.serve();
     const client = trial.dial(served);
     await client.opened;
@@ -338,7 +339,7 @@ onEveryEngine("life", (engine) => {
     assert.deepEqual([client.bytesOut, client.bytesIn, server.bytesIn, server.bytesOut], [5, 5, 5, 5]);
   });
 
-  engine.rule("idleTime grows while nothing moves and falls with traffic", async (trial) => {
+  engine.ruleOnStreams("idleTime grows while nothing moves and falls with traffic", async (trial) => {
     let whenRead = Number.NaN;
     const { client, server } = await trial.pair({
       server: {
@@ -358,9 +359,10 @@ onEveryEngine("life", (engine) => {
     assert.equal(server.idleTime, 0);
   });
 
-  engine.rule("a connection without a handler stays paused until it is resumed", async (trial) => {
+  engine.ruleOnStreams("a connection without a handler stays paused until it is resumed", async (trial) => {
     const served = await trial.serve({ postInit: (me) => me.sendData("held") });
-    const client = trial.reactor.connect(served.at as { host: string; port: number });
+    const at = served.at as { host: string; port: number };
+    const client = trial.reactor.connect({ ...at, ...trial.clientTls });
     await client.opened;
     assert.equal(client.isPaused, true);
     await trial.settle();
@@ -379,7 +381,7 @@ onEveryEngine("life", (engine) => {
     await client[Symbol.asyncDispose]();
   });
 
-  engine.rule("stats count connections by how they ended", async (trial) => {
+  engine.ruleOnStreams("stats count connections by how they ended", async (trial) => {
     const { client } = await trial.pair();
     assert.equal(trial.reactor.stats().connections, 2);
     assert.equal(trial.reactor.stats().accepted, 1);

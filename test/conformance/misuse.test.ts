@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
 import { PassThrough } from "node:stream";
 import { inspect } from "node:util";
-import { Connection, EventMachineError, PeriodicTimer, Reactor, Timer } from "eventmachine";
+import { Connection, EventMachineError, PeriodicTimer, Reactor, Timer, TlsContext, TlsInfo } from "eventmachine";
+import { clientContext, serverContext } from "../tls/pki.js";
 import { pattern } from "./bytes.js";
 import { type EngineSuite, onEveryEngine } from "./harness.js";
 import type { Recorder, Script } from "./recorder.js";
@@ -129,10 +130,20 @@ const CALLBACKS = [
   "receiveData",
   "receiveEnd",
   "drained",
+  "sslHandshakeCompleted",
+  "sslVerifyPeer",
   "shutdownRequested",
   "unbind",
   "onError",
 ];
+
+const SERVER_TLS = serverContext();
+const CLIENT_TLS = clientContext();
+
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
 
 const deadline: Member = { sets: [0, 60_000], gives: size };
 
@@ -151,6 +162,24 @@ function connectionMembers(at: { host: string; port: number }, file: string): Re
     sendData: { calls: [["data", "utf8"], [pattern(10)], [["a", pattern(3)]], [""]], gives: flag },
     sendFileData: { calls: [[file]], gives: size },
     streamFileData: { calls: [[file, { httpChunks: true }]], gives: size },
+    startTls: {
+      calls: [
+        [CLIENT_TLS],
+        [SERVER_TLS],
+        [{ context: CLIENT_TLS, role: "client", serverName: "server.test", verifyName: "server.test" }],
+        [{ context: SERVER_TLS, role: "server", received: pattern(3) }],
+      ],
+      gives: nothing,
+    },
+    isSecure: { gives: flag },
+    secured: { gives: (value) => value instanceof TlsInfo },
+    tls: { gives: optional((value) => value instanceof TlsInfo) },
+    peerCertificate: { gives: optional((value) => text((value as { subject: unknown }).subject)) },
+    cipher: { gives: optional((value) => text((value as { name: unknown }).name)) },
+    protocol: { gives: optional(text) },
+    alpnProtocol: { gives: optional(text) },
+    sniHostname: { gives: optional(text) },
+    isSessionReused: { gives: optional(flag) },
     outboundSize: { gives: size },
     pause: { calls: [], gives: nothing },
     resume: { calls: [], gives: nothing },
@@ -206,6 +235,8 @@ interface World {
   readonly at: { host: string; port: number };
   /** A server that is told what to do by the first byte: see `SERVER`. */
   dial(script?: Script, options?: object): Recorder;
+  /** The same over TLS. */
+  dialTls(script?: Script): Recorder;
 }
 
 /** What the peer does when it is told one of these. */
@@ -293,6 +324,23 @@ const STATES: Record<string, Reach> = {
   "in unbind": (world, use) => {
     world.dial({ connectionCompleted: (me) => me.closeConnection(), unbind: use });
   },
+  "in its TLS handshake": async (world, use) => {
+    const connection = world.dialTls();
+    await connection.opened;
+    use(connection);
+  },
+  "secured by TLS": async (world, use) => {
+    const connection = world.dialTls();
+    await connection.secured;
+    use(connection);
+  },
+  "in sslHandshakeCompleted": (world, use) => void world.dialTls({ sslHandshakeCompleted: use }),
+  "in sslVerifyPeer": (world, use) => void world.dialTls({ sslVerifyPeer: use }),
+  "refused by TLS": async (world, use) => {
+    const connection = world.dialTls({ sslVerifyPeer: () => false });
+    await connection.closed;
+    use(connection);
+  },
   "in onError": (world, use) => {
     const connectionCompleted = () => {
       throw new Error("on purpose");
@@ -310,6 +358,7 @@ async function sweepState(trial: Trial, reach: Reach): Promise<{ faults: string[
   const faults: string[] = [];
   const served = await trial.serve(SERVER, { allowHalfOpen: true });
   const at = served.at as { host: string; port: number };
+  const { at: tlsAt } = await trial.serve(SERVER, { allowHalfOpen: true, tls: SERVER_TLS });
   const file = trial.path("file");
   (await import("node:fs")).writeFileSync(file, pattern(100));
   const members = connectionMembers(at, file);
@@ -319,7 +368,12 @@ async function sweepState(trial: Trial, reach: Reach): Promise<{ faults: string[
   const one = async (what: string, action: (on: never) => unknown, gives: Check): Promise<void> => {
     let result: Promise<string | undefined> | undefined;
     let used: Recorder | undefined;
-    const world: World = { trial, at, dial: (script = {}, options = {}) => trial.dial(at, script, options) };
+    const world: World = {
+      trial,
+      at,
+      dial: (script = {}, options = {}) => trial.dial(at, script, options),
+      dialTls: (script = {}) => trial.dial(tlsAt, script, { tls: CLIENT_TLS }),
+    };
     await reach(world, (connection) => {
       if (result !== undefined) return;
       used = connection;
@@ -328,7 +382,7 @@ async function sweepState(trial: Trial, reach: Reach): Promise<{ faults: string[
     });
     await trial.until(() => result !== undefined, `the state for ${what} is reached`);
     // What only settles at the end is brought there.
-    if (/^(closed|opened|asyncDispose|detach|sendFileData|streamFileData)/.test(what)) {
+    if (/^(closed|opened|secured|asyncDispose|detach|sendFileData|streamFileData)/.test(what)) {
       trial.reactor.addTimer(20, () => (used as Recorder).closeConnection());
     }
     const fault = await result;
@@ -501,16 +555,46 @@ onEveryEngine("misuse", (engine: EngineSuite) => {
       connectionCount: { gives: size },
       acceptedCount: { gives: size },
       isListening: { gives: flag },
+      setTlsContext: { calls: [[SERVER_TLS]], gives: nothing },
       close: { calls: [], gives: nothing },
       asyncDispose: { calls: [], gives: nothing },
     };
-    const { listener } = await trial.serve();
-    checkComplete(Object.getPrototypeOf(listener) as object, members, []);
+    for (const { listener } of [await trial.serve(), await trial.serve({}, { tls: SERVER_TLS })]) {
+      checkComplete(Object.getPrototypeOf(listener) as object, members, []);
+      for (let round = 0; round < 2; round++) {
+        await sweep(members, async (what, action, gives) => {
+          assert.equal(await outcome(() => action(listener as never), gives), undefined, what);
+        });
+      }
+    }
+  });
+
+  engine.rule("every member of a TlsContext, served with and not, and of what a handshake came to", async (trial) => {
+    const members: Record<string, Member> = {
+      certificates: { gives: Array.isArray },
+      sessionCount: { gives: size },
+      setTicketKeys: { calls: [[[Buffer.alloc(48)]], [[Buffer.alloc(48), Buffer.alloc(48)]]], gives: nothing },
+      setOcspResponse: { calls: [[Buffer.from([0x30, 0x03])], [undefined]], gives: nothing },
+    };
+    checkComplete(TlsContext.prototype, members, []);
+    const context = serverContext();
     for (let round = 0; round < 2; round++) {
       await sweep(members, async (what, action, gives) => {
-        assert.equal(await outcome(() => action(listener as never), gives), undefined, what);
+        assert.equal(await outcome(() => action(context as never), gives), undefined, what);
       });
+      context.setTicketKeys([Buffer.alloc(48)]);
+      await trial.serve({}, { tls: context });
     }
+    const { client } = await trial.over("tls").pair();
+    const info: Record<string, Member> = {
+      isAuthorized: { gives: flag },
+      peerCertificate: { gives: optional((value) => text((value as { subject: unknown }).subject)) },
+      peerCertificates: { gives: Array.isArray },
+    };
+    checkComplete(TlsInfo.prototype, info, []);
+    await sweep(info, async (what, action, gives) => {
+      assert.equal(await outcome(() => action(client.tls as never), gives), undefined, what);
+    });
   });
 
   engine.rule("every member of a Timer: waiting, fired, cancelled, and in its own callback", async (trial) => {

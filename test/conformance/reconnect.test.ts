@@ -26,7 +26,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.equal(served.peers.length, 3);
   });
 
-  engine.rule("after a refused connect it may try until there is a server", async (trial) => {
+  engine.ruleOnStreams("after a refused connect it may try until there is a server", async (trial) => {
     const at = { host: "127.0.0.1", port: await trial.deadPort() };
     const client = trial.dial(at, {
       unbind: (me, { kind }) => {
@@ -43,7 +43,7 @@ onEveryEngine("reconnect", (engine) => {
     );
   });
 
-  engine.rule("reason, promises, counters and deadlines begin anew; fields stay", async (trial) => {
+  engine.ruleOnStreams("reason, promises, counters and deadlines begin anew; fields stay", async (trial) => {
     const served = await trial.serve({ postInit: (me) => me.sendData("hi") });
     const client = trial.dial(served, {}, { lifetimeTimeout: 300, highWaterMark: 7, lowWaterMark: 3 });
     const field = client.chunks;
@@ -66,7 +66,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.equal(client.state, "open", "the deadline of the first life is gone");
   });
 
-  engine.rule("pausing does not outlast a life", async (trial) => {
+  engine.ruleOnStreams("pausing does not outlast a life", async (trial) => {
     const { client, served } = await trial.pair();
     client.pause();
     client.closeConnection();
@@ -77,7 +77,7 @@ onEveryEngine("reconnect", (engine) => {
     await trial.until(() => client.text === "heard", "it reads");
   });
 
-  engine.rule("halfClose does not outlast a life", async (trial) => {
+  engine.ruleOnStreams("halfClose does not outlast a life", async (trial) => {
     const { client, served } = await trial.pair();
     client.halfClose();
     await trial.allUnbound(client);
@@ -87,7 +87,7 @@ onEveryEngine("reconnect", (engine) => {
     await trial.until(() => server.text === "again", "it writes");
   });
 
-  engine.rule("a life may be on another medium", async (trial) => {
+  engine.ruleOnStreams("a life may be on another medium", async (trial) => {
     const overTcp = await trial.serve();
     const overUnix = await trial.over("unix").serve();
     const client = trial.dial(overTcp);
@@ -99,7 +99,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.equal(client.remoteAddress?.family, "unix");
   });
 
-  engine.rule("what the old life was sent does not reach the new one", async (trial) => {
+  engine.ruleOnStreams("what the old life was sent does not reach the new one", async (trial) => {
     const { client, server, served } = await trial.pair();
     server.sendData("for the first life");
     await trial.turn();
@@ -112,7 +112,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.equal(client.text, "");
   });
 
-  engine.rule("on a connection that has not ended it is a typed error", async (trial) => {
+  engine.ruleOnStreams("on a connection that has not ended it is a typed error", async (trial) => {
     const served = await trial.serve();
     const stillOpen = { name: "StateError", code: "ERR_EM_STILL_OPEN" };
     const client = trial.dial(served);
@@ -124,7 +124,7 @@ onEveryEngine("reconnect", (engine) => {
     await trial.allUnbound();
   });
 
-  engine.rule("on an accepted connection it is a typed error, also when it has ended", async (trial) => {
+  engine.ruleOnStreams("on an accepted connection it is a typed error, also when it has ended", async (trial) => {
     const { client, server, served } = await trial.pair();
     const refused = { name: "StateError", code: "ERR_EM_NOT_RECONNECTABLE" };
     assert.throws(() => Connection.prototype.reconnect.call(server, served.at), refused);
@@ -133,7 +133,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.throws(() => Connection.prototype.reconnect.call(server, served.at), refused);
   });
 
-  engine.rule("with a bad address it throws, and the object stays as it was", async (trial) => {
+  engine.ruleOnStreams("with a bad address it throws, and the object stays as it was", async (trial) => {
     const { client, served } = await trial.pair();
     client.closeConnection();
     await trial.allUnbound();
@@ -146,7 +146,7 @@ onEveryEngine("reconnect", (engine) => {
     await client.opened;
   });
 
-  engine.rule("when the reactor stops it is a typed error", async (trial) => {
+  engine.ruleOnStreams("when the reactor stops it is a typed error", async (trial) => {
     const outcomes: unknown[] = [];
     const tryAgain = (me: Recorder, at: { host: string; port: number }) => {
       try {
@@ -167,7 +167,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.deepEqual(outcomes, ["ERR_EM_NOT_RUNNING"]);
   });
 
-  engine.rule("fifty lives", async (trial) => {
+  engine.ruleOnStreams("fifty lives", async (trial) => {
     const served = await trial.serve({ receiveData: (me, data) => me.sendData(data) });
     const client = trial.dial(served, {
       connectionCompleted: (me) => me.sendData("x"),

@@ -1,4 +1,14 @@
-import { type CloseReason, type CloseReasonKind, Connection, type SendData } from "eventmachine";
+import type { X509Certificate } from "node:crypto";
+import {
+  type CloseReason,
+  type CloseReasonKind,
+  Connection,
+  type SendData,
+  type TlsContext,
+  type TlsInfo,
+  type TlsStartOptions,
+  type TlsVerdict,
+} from "eventmachine";
 
 /** What a test wants to happen in a connection's callbacks; all of it beside the recording. */
 export interface Script {
@@ -7,6 +17,8 @@ export interface Script {
   receiveData?(me: Recorder, data: Buffer): unknown;
   receiveEnd?(me: Recorder): unknown;
   drained?(me: Recorder): unknown;
+  sslHandshakeCompleted?(me: Recorder, info: TlsInfo): unknown;
+  sslVerifyPeer?(me: Recorder, certificate: X509Certificate, verdict: TlsVerdict): unknown;
   shutdownRequested?(me: Recorder): unknown;
   unbind?(me: Recorder, reason: CloseReason): unknown;
   onError?(me: Recorder, error: unknown): unknown;
@@ -49,11 +61,13 @@ export class Recorder extends Connection {
   bytes = 0;
   ends = 0;
   drains = 0;
+  handshakes = 0;
   /** The lives begun: one more with each `reconnect`. */
   lives = 1;
   /** On the reactor's clock. */
   unboundAt = Number.NaN;
   readonly #witness: Witness;
+  #mustBeSecure = false;
   #phase: "new" | "attached" | "open" | "ended" | "unbound" = "new";
 
   constructor(witness: Witness, script: Script = {}) {
@@ -61,6 +75,15 @@ export class Recorder extends Connection {
     this.script = script;
     this.#witness = witness;
     witness.recorders.push(this);
+    // Only a connection that has the callback is asked.
+    const { sslVerifyPeer } = script;
+    if (sslVerifyPeer !== undefined) {
+      this.sslVerifyPeer = (certificate: X509Certificate, verdict: TlsVerdict) => {
+        this.#note("sslVerifyPeer", ["attached", "open"]);
+        if (this.isSecure) this.#violation("sslVerifyPeer came when it was secured already");
+        return sslVerifyPeer(this, certificate, verdict);
+      };
+    }
   }
 
   get label(): string {
@@ -104,8 +127,20 @@ export class Recorder extends Connection {
     return this.script.connectionCompleted?.(this);
   }
 
+  /** Not in the log, which is the same over every medium; `handshakes` counts. */
+  override sslHandshakeCompleted(info: TlsInfo): unknown {
+    this.handshakes++;
+    if (commands > 0) this.#violation("sslHandshakeCompleted came inside a command");
+    if (this.#phase !== "attached" && this.#phase !== "open") {
+      this.#violation(`sslHandshakeCompleted came when ${this.#phase}`);
+    }
+    if (!this.isSecure) this.#violation("sslHandshakeCompleted came before isSecure");
+    return this.script.sslHandshakeCompleted?.(this, info);
+  }
+
   override receiveData(data: Buffer): unknown {
     this.#note("receiveData", ["attached", "open"], "open");
+    if (this.#mustBeSecure && !this.isSecure) this.#violation("receiveData came before it was secured");
     if (data.length === 0) this.#violation("receiveData came with no bytes");
     if (this.isPaused) this.#violation("receiveData came while paused");
     this.bytes += data.length;
@@ -174,6 +209,11 @@ export class Recorder extends Connection {
 
   override resume(): void {
     command(() => super.resume());
+  }
+
+  override startTls(tls?: TlsContext | TlsStartOptions): void {
+    command(() => super.startTls(tls));
+    this.#mustBeSecure = true;
   }
 
   override streamFileData(path: string, options?: { httpChunks?: boolean }): Promise<number> {

@@ -13,7 +13,9 @@ import {
   type ReactorOptions,
   type ServerAddress,
   type ServerOptions,
+  type TlsContext,
 } from "eventmachine";
+import { clientContext, serverContext } from "../tls/pki.js";
 import type { EngineSuite, Medium } from "./harness.js";
 import { Recorder, type Script, type Witness } from "./recorder.js";
 
@@ -46,6 +48,10 @@ export interface Pair {
   readonly served: Served;
 }
 
+/** One of each for all trials: that is what contexts are for. */
+const SERVER_TLS = serverContext();
+const CLIENT_TLS = clientContext();
+
 /** One test's world: a reactor, helpers to fill it with peers, and the check that everything in it ended in order. */
 export class Trial implements Witness {
   readonly engine: EngineSuite;
@@ -74,6 +80,15 @@ export class Trial implements Witness {
     return this;
   }
 
+  /** The options that make a server, or a client, one of the medium. */
+  get serverTls(): { tls?: TlsContext } {
+    return this.#medium === "tls" ? { tls: SERVER_TLS } : {};
+  }
+
+  get clientTls(): { tls?: TlsContext } {
+    return this.#medium === "tls" ? { tls: CLIENT_TLS } : {};
+  }
+
   async #resolve(host: string): Promise<readonly string[]> {
     const found = this.names.get(host);
     if (found === undefined) throw Object.assign(new Error(`there is no ${host}`), { code: "ENOTFOUND" });
@@ -84,8 +99,12 @@ export class Trial implements Witness {
 
   /** Listens on 127.0.0.1, port 0 (or a fresh path), unless the options say otherwise. */
   async serve(script: Script = {}, options: ServerOptions | ServerAddress = {}): Promise<Served> {
-    const place = this.#medium === "tcp" ? { host: "127.0.0.1", port: 0 } : { path: this.path() };
-    const address = ("port" in options || "path" in options ? options : { ...place, ...options }) as ServerAddress;
+    const place = this.#medium === "unix" ? { path: this.path() } : { host: "127.0.0.1", port: 0 };
+    const tls = this.serverTls;
+    const address = {
+      ...tls,
+      ...("port" in options || "path" in options ? options : { ...place, ...options }),
+    } as ServerAddress;
     const peers: Recorder[] = [];
     const announced: Script = {
       ...script,
@@ -110,16 +129,19 @@ export class Trial implements Witness {
   /** Connects a recorder. */
   dial(at: Place | Served, script: Script = {}, options: ConnectOptions = {}): Recorder {
     const place = "at" in at ? at.at : at;
-    const address: ConnectAddress = { ...place, ...options };
+    const tls = this.clientTls;
+    const address: ConnectAddress = { ...place, ...tls, ...options };
     return this.reactor.connect(address, Recorder, this as Witness, { name: "client", ...script });
   }
 
-  /** Two ends of one connection, both open. */
+  /** Two ends of one connection, both open, and secured where that is the medium. */
   async pair({ client: ours = {}, server: theirs = {}, connect, listen }: PairOptions = {}): Promise<Pair> {
     const served = await this.serve(theirs, listen);
     const client = this.dial(served, ours, connect);
     await client.opened;
-    return { client, server: await served.peer(), served };
+    const server = await served.peer();
+    if (this.#medium === "tls") await Promise.all([client.secured, server.secured]);
+    return { client, server, served };
   }
 
   /** A port of 127.0.0.1 that nobody listens on. */
@@ -137,7 +159,8 @@ export class Trial implements Witness {
   async silentPort(): Promise<number> {
     const port = await this.stillListener({ backlog: 1 });
     // The kernel takes one more than the backlog.
-    const fillers = [1, 2].map((n) => this.dial({ host: "127.0.0.1", port }, { name: `filler ${n}` }));
+    // Plain in any medium: they only fill the queue.
+    const fillers = [1, 2].map((n) => this.dial({ host: "127.0.0.1", port }, { name: `filler ${n}` }, { tls: false }));
     await Promise.all(fillers.map((filler) => filler.opened));
     return port;
   }

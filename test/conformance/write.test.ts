@@ -45,7 +45,7 @@ onEveryEngine("write", (engine) => {
     assert.equal(client.bytesOut, expected.length);
   });
 
-  engine.rule("arrays leave as one, views send their own part", async (trial) => {
+  engine.ruleOnStreams("arrays leave as one, views send their own part", async (trial) => {
     const { client, server } = await trial.pair();
     const bytes = pattern(100);
     client.sendData(["text ", bytes.subarray(10, 20), new Uint8Array(bytes.buffer, bytes.byteOffset + 50, 3), "", "ü"]);
@@ -62,7 +62,7 @@ onEveryEngine("write", (engine) => {
     sameBytes(server.received, expected);
   });
 
-  engine.rule("nothing is sent for empty data", async (trial) => {
+  engine.ruleOnStreams("nothing is sent for empty data", async (trial) => {
     const { client, server } = await trial.pair();
     for (const empty of [Buffer.alloc(0), "", [], [""], new Uint8Array(0)]) assert.equal(client.sendData(empty), true);
     await trial.settle();
@@ -71,7 +71,7 @@ onEveryEngine("write", (engine) => {
     assert.equal(client.drains, 0);
   });
 
-  engine.rule("what is no data throws, and sends nothing", async (trial) => {
+  engine.ruleOnStreams("what is no data throws, and sends nothing", async (trial) => {
     const { client, server } = await trial.pair();
     const wrong = [undefined, null, 7, 7n, true, {}, () => {}, Symbol("s"), new ArrayBuffer(3), new Uint16Array(2)];
     for (const data of wrong) {
@@ -95,7 +95,7 @@ onEveryEngine("write", (engine) => {
     sameBytes(server.received, all);
   });
 
-  engine.rule("writes of one turn are joined: the receiver gets them in few pieces", async (trial) => {
+  engine.ruleOnStreams("writes of one turn are joined: the receiver gets them in few pieces", async (trial) => {
     const { client, server } = await trial.pair();
     await trial.turn();
     const before = trial.reactor.stats().systemCalls;
@@ -155,7 +155,7 @@ onEveryEngine("write", (engine) => {
     sameBytes(server.received, all);
   });
 
-  engine.rule("the same before the connection is open", async (trial) => {
+  engine.ruleOnStreams("the same before the connection is open", async (trial) => {
     const served = await trial.serve();
     const buffer = Buffer.from("early");
     trial.dial(served, {
@@ -169,7 +169,7 @@ onEveryEngine("write", (engine) => {
     assert.equal(server.text, "early");
   });
 
-  engine.rule(
+  engine.ruleOnStreams(
     "writes from anywhere are flushed: timers, immediates, ticks and promises of Node's own",
     async (trial) => {
       const { client, server } = await trial.pair();
@@ -196,7 +196,7 @@ onEveryEngine("write", (engine) => {
     },
   );
 
-  engine.rule("sendData inside receiveData does not come back inside the call", async (trial) => {
+  engine.ruleOnStreams("sendData inside receiveData does not come back inside the call", async (trial) => {
     const rounds = 500;
     const { client } = await trial.pair({
       client: { receiveData: (me) => (me.bytes < rounds ? me.sendData("x") : undefined) },
@@ -265,7 +265,7 @@ onEveryEngine("write", (engine) => {
     }
   });
 
-  engine.rule("the receiver may write into its chunk without harm to others", async (trial) => {
+  engine.ruleOnStreams("the receiver may write into its chunk without harm to others", async (trial) => {
     const { client, server } = await trial.pair({ server: { receiveData: (_, data) => void data.fill(0x21) } });
     for (let count = 1; count <= 50; count++) {
       client.sendData(`${count % 10}`);
@@ -274,7 +274,7 @@ onEveryEngine("write", (engine) => {
     assert.equal(server.text, "!".repeat(50));
   });
 
-  engine.rule("a class may ask for borrowed views, valid until the callback returns", async (trial) => {
+  engine.ruleOnStreams("a class may ask for borrowed views, valid until the callback returns", async (trial) => {
     const check = new PatternCheck();
     let kept: Buffer | undefined;
     class Borrower extends Connection {
@@ -284,7 +284,7 @@ onEveryEngine("write", (engine) => {
         kept = data;
       }
     }
-    const listener = await trial.reactor.startServer({ host: "127.0.0.1", port: 0 }, Borrower);
+    const listener = await trial.reactor.startServer({ host: "127.0.0.1", port: 0, ...trial.serverTls }, Borrower);
     const client = trial.dial({ host: "127.0.0.1", port: listener.port as number });
     client.sendData(pattern(5_000_000));
     await trial.until(() => check.count === 5_000_000, "all of it");

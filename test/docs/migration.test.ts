@@ -11,6 +11,7 @@ const TABLES = [
   "Servers and clients",
   "Callbacks",
   "Methods",
+  "Options of start_tls",
   "Classes and protocols",
 ];
 
@@ -28,6 +29,11 @@ function knownNames(): Set<string> {
     "reactor/options",
     "reactor/lifecycle",
     "reactor/reactor",
+    "reactor/tls_start",
+    "tls/tls_options",
+    "tls/tls_context",
+    "tls/tls_info",
+    "tls/identity",
     "protocols/line_codec",
     "toolbox/completion",
     "toolbox/buffered_tokenizer",

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { type CodeBlock, codeBlocks, ROOT, readDocument } from "./markdown.js";
 
 /**
  * Every TypeScript block of the documents compiles as it stands; those marked `complete` run to their end, and print what
- * the `text` block behind them says.
+ * the `text` block behind them says. They run in a folder with the test certificates.
  */
 
 const DOCUMENTS = ["README.md", ...readdirSync(`${ROOT}docs`).map((name) => `docs/${name}`)].filter((name) =>
@@ -56,6 +56,7 @@ const CONFIGURATION = {
 let complaints: string[] = [];
 
 before(async () => {
+  cpSync(`${ROOT}test/tls/pki`, FOLDER, { recursive: true });
   writeFileSync(`${FOLDER}/tsconfig.json`, JSON.stringify(CONFIGURATION));
   for (const { file, block } of samples) writeFileSync(`${FOLDER}/${file}.ts`, block.text);
   const compiler = `${ROOT}node_modules/typescript/bin/tsc`;
@@ -85,7 +86,7 @@ for (const { place, file, block } of samples) {
   });
   if (!block.marks.includes("complete")) continue;
   test(`${place} runs to its end`, async () => {
-    const { stdout } = await run(process.execPath, [`${FOLDER}/out/${file}.js`], { timeout: RUN_LIMIT });
+    const { stdout } = await run(process.execPath, [`${FOLDER}/out/${file}.js`], { timeout: RUN_LIMIT, cwd: FOLDER });
     if (block.next?.language === "text") assert.equal(stdout, block.next.text);
   });
 }

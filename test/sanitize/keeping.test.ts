@@ -20,6 +20,15 @@ onEveryEngine("borrowed views that are kept", (engine) => {
     assert.ok(views >= 800, `${views} views were kept`);
     if (engine.name !== "native") return;
     assert.ok(whileKept !== undefined && whileKept.regions === 4, "each engine's memory stays as long as it is seen");
-    assert.deepEqual(counts, { loops: 0, handles: 0, descriptors: 0, chunks: 0, unread: 0, regions: 0 });
+    assert.deepEqual(counts, {
+      loops: 0,
+      handles: 0,
+      descriptors: 0,
+      chunks: 0,
+      unread: 0,
+      regions: 0,
+      tls: 0,
+      fileReads: 0,
+    });
   });
 });

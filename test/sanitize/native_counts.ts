@@ -11,6 +11,8 @@ export interface NativeCounts {
   chunks: number;
   unread: number;
   regions: number;
+  tls: number;
+  fileReads: number;
 }
 
 interface Addon {

@@ -299,6 +299,37 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     throw new UnsupportedError("detach", this.name);
   }
 
+  // TLS --------------------------------------------------------------------------------------------------------------
+
+  undelivered(): number {
+    return this.#heldBytes;
+  }
+
+  /** TLS over a stream is another stream, node:tls's: nothing here can begin it. */
+  startTls(): never {
+    throw new UnsupportedError("startTls", this.name);
+  }
+
+  answerServerName(): never {
+    throw new UnsupportedError("startTls", this.name);
+  }
+
+  answerVerify(): never {
+    throw new UnsupportedError("startTls", this.name);
+  }
+
+  tlsState(): undefined {
+    return undefined;
+  }
+
+  tlsFailure(): never {
+    throw new UnsupportedError("startTls", this.name);
+  }
+
+  tlsTruncated(): undefined {
+    return undefined;
+  }
+
   // Options and questions --------------------------------------------------------------------------------------------
 
   /** A stream that is a socket takes them; to others they mean nothing. */

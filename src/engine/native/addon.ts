@@ -13,6 +13,8 @@ export type NativeSupport =
       readonly path: string;
       /** Whether system calls fail at random in this build. */
       readonly torture: boolean;
+      /** The version of Node's own OpenSSL. */
+      readonly openssl: string;
       /** What this thread's engines hold; for tests. */
       liveCounts(): LiveCounts;
     }
@@ -39,6 +41,7 @@ function load(): NativeSupport {
       create: () => new NativeEngine(binding),
       path,
       torture: binding.torture,
+      openssl: binding.openssl,
       liveCounts: () => binding.liveCounts(),
     };
   } catch (error) {

@@ -64,6 +64,66 @@ export interface Binding {
   hold(loop: number, handle: number, offset: number, length: number): void;
   settle(loop: number, handle: number): number;
 
+  tlsTrust(certificates: Uint8Array, openSslDefaults: boolean): unknown;
+  tlsContext(
+    loop: number,
+    trust: unknown,
+    numbers: Int32Array,
+    ciphers: string,
+    suites: string,
+    curves: string,
+    alpn: Uint8Array,
+    sessionIdContext: Uint8Array,
+    dhParameters: Uint8Array,
+    ticketKeys: Uint8Array,
+    staple: Uint8Array,
+  ): number | string | undefined;
+  tlsIdentity(
+    loop: number,
+    context: number,
+    certificate: Uint8Array,
+    key: Uint8Array,
+    passphrase: Uint8Array,
+  ): string | undefined;
+  releaseTlsContext(loop: number, context: number): void;
+  setTicketKeys(loop: number, context: number, keys: Uint8Array): void;
+  setStaple(loop: number, context: number, staple: Uint8Array): void;
+  undelivered(loop: number, handle: number): number;
+  startTls(
+    loop: number,
+    handle: number,
+    flags: number,
+    context: number,
+    serverName: string,
+    verifyName: string,
+    session: Uint8Array,
+    received: Uint8Array,
+  ): string | undefined;
+  answerServerName(loop: number, handle: number, answer: number, context: number): void;
+  answerVerify(loop: number, handle: number, accepted: boolean): void;
+  tlsState(
+    loop: number,
+    handle: number,
+  ):
+    | [
+        version: number,
+        cipher: string | undefined,
+        standardName: string | undefined,
+        bits: number,
+        alpnProtocol: string | undefined,
+        serverName: string | undefined,
+        isSessionReused: boolean,
+        certificates: Buffer[],
+        verifyError: number,
+        staple: Buffer | undefined,
+      ]
+    | undefined;
+  tlsFailure(
+    loop: number,
+    handle: number,
+  ): [code: number, reason: string, alert: number, isFromPeer: boolean, verifyError: number] | undefined;
+  tlsTruncated(loop: number, handle: number): boolean | undefined;
+
   address(loop: number, handle: number, peer: boolean): string | undefined;
   stamp(loop: number, handle: number, write: boolean): number;
   getOption(loop: number, handle: number, level: number, name: number, into: Uint8Array): number;
@@ -72,6 +132,8 @@ export interface Binding {
 
   /** Whether system calls fail at random in this build. */
   readonly torture: boolean;
+  /** The version of the OpenSSL that was found. */
+  readonly openssl: string;
   readonly constants: Readonly<
     Record<
       | "SOL_SOCKET"
@@ -99,4 +161,6 @@ export interface LiveCounts {
   chunks: number;
   unread: number;
   regions: number;
+  tls: number;
+  fileReads: number;
 }

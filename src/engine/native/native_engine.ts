@@ -12,9 +12,19 @@ import {
   type ListenOptions,
   type SocketOptions,
 } from "../streams.js";
+import type {
+  TlsCommands,
+  TlsContextId,
+  TlsContextSettings,
+  TlsEvents,
+  TlsFailure,
+  TlsStart,
+  TlsState,
+} from "../tls.js";
 import type { Binding } from "./binding.js";
 import { listenSettings, lowWater, plain } from "./call_arguments.js";
 import { LentBytes } from "./lent_bytes.js";
+import { NativeTls } from "./native_tls.js";
 import {
   Figure,
   Flag,
@@ -56,12 +66,13 @@ const NOTHING: SharedViews = {
  * The engine on epoll. The addon fills a ring with what has happened and calls once for the whole batch; small writes
  * and small questions need no call at all, for the tables they go by are shared.
  */
-export class NativeEngine implements Engine {
+export class NativeEngine implements Engine, TlsCommands {
   readonly name = "native";
   readonly capabilities = ALL_CAPABILITIES;
   readonly lending = new LentBytes();
 
   readonly #native: Binding;
+  readonly #tls: NativeTls;
   #loop = -1;
   #events: EngineEvents | undefined;
   #views = NOTHING;
@@ -76,6 +87,7 @@ export class NativeEngine implements Engine {
 
   constructor(native: Binding) {
     this.#native = native;
+    this.#tls = new NativeTls(native);
   }
 
   start(events: EngineEvents): void {
@@ -173,9 +185,11 @@ export class NativeEngine implements Engine {
     events.enter();
     try {
       // `stop` may come in any event; then this engine has no loop and no more events.
-      while (at < count && this.#loop >= 0) this.#deliver(events, at++ * 4);
+      while (at < count && this.#loop >= 0) {
+        words[Word.eventsRead] = at + 1;
+        this.#deliver(events, at++ * 4);
+      }
     } finally {
-      words[Word.eventsRead] = at;
       events.leave();
     }
   };
@@ -220,6 +234,13 @@ export class NativeEngine implements Engine {
       case Kind.timer:
         events.timer();
         return;
+      default: {
+        const kind = head & 0xff;
+        const { slab } = this.lending;
+        const start = ring[at + 2]!;
+        this.#tls.deliver(events as unknown as TlsEvents, kind, handle, flags, slab, start, ring[at + 3]!);
+        return;
+      }
     }
   }
 
@@ -408,6 +429,52 @@ export class NativeEngine implements Engine {
     const taken = this.#native.takeDetached(this.#loop, handle);
     if (taken === undefined) throw new StateError("ERR_EM_NOT_DETACHED", "this handle has no descriptor to take");
     return { fd: taken[0], unread: taken[1] };
+  }
+
+  // TLS ----------------------------------------------------------------------------------------------------------
+
+  createTlsContext(settings: TlsContextSettings): TlsContextId {
+    return this.#tls.createContext(this.#loop, settings);
+  }
+
+  setTicketKeys(context: TlsContextId, keys: readonly Buffer[]): void {
+    this.#native.setTicketKeys(this.#loop, context, Buffer.concat(keys));
+  }
+
+  setStaple(context: TlsContextId, response: Buffer | undefined): void {
+    this.#native.setStaple(this.#loop, context, response ?? Buffer.alloc(0));
+  }
+
+  releaseTlsContext(context: TlsContextId): void {
+    this.#native.releaseTlsContext(this.#loop, context);
+  }
+
+  undelivered(handle: Handle): number {
+    return this.#native.undelivered(this.#loop, handle);
+  }
+
+  startTls(handle: Handle, start: TlsStart): void {
+    this.#tls.start(this.#loop, handle, start);
+  }
+
+  answerServerName(handle: Handle, answer: TlsContextId | "same" | "refuse"): void {
+    this.#tls.answerServerName(this.#loop, handle, answer);
+  }
+
+  answerVerify(handle: Handle, accepted: boolean): void {
+    this.#native.answerVerify(this.#loop, handle, accepted);
+  }
+
+  tlsState(handle: Handle): TlsState | undefined {
+    return this.#tls.state(this.#loop, handle);
+  }
+
+  tlsFailure(handle: Handle): TlsFailure {
+    return this.#tls.failure(this.#loop, handle);
+  }
+
+  tlsTruncated(handle: Handle): boolean | undefined {
+    return this.#native.tlsTruncated(this.#loop, handle);
   }
 
   // Options and questions ----------------------------------------------------------------------------------------

@@ -69,6 +69,11 @@ export const Kind = {
   fileSent: 8,
   closed: 9,
   timer: 10,
+  secured: 11,
+  tlsServerName: 12,
+  tlsVerify: 13,
+  tlsSession: 14,
+  tlsKeyLog: 15,
 } as const;
 
 /** What `settle` answers. */

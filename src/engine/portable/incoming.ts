@@ -14,7 +14,7 @@ export interface Receiver {
  * here. What is held is delivered first, in a turn after `resume`, and everything else waits behind it.
  */
 export class Incoming {
-  readonly #socket: Socket;
+  #socket: Socket | undefined;
   readonly #turn: Turn;
   readonly #receiver: Receiver;
   #held: Buffer[] = [];
@@ -24,24 +24,28 @@ export class Incoming {
   #stopped = false;
   #deliveryDue = false;
 
-  constructor(socket: Socket, turn: Turn, receiver: Receiver) {
-    this.#socket = socket;
+  constructor(turn: Turn, receiver: Receiver) {
     this.#turn = turn;
     this.#receiver = receiver;
   }
 
-  /** Begins reading, unless paused already. `behindDeferred`: what comes is delivered behind the events that are deferred now. */
-  start(behindDeferred: boolean): void {
-    if (behindDeferred) this.#deliverLater();
-    this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    this.#socket.on("end", () => this.#onEnd());
-    if (this.#isPaused) this.#socket.pause();
-    else this.#socket.resume();
+  /**
+   * Begins reading, unless paused already. `behindDeferred`: what comes is delivered behind the events that are deferred now.
+   * `ended`: the socket has told of the peer's end before.
+   */
+  start(socket: Socket, behindDeferred: boolean, ended = false): void {
+    this.#socket = socket;
+    if (behindDeferred || ended) this.#deliverLater();
+    this.#endHeld = ended;
+    socket.on("data", this.#onData);
+    socket.on("end", this.#onEnd);
+    if (this.#isPaused) socket.pause();
+    else socket.resume();
   }
 
   pause(): void {
     this.#isPaused = true;
-    this.#socket.pause();
+    this.#socket?.pause();
   }
 
   resume(): void {
@@ -49,7 +53,23 @@ export class Incoming {
     this.#isPaused = false;
     if (this.#held.length > 0 || this.#endHeld) this.#deliverLater();
     this.#turn.holdAnswers();
-    this.#socket.resume();
+    this.#socket?.resume();
+  }
+
+  /** Bytes that were read and not delivered. */
+  get undelivered(): number {
+    return this.#held.reduce((sum, { length }) => sum + length, this.#socket?.readableLength ?? 0);
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Another takes over: the socket is left to it, and what is held is dropped. */
+  leave(): void {
+    this.stop();
+    this.#socket?.off("data", this.#onData);
+    this.#socket?.off("end", this.#onEnd);
   }
 
   get discards(): boolean {
@@ -74,20 +94,20 @@ export class Incoming {
     return this.#isPaused || this.#deliveryDue;
   }
 
-  #onData(chunk: Buffer): void {
+  readonly #onData = (chunk: Buffer): void => {
     if (this.#stopped) return;
     this.#turn.bytesCame();
     this.#receiver.wasRead(chunk.length);
     if (this.#discards) return;
     if (this.#mustHold) this.#held.push(chunk);
     else this.#turn.batch(this.#receiver.received, this.#receiver, chunk);
-  }
+  };
 
-  #onEnd(): void {
+  readonly #onEnd = (): void => {
     if (this.#stopped) return;
     if (this.#mustHold) this.#endHeld = true;
     else this.#turn.batch(this.#receiver.receivedEnd, this.#receiver, undefined);
-  }
+  };
 
   #deliverLater(): void {
     if (this.#deliveryDue) return;

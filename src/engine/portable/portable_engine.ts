@@ -4,12 +4,14 @@ import type { SocketAddress } from "../../base/addresses.js";
 import type { Capability } from "../capabilities.js";
 import type { Engine, EngineCounters, EngineEvents } from "../engine.js";
 import type { ConnectOptions, Handle, ListenOptions, SocketOptions } from "../streams.js";
+import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import { Deadline } from "./deadline.js";
 import { HandleTable } from "./handle_table.js";
 import { type ListenerOwner, PortableListener } from "./listener.js";
 import { inetEnds, UNNAMED } from "./socket_addresses.js";
 import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
 import { PortableStream, type StreamSettings } from "./stream.js";
+import { TlsContextTable } from "./tls_contexts.js";
 import { Turn } from "./turn.js";
 
 const LONGEST_INTERVAL = 2 ** 31 - 1;
@@ -38,6 +40,7 @@ export class PortableEngine implements Engine, ListenerOwner {
   readonly lending = undefined;
 
   readonly #table = new HandleTable<PortableStream | PortableListener>();
+  readonly #tlsContexts = new TlsContextTable();
   readonly #counters: EngineCounters = {
     accepted: 0,
     connected: 0,
@@ -296,6 +299,55 @@ export class PortableEngine implements Engine, ListenerOwner {
 
   setSocketOption(_handle: Handle, _level: number, _name: number, _value: Uint8Array): never {
     throw unsupported("socketOptions");
+  }
+
+  // TLS ----------------------------------------------------------------------------------------------------------
+
+  createTlsContext(settings: TlsContextSettings): TlsContextId {
+    return this.#tlsContexts.make(settings);
+  }
+
+  setTicketKeys(context: TlsContextId, keys: readonly Buffer[]): void {
+    this.#tlsContexts.get(context)?.setTicketKeys(keys);
+  }
+
+  setStaple(context: TlsContextId, response: Buffer | undefined): void {
+    this.#tlsContexts.get(context)?.setStaple(response);
+  }
+
+  releaseTlsContext(context: TlsContextId): void {
+    this.#tlsContexts.release(context);
+  }
+
+  undelivered(handle: Handle): number {
+    return this.#stream(handle)?.undelivered ?? 0;
+  }
+
+  startTls(handle: Handle, start: TlsStart): void {
+    const context = this.#tlsContexts.get(start.context);
+    if (context !== undefined) this.#stream(handle)?.startTls(context, start);
+  }
+
+  answerServerName(handle: Handle, answer: TlsContextId | "same" | "refuse"): void {
+    const context = typeof answer === "number" ? this.#tlsContexts.get(answer) : answer;
+    this.#stream(handle)?.answerServerName(context ?? "refuse");
+  }
+
+  answerVerify(handle: Handle, accepted: boolean): void {
+    this.#stream(handle)?.answerVerify(accepted);
+  }
+
+  tlsState(handle: Handle): TlsState | undefined {
+    return this.#stream(handle)?.tlsState;
+  }
+
+  tlsFailure(handle: Handle): TlsFailure {
+    return this.#stream(handle)?.tlsFailure ?? { code: "", reason: "", alert: undefined, verifyError: undefined };
+  }
+
+  /** node:tls makes the same end of both. */
+  tlsTruncated(_handle: Handle): undefined {
+    return undefined;
   }
 
   // Questions ----------------------------------------------------------------------------------------------------

@@ -1,9 +1,13 @@
 import type { Socket } from "node:net";
 import type { SocketAddress } from "../../base/addresses.js";
 import { Ended, type Handle } from "../streams.js";
+import type { TlsFailure, TlsStart, TlsState } from "../tls.js";
 import { errnoOf } from "./errno.js";
 import { Incoming } from "./incoming.js";
+import { type SecureOwner, SecureSession } from "./secure_session.js";
 import type { Ends } from "./socket_addresses.js";
+import type { PortableTlsContext } from "./tls_contexts.js";
+import { failure } from "./tls_failures.js";
 import type { Turn } from "./turn.js";
 import { Writer, type WriterOwner } from "./writer.js";
 
@@ -24,13 +28,18 @@ function wholeMilliseconds(moment: number): number {
  * A connection: a node:net socket that is always half-open, with the life cycle of the contract on top of it. Data is
  * delivered from the socket's own callback, every other event deferred, so that they keep their order.
  */
-export class PortableStream implements WriterOwner {
+export class PortableStream implements WriterOwner, SecureOwner {
   readonly handle: Handle;
   readonly socket: Socket;
   readonly #turn: Turn;
   readonly #released: () => void;
-  readonly #writer: Writer;
-  readonly #incoming: Incoming;
+  #writer: Writer;
+  #incoming: Incoming;
+  /** What has to leave in clear before TLS begins. */
+  #clear: Writer | undefined;
+  #secure: SecureSession | undefined;
+  #failure: TlsFailure | undefined;
+  #handshakeBytes = 0;
   #halfOpen: boolean;
   #lowWaterMark: number;
   #ends: Ends | undefined;
@@ -59,8 +68,8 @@ export class PortableStream implements WriterOwner {
     this.#lowWaterMark = settings.lowWaterMark;
     this.#turn = turn;
     this.#released = released;
-    this.#writer = new Writer(socket, this, turn.scratch);
-    this.#incoming = new Incoming(socket, turn, this);
+    this.#writer = new Writer(this, turn.scratch);
+    this.#incoming = new Incoming(turn, this);
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
   }
@@ -70,8 +79,8 @@ export class PortableStream implements WriterOwner {
     this.#isOpen = true;
     this.#ends = ends;
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
-    this.#writer.open();
-    this.#incoming.start(behindDeferred);
+    this.#writer.open(this.socket, true);
+    this.#incoming.start(this.socket, behindDeferred);
   }
 
   /** The socket failed, or could not be made. */
@@ -107,7 +116,7 @@ export class PortableStream implements WriterOwner {
   }
 
   get outboundSize(): number {
-    return this.#writer.unsent;
+    return this.#writer.unsent + (this.#clear?.unsent ?? 0);
   }
 
   awaitWritable(): void {
@@ -136,6 +145,7 @@ export class PortableStream implements WriterOwner {
   /** The turn ends: what it queued goes out. */
   flush(): void {
     this.#flushDue = false;
+    this.#clear?.flush();
     this.#writer.flush();
   }
 
@@ -147,7 +157,7 @@ export class PortableStream implements WriterOwner {
   }
 
   #checkWritable(): void {
-    if (!this.#awaitsWritable || this.#writableDue || this.#writer.unsent > this.#lowWaterMark) return;
+    if (!this.#awaitsWritable || this.#writableDue || this.outboundSize > this.#lowWaterMark) return;
     this.#writableDue = true;
     this.#turn.defer(() => this.#deliverWritable());
   }
@@ -155,7 +165,7 @@ export class PortableStream implements WriterOwner {
   #deliverWritable(): void {
     this.#writableDue = false;
     // What was queued since may stand above the mark again: then the wait goes on.
-    if (this.#hasEnded || !this.#awaitsWritable || this.#writer.unsent > this.#lowWaterMark) return;
+    if (this.#hasEnded || !this.#awaitsWritable || this.outboundSize > this.#lowWaterMark) return;
     this.#awaitsWritable = false;
     this.#turn.counters.events++;
     this.#turn.events.writable(this.handle);
@@ -175,13 +185,113 @@ export class PortableStream implements WriterOwner {
   }
 
   outputDone(): void {
+    if (this.#clear !== undefined) {
+      this.#clear = undefined;
+      this.#secure?.begin();
+      return;
+    }
     if (this.#endsWith === undefined || this.#hasEnded) return;
-    // Closing the descriptor sends the FIN too: no separate shutdown where the peer's is here.
-    if (this.#peerEnded) this.#end(this.#endsWith, 0, "");
+    // Closing the descriptor sends the FIN too: no separate shutdown where the peer's is here. But not a close_notify.
+    if (this.#peerEnded && this.#secure === undefined) this.#end(this.#endsWith, 0, "");
     else if (!this.#finSent) {
       this.#finSent = true;
-      this.socket.end();
+      this.#channel.end();
     }
+    if (this.#peerEnded) this.#endWhenSaid(this.#endsWith);
+  }
+
+  /** The peer's end is here, and ours on its way. */
+  #endWhenSaid(endsWith: Ended): void {
+    const channel = this.#channel;
+    if (this.#secure === undefined || channel.writableFinished) this.#end(endsWith, 0, "");
+    else channel.once("finish", () => this.#end(endsWith, 0, ""));
+  }
+
+  /** What our bytes go through: the socket, or TLS on it. */
+  get #channel(): Socket {
+    return this.#secure?.socket ?? this.socket;
+  }
+
+  // TLS ----------------------------------------------------------------------------------------------------------
+
+  get undelivered(): number {
+    return this.#secure === undefined ? this.#incoming.undelivered : 0;
+  }
+
+  startTls(context: PortableTlsContext, start: TlsStart): void {
+    if (!this.#takesOutput || this.#secure !== undefined) return;
+    const left = this.undelivered;
+    const before = this.#incoming;
+    const clear = this.#writer;
+    this.#handshakeBytes = this.socket.bytesRead;
+    this.#secure = new SecureSession(this.socket, context, start, this);
+    this.#writer = new Writer(this, this.#turn.scratch);
+    this.#incoming = new Incoming(this.#turn, this);
+    if (before.isPaused) this.#incoming.pause();
+    before.leave();
+    if (left > 0) this.tlsFailed(failure("ERR_EM_TLS_PLAINTEXT", `${left} bytes were read and not delivered`));
+    else if (this.#peerEnded) this.tlsFailed(failure("ERR_EM_TLS_HANDSHAKE", "the peer has ended its side"));
+    else if (clear.isDone) this.#secure.begin();
+    else {
+      this.#clear = clear;
+      this.#secure.readAhead();
+      this.#flushLater();
+    }
+  }
+
+  answerServerName(answer: PortableTlsContext | "same" | "refuse"): void {
+    this.#secure?.answerName(answer);
+  }
+
+  answerVerify(accepted: boolean): void {
+    this.#secure?.answerVerify(accepted);
+  }
+
+  get tlsState(): TlsState | undefined {
+    return this.#secure?.state;
+  }
+
+  get tlsFailure(): TlsFailure {
+    return this.#failure ?? failure("ERR_EM_TLS_HANDSHAKE", "");
+  }
+
+  // Deferred all of them: node:tls calls some from within a command.
+
+  serverName(name: string): void {
+    this.#tell(() => this.#turn.events.tlsServerName(this.handle, name));
+  }
+
+  verify(): void {
+    this.#tell(() => this.#turn.events.tlsVerify(this.handle));
+  }
+
+  secured(socket: Socket, ended: boolean): void {
+    this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
+    this.#tell(() => this.#turn.events.secured(this.handle));
+    this.#writer.open(socket, false);
+    this.#incoming.start(socket, true, ended);
+    this.#flushLater();
+  }
+
+  session(session: Buffer): void {
+    this.#tell(() => this.#turn.events.tlsSession(this.handle, session));
+  }
+
+  keyLog(line: string): void {
+    this.#tell(() => this.#turn.events.tlsKeyLog(this.handle, line));
+  }
+
+  #tell(event: () => void): void {
+    this.#turn.defer(() => {
+      if (this.#hasEnded) return;
+      this.#turn.counters.events++;
+      event();
+    });
+  }
+
+  tlsFailed(found: TlsFailure): void {
+    this.#failure ??= found;
+    this.#end(Ended.tls, 0, "");
   }
 
   // Input --------------------------------------------------------------------------------------------------------
@@ -244,7 +354,11 @@ export class PortableStream implements WriterOwner {
 
   close(): void {
     this.#isSilent = true;
-    this.#end(Ended.local, 0, "");
+    // A stream that is complete says so; one whose output is dropped must not.
+    const { socket } = this.#secure ?? {};
+    if (socket !== undefined && this.#secure?.isSecured && this.#writer.isDone && !this.#finSent) {
+      this.#end(Ended.local, 0, "", () => socket.destroySoon());
+    } else this.#end(Ended.local, 0, "");
   }
 
   abort(): void {
@@ -254,23 +368,26 @@ export class PortableStream implements WriterOwner {
 
   #reset(): void {
     const { socket } = this;
+    const isSaid = this.#channel.writableFinished;
     // node:net cannot reset a Unix socket, and waits with it on a connecting one until it is connected.
     if (!this.#isOpen || this.#ends?.local?.family === "unix" || socket.destroyed) socket.destroy();
     // libuv refuses a reset in the moment between the last write and the FIN, and node:net loses the descriptor then.
-    else if (this.#finSent && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy());
+    else if (this.#finSent && !isSaid) this.#channel.once("finish", () => socket.resetAndDestroy());
     else socket.resetAndDestroy();
   }
 
-  #end(ended: Ended, errno: number, syscall: string, destroy = (): void => void this.socket.destroy()): void {
+  #end(ended: Ended, errno: number, syscall: string, destroy = (): void => void this.#channel.destroy()): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#clear?.stop();
+    this.#secure?.stop();
     this.#writer.stop();
     this.#incoming.stop();
     destroy();
     this.#turn.defer(() => {
       this.#turn.counters.events++;
       this.#turn.events.closed(this.handle, ended, errno, syscall);
-      this.#turn.unsent -= this.#writer.unsent;
+      this.#turn.unsent -= this.outboundSize;
       this.#released();
     });
   }
@@ -302,7 +419,12 @@ export class PortableStream implements WriterOwner {
     return this.#ends?.remote;
   }
 
+  /** node:tls tells nothing of a handshake's bytes but their number: what came since this was last asked came just now. */
   get lastRead(): number {
+    if (this.#secure?.isSecured === false && this.socket.bytesRead !== this.#handshakeBytes) {
+      this.#handshakeBytes = this.socket.bytesRead;
+      this.#lastRead = wholeMilliseconds(performance.now());
+    }
     return this.#lastRead;
   }
 

@@ -31,9 +31,11 @@ const BYTES_PER_UNIT = 3;
  * objects a connection has, the less of it must be fetched from memory when it is one of a thousand.
  */
 export class Writer {
-  readonly #socket: Socket;
   readonly #owner: WriterOwner;
   readonly #scratch: Scratch;
+  #socket: Socket | undefined;
+  /** Whether the socket takes a write while it is made. Under TLS it never does, and the memory must last. */
+  #isPrompt = true;
   /** Bytes `#start` to `#end` of a block, where that is all there is to send. */
   #block: Block | undefined;
   #start = 0;
@@ -48,14 +50,15 @@ export class Writer {
   #blocked = true;
   #stopped = false;
 
-  constructor(socket: Socket, owner: WriterOwner, scratch: Scratch) {
-    this.#socket = socket;
+  constructor(owner: WriterOwner, scratch: Scratch) {
     this.#owner = owner;
     this.#scratch = scratch;
   }
 
-  /** The socket is connected. */
-  open(): void {
+  /** The socket is connected, and under TLS secured. */
+  open(socket: Socket, isPrompt: boolean): void {
+    this.#socket = socket;
+    this.#isPrompt = isPrompt;
     this.#blocked = false;
   }
 
@@ -84,7 +87,7 @@ export class Writer {
   write(data: Uint8Array): void {
     const block = this.#blockFor(data.length);
     if (block === undefined) {
-      this.#theQueue().append(data, !this.#blocked);
+      this.#theQueue().append(data, this.#isPrompt && !this.#blocked);
     } else {
       block.memory.set(data, this.#end);
       this.#end += data.length;
@@ -94,7 +97,7 @@ export class Writer {
 
   writeText(text: string, encoding: BufferEncoding): number {
     const block = this.#blockFor(text.length * BYTES_PER_UNIT);
-    if (block === undefined) return this.#theQueue().appendText(text, encoding, !this.#blocked);
+    if (block === undefined) return this.#theQueue().appendText(text, encoding, this.#isPrompt && !this.#blocked);
     const made = block.memory.write(text, this.#end, encoding);
     this.#end += made;
     block.used = this.#end;
@@ -111,7 +114,7 @@ export class Writer {
   #blockFor(room: number): Block | undefined {
     const block = this.#block;
     if (block !== undefined) return block.used === this.#end && block.room >= room ? block : undefined;
-    if (this.#blocked || room > PIECE_SIZE || !this.#isEmpty) return undefined;
+    if (this.#blocked || !this.#isPrompt || room > PIECE_SIZE || !this.#isEmpty) return undefined;
     const fresh = this.#scratch.reserve(room);
     this.#block = fresh;
     this.#start = this.#end = fresh.used;
@@ -181,19 +184,17 @@ export class Writer {
 
   /** Returns whether the kernel has taken it all. */
   #put(view: Buffer): boolean {
-    this.#socket.write(view, this.#onWritten);
-    return this.#hasTakenAll;
+    const socket = this.#socket as Socket;
+    socket.write(view, this.#onWritten);
+    return hasTakenAll(socket);
   }
 
   #putAll(views: Buffer[]): boolean {
-    this.#socket.cork();
-    for (const view of views) this.#socket.write(view, this.#onWritten);
-    this.#socket.uncork();
-    return this.#hasTakenAll;
-  }
-
-  get #hasTakenAll(): boolean {
-    return this.#socket.writableLength === 0 && this.#socket.errored === null;
+    const socket = this.#socket as Socket;
+    socket.cork();
+    for (const view of views) socket.write(view, this.#onWritten);
+    socket.uncork();
+    return hasTakenAll(socket);
   }
 
   #wait(queue: OutputQueue): void {
@@ -206,7 +207,7 @@ export class Writer {
     const bytes = this.#pending;
     const fileBytes = this.#pendingOfFile;
     // A failure is told by the socket's own error event.
-    if (this.#stopped || error || bytes + fileBytes === 0 || this.#socket.writableLength > 0) return;
+    if (this.#stopped || error || bytes + fileBytes === 0 || this.#socket?.writableLength !== 0) return;
     this.#pending = 0;
     this.#pendingOfFile = 0;
     this.#owner.wrote(bytes, fileBytes);
@@ -255,4 +256,8 @@ export class Writer {
     queue.shiftFile();
     this.#owner.fileSent();
   }
+}
+
+function hasTakenAll(socket: Socket): boolean {
+  return socket.writableLength === 0 && socket.errored === null;
 }

@@ -4,7 +4,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import type { InetAddress, SocketAddress } from "../../../src/base/addresses.js";
 import type { Engine, EngineEvents } from "../../../src/engine/engine.js";
 import { loadNative } from "../../../src/engine/native/addon.js";
-import type { ConnectOptions, Ended, Handle, ListenOptions } from "../../../src/engine/streams.js";
+import { type ConnectOptions, Ended, type Handle, type ListenOptions } from "../../../src/engine/streams.js";
+import type { TlsCommands, TlsEvents, TlsFailure } from "../../../src/engine/tls.js";
 
 const PATIENCE = 10_000;
 
@@ -30,6 +31,8 @@ export interface Closing {
   unsent: number;
   remote: SocketAddress | undefined;
   local: SocketAddress | undefined;
+  failure: TlsFailure | undefined;
+  truncated: boolean | undefined;
 }
 
 export function native() {
@@ -46,11 +49,12 @@ export function stopDrivers(): void {
   drivers.clear();
 }
 
-type Reactions = { [K in keyof EngineEvents]?: (...args: Parameters<EngineEvents[K]>) => void };
+type AllEvents = EngineEvents & TlsEvents;
+type Reactions = { [K in keyof AllEvents]?: (...args: Parameters<AllEvents[K]>) => void };
 
 /** Plays the reactor's part: notes every event, and lets a test wait for and react to them. */
-export class Driver implements EngineEvents {
-  readonly engine: Engine = native().create();
+export class Driver implements EngineEvents, TlsEvents {
+  readonly engine = native().create() as Engine & TlsCommands;
   readonly log: string[] = [];
   readonly received = new Map<Handle, Buffer[]>();
   readonly accepts: Handle[] = [];
@@ -201,6 +205,31 @@ export class Driver implements EngineEvents {
     this.react.fileSent?.(handle);
   }
 
+  tlsServerName(handle: Handle, name: string): void {
+    this.#note("tlsServerName", handle);
+    this.react.tlsServerName?.(handle, name);
+  }
+
+  tlsVerify(handle: Handle): void {
+    this.#note("tlsVerify", handle);
+    this.react.tlsVerify?.(handle);
+  }
+
+  secured(handle: Handle): void {
+    this.#note("secured", handle);
+    this.react.secured?.(handle);
+  }
+
+  tlsSession(handle: Handle, session: Buffer): void {
+    this.#note("tlsSession", handle);
+    this.react.tlsSession?.(handle, session);
+  }
+
+  tlsKeyLog(handle: Handle, line: string): void {
+    this.#note("tlsKeyLog", handle);
+    this.react.tlsKeyLog?.(handle, line);
+  }
+
   closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {
     assert.ok(!this.has("closed", handle), `closed twice: ${handle}`);
     this.#note("closed", handle);
@@ -213,6 +242,8 @@ export class Driver implements EngineEvents {
       unsent: engine.outboundSize(handle),
       remote: engine.remoteAddress(handle),
       local: engine.localAddress(handle),
+      failure: ended === Ended.tls ? engine.tlsFailure(handle) : undefined,
+      truncated: engine.tlsTruncated(handle),
     });
     this.react.closed?.(handle, ended, errno, syscall);
   }

@@ -33,7 +33,7 @@ test("nothing is held when an engine has stopped", async () => {
   await driver.finish(client, listener);
   await driver.settle();
   const { regions: _, ...counts } = native().liveCounts();
-  assert.deepEqual(counts, { loops: 0, handles: 0, descriptors: 0, chunks: 0, unread: 0 });
+  assert.deepEqual(counts, { loops: 0, handles: 0, descriptors: 0, chunks: 0, unread: 0, tls: 0, fileReads: 0 });
 });
 
 test("writes of every size and path leave in the order of the calls", async () => {

@@ -172,6 +172,31 @@ export class Driver implements EngineEvents {
     this.react.fileSent?.(handle);
   }
 
+  tlsServerName(handle: Handle, name: string): void {
+    this.#note("tlsServerName", handle);
+    this.react.tlsServerName?.(handle, name);
+  }
+
+  tlsVerify(handle: Handle): void {
+    this.#note("tlsVerify", handle);
+    this.react.tlsVerify?.(handle);
+  }
+
+  secured(handle: Handle): void {
+    this.#note("secured", handle);
+    this.react.secured?.(handle);
+  }
+
+  tlsSession(handle: Handle, session: Buffer): void {
+    this.#note("tlsSession", handle);
+    this.react.tlsSession?.(handle, session);
+  }
+
+  tlsKeyLog(handle: Handle, line: string): void {
+    this.#note("tlsKeyLog", handle);
+    this.react.tlsKeyLog?.(handle, line);
+  }
+
   closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {
     const { engine } = this;
     this.#note("closed", handle);

@@ -38,6 +38,11 @@ class Agent < EM::Connection
     act @script["connectionCompleted"]
   end
 
+  def ssl_handshake_completed
+    note "sslHandshakeCompleted"
+    act @script["sslHandshakeCompleted"]
+  end
+
   def receive_data(data)
     note(@paused ? "receiveData while paused" : "receiveData")
     before = @account["bytes"]
@@ -87,6 +92,21 @@ class Agent < EM::Connection
   def do_closeAfterWriting
     close_connection_after_writing
     note "close returned"
+  end
+
+  # The names are those of the test certificates; the client takes whatever it is shown, as EventMachine does.
+  def do_startTls(role, folder)
+    if role == "server"
+      start_tls(private_key_file: "#{folder}server-rsa-key.pem", cert_chain_file: "#{folder}server-rsa.pem")
+    else
+      start_tls(sni_hostname: "server.test")
+    end
+  end
+
+  # EventMachine asks for each certificate of the chain, and nobody vouches for any.
+  def do_demandTls(folder)
+    start_tls(private_key_file: "#{folder}server-rsa-key.pem", cert_chain_file: "#{folder}server-rsa.pem",
+              verify_peer: true, fail_if_no_peer_cert: true)
   end
 
   def do_pauseFor(milliseconds)

@@ -7,6 +7,8 @@ export type Action =
   | readonly ["sendSize", number]
   | readonly ["close"]
   | readonly ["closeAfterWriting"]
+  | readonly ["startTls", "server" | "client", string]
+  | readonly ["demandTls", string]
   | readonly ["pauseFor", number]
   | readonly ["inactivityTimeout", number]
   | readonly ["streamFile", string, boolean]
@@ -16,6 +18,7 @@ export type Action =
 export interface Script {
   postInit?: readonly Action[];
   connectionCompleted?: readonly Action[];
+  sslHandshakeCompleted?: readonly Action[];
   received?: Readonly<Record<number, readonly Action[]>>;
   unbind?: readonly Action[];
   /** A file for the bytes received. */
@@ -33,6 +36,8 @@ export interface Account {
 /** The reason that EventMachine gives for this end; it had one, nil, for most of them. */
 export function inRuby(reason: CloseReason): string | null {
   switch (reason.kind) {
+    case "tls-error":
+      return "EPROTO";
     case "connect-timeout":
     case "timeout":
       return "ETIMEDOUT";
@@ -74,6 +79,11 @@ export class Agent extends Connection {
   override connectionCompleted(): void {
     this.#note("connectionCompleted");
     this.#act(this.#script.connectionCompleted);
+  }
+
+  override sslHandshakeCompleted(): void {
+    this.#note("sslHandshakeCompleted");
+    this.#act(this.#script.sslHandshakeCompleted);
   }
 
   override receiveData(data: Buffer): void {
@@ -122,6 +132,18 @@ export class Agent extends Connection {
         this.closeConnectionAfterWriting();
         this.#note("close returned");
         break;
+      case "startTls": {
+        const [, role, folder] = action;
+        if (role === "client") this.startTls({ ca: `${folder}ca.pem`, serverName: "server.test" });
+        else this.startTls({ cert: `${folder}server-rsa.pem`, key: `${folder}server-rsa-key.pem` });
+        break;
+      }
+      case "demandTls": {
+        const [, folder] = action;
+        const identity = { cert: `${folder}server-rsa.pem`, key: `${folder}server-rsa-key.pem` };
+        this.startTls({ ...identity, ca: `${folder}ca.pem`, requireCertificate: true });
+        break;
+      }
       case "pauseFor":
         this.pause();
         setTimeout(() => {

@@ -1,0 +1,320 @@
+// The commands and questions of TLS.
+#include <string.h>
+
+#include <algorithm>
+
+#include "calls.h"
+#include "tls_core.h"
+#include "tls_stream.h"
+
+namespace em {
+
+namespace {
+
+constexpr size_t kMostText = 8192;  // lists of ciphers are long
+
+napi_value nothing() { return nullptr; }  // undefined
+
+napi_value integer(napi_env env, int64_t number) {
+  napi_value value;
+  napi_create_int64(env, number, &value);
+  return value;
+}
+
+napi_value text(napi_env env, std::string_view words) {
+  napi_value value;
+  napi_create_string_utf8(env, words.data(), words.size(), &value);
+  return value;
+}
+
+// Undefined for the empty one: all is well.
+napi_value complaint(napi_env env, std::string_view words) { return words.empty() ? nothing() : text(env, words); }
+
+napi_value buffer(napi_env env, const void* data, size_t size) {
+  napi_value value;
+  napi_create_buffer_copy(env, size, data, nullptr, &value);
+  return value;
+}
+
+std::string read_text(Args& args, size_t at) {
+  std::string result(kMostText + 1, '\0');
+  result.resize(args.string(at, result.data(), kMostText));
+  return result;
+}
+
+std::string_view read_bytes(Args& args, size_t at) {
+  Bytes bytes = args.bytes(at);
+  return {reinterpret_cast<const char*>(bytes.data), bytes.length};
+}
+
+napi_value undefined(napi_env env) {
+  napi_value value;
+  napi_get_undefined(env, &value);
+  return value;
+}
+
+// tlsTrust(certificates, OpenSSL's defaults): what a context takes for its trust, or what is wrong with it
+napi_value trust_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  std::string_view certificates = read_bytes(args, 0);
+  bool defaults = args.boolean(1);
+  if (!args.ok()) return nothing();
+  std::vector<std::string_view> texts;
+  if (!certificates.empty()) texts.push_back(certificates);
+  std::string error;
+  TlsTrust* trust = make_trust(texts, defaults, &error);
+  if (trust == nullptr) return text(env, error);
+  napi_value result;
+  napi_create_external(
+      env, trust, [](napi_env, void* data, void*) { delete static_cast<TlsTrust*>(data); }, nullptr, &result);
+  return result;
+}
+
+// tlsContext(loop, trust, [options, lowest version, highest, seconds], ciphers, suites, curves, ALPN, session id
+// context, DH parameters, ticket keys, staple): its number, or what is wrong with it
+napi_value context_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Loop* loop = args_loop(args);
+  auto* trust = static_cast<TlsTrust*>(args.external(1));
+  const int32_t* numbers = nullptr;
+  if (args.int32_list(2, &numbers) != 4) args.refuse(2, "four numbers");
+  TlsContextSettings settings;
+  settings.ciphers = read_text(args, 3);
+  settings.suites = read_text(args, 4);
+  settings.curves = read_text(args, 5);
+  settings.alpn = read_bytes(args, 6);
+  settings.session_id_context = read_bytes(args, 7);
+  settings.dh = read_bytes(args, 8);
+  settings.ticket_keys = read_bytes(args, 9);
+  settings.staple = read_bytes(args, 10);
+  if (settings.ticket_keys.size() % sizeof(TicketKey) != 0) args.refuse(9, "keys of 48 bytes");
+  if (!args.ok() || loop == nullptr) return nothing();
+  settings.options = static_cast<uint32_t>(numbers[0]);
+  settings.min_version = numbers[1];
+  settings.max_version = numbers[2];
+  settings.session_timeout = numbers[3];
+  if (loop->core.tls == nullptr) loop->core.tls.reset(new TlsCore());
+  auto* context = new TlsContext();
+  std::string wrong = context->make(settings, *trust);
+  if (!wrong.empty()) {
+    context->release();
+    return text(env, wrong);
+  }
+  auto& contexts = loop->core.tls->contexts;
+  contexts.push_back(context);
+  return integer(env, static_cast<int64_t>(contexts.size()) - 1);
+}
+
+// The context named by an argument; null once it is released.
+TlsContext* args_context(Args& args, Loop* loop, size_t at) {
+  int32_t id = args.int32(at);
+  return args.ok() && loop != nullptr && loop->core.tls != nullptr ? loop->core.tls->find(id) : nullptr;
+}
+
+// tlsIdentity(loop, context, certificate, key, passphrase): what is wrong with them
+napi_value identity_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  TlsContext* context = args_context(args, args_loop(args), 1);
+  std::string_view certificate = read_bytes(args, 2), key = read_bytes(args, 3), passphrase = read_bytes(args, 4);
+  if (!args.ok() || context == nullptr) return nothing();
+  return complaint(env, context->add_identity(certificate, key, passphrase));
+}
+
+napi_value release_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Loop* loop = args_loop(args);
+  TlsContext* context = args_context(args, loop, 1);
+  if (!args.ok() || context == nullptr) return nothing();
+  loop->core.tls->contexts[static_cast<size_t>(args.int32(1))] = nullptr;
+  context->release();
+  return nothing();
+}
+
+napi_value ticket_keys_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  TlsContext* context = args_context(args, args_loop(args), 1);
+  std::string_view keys = read_bytes(args, 2);
+  if (keys.size() % sizeof(TicketKey) != 0) args.refuse(2, "keys of 48 bytes");
+  if (args.ok() && context != nullptr) context->set_ticket_keys(keys);
+  return nothing();
+}
+
+napi_value staple_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  TlsContext* context = args_context(args, args_loop(args), 1);
+  std::string_view staple = read_bytes(args, 2);
+  if (args.ok() && context != nullptr) context->staple = staple;
+  return nothing();
+}
+
+napi_value undelivered_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  const bool counts = args.ok() && target.stream() != nullptr && target.slot->state == State::open;
+  return integer(env, counts ? static_cast<int64_t>(undelivered(*target.core, *target.slot)) : 0);
+}
+
+// startTls(loop, handle, flags (server, asks for the name, asks for the verdict), context, name sent, name verified,
+// session, bytes received): what is wrong with the session
+napi_value start_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Loop* loop = args_loop(args);
+  Target target(args);
+  uint32_t flags = args.uint32(2, 7);
+  TlsStart start = {};
+  start.context = args_context(args, loop, 3);
+  start.is_server = flags & 1;
+  start.asks_name = flags & 2;
+  start.asks_verify = flags & 4;
+  start.server_name = read_text(args, 4);
+  start.verify_name = read_text(args, 5);
+  start.session = read_bytes(args, 6);
+  start.received = read_bytes(args, 7);
+  if (!args.ok() || target.stream() == nullptr) return nothing();
+  if (start.context == nullptr) return text(env, "the context was released");
+  Slot& slot = *target.slot;
+  if (slot.state != State::open || slot.has(kTls | kShutWanted | kFinishing | kDetaching)) return nothing();
+  target.core->absorb();
+  const char* wrong = start_tls(*target.core, slot, start);
+  return complaint(env, wrong == nullptr ? "" : wrong);
+}
+
+// answerServerName(loop, handle, a number of NameAnswer, context)
+napi_value answer_name_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Loop* loop = args_loop(args);
+  Target target(args);
+  auto answer = static_cast<NameAnswer>(args.uint32(2, 2));
+  TlsContext* context = args_context(args, loop, 3);
+  if (!args.ok() || target.stream() == nullptr) return nothing();
+  // A context that is gone serves nobody.
+  if (answer == NameAnswer::other && context == nullptr) answer = NameAnswer::refuse;
+  answer_server_name(*target.core, *target.slot, answer, context);
+  return nothing();
+}
+
+napi_value answer_verify_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  bool accepted = args.boolean(2);
+  if (args.ok() && target.stream() != nullptr) answer_verify(*target.core, *target.slot, accepted);
+  return nothing();
+}
+
+TlsSession* args_session(Args& args) {
+  Target target(args);
+  Slot* slot = target.stream();
+  return args.ok() && slot != nullptr && slot->has(kTls) ? slot->tls : nullptr;
+}
+
+napi_value certificate_buffer(napi_env env, X509* certificate) {
+  int size = i2d_X509(certificate, nullptr);
+  if (size <= 0) return buffer(env, nullptr, 0);
+  void* data = nullptr;
+  napi_value value;
+  napi_create_buffer(env, static_cast<size_t>(size), &data, &value);
+  auto* to = static_cast<uint8_t*>(data);
+  i2d_X509(certificate, &to);
+  return value;
+}
+
+// The leaf first: OpenSSL's list has it on a client, and not on a server or where a session was resumed.
+napi_value certificates(napi_env env, const TlsSession& session) {
+  napi_value list;
+  napi_create_array(env, &list);
+  uint32_t count = 0;
+  auto add = [&](X509* certificate) { napi_set_element(env, list, count++, certificate_buffer(env, certificate)); };
+  auto* chain = reinterpret_cast<const OPENSSL_STACK*>(SSL_get_peer_cert_chain(session.ssl));
+  const int length = chain == nullptr ? 0 : OPENSSL_sk_num(chain);
+  X509* leaf = SSL_get1_peer_certificate(session.ssl);
+  if (leaf != nullptr && (session.is_server || length == 0)) add(leaf);
+  X509_free(leaf);
+  for (int i = 0; i < length; i++) add(static_cast<X509*>(OPENSSL_sk_value(chain, i)));
+  return list;
+}
+
+// tlsState(loop, handle): version, cipher's names and bits, ALPN, server name, reused, certificates, verify error,
+// staple
+napi_value state_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  TlsSession* session = args_session(args);
+  if (session == nullptr || !session->is_known) return nothing();
+  SSL* ssl = session->ssl;
+  const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl);
+  if (cipher == nullptr) cipher = SSL_get_pending_cipher(ssl);
+  const uint8_t* protocol = nullptr;
+  unsigned protocol_size = 0;
+  SSL_get0_alpn_selected(ssl, &protocol, &protocol_size);
+  uint8_t* staple = nullptr;
+  const long staple_size = session->is_server ? 0 : SSL_get_tlsext_status_ocsp_resp(ssl, &staple);
+  napi_value reused;
+  napi_get_boolean(env, SSL_session_reused(ssl) == 1, &reused);
+  auto named = [&](const char* name) { return name == nullptr ? undefined(env) : text(env, name); };
+  napi_value parts[] = {
+      integer(env, SSL_version(ssl)),
+      named(cipher == nullptr ? nullptr : SSL_CIPHER_get_name(cipher)),
+      named(cipher == nullptr ? nullptr : SSL_CIPHER_standard_name(cipher)),
+      integer(env, cipher == nullptr ? 0 : SSL_CIPHER_get_bits(cipher, nullptr)),
+      protocol_size == 0 ? undefined(env) : text(env, {reinterpret_cast<const char*>(protocol), protocol_size}),
+      session->server_name.empty() ? undefined(env) : text(env, session->server_name),
+      reused,
+      certificates(env, *session),
+      integer(env, session->verify_error),
+      staple == nullptr || staple_size <= 0 ? undefined(env) : buffer(env, staple, static_cast<size_t>(staple_size)),
+  };
+  ERR_clear_error();
+  napi_value result;
+  napi_create_array(env, &result);
+  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
+  return result;
+}
+
+// tlsFailure(loop, handle): the number of TlsError, the reason, the alert (-1: none), whether the peer sent it, verify
+// error
+napi_value failure_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  TlsSession* session = args_session(args);
+  if (session == nullptr || session->failure == nullptr) return nothing();
+  napi_value from_peer;
+  napi_get_boolean(env, session->alert_from_peer, &from_peer);
+  napi_value parts[] = {integer(env, static_cast<int64_t>(session->failure->code)), text(env, session->failure->reason),
+                        integer(env, session->alert), from_peer, integer(env, session->verify_error)};
+  napi_value result;
+  napi_create_array(env, &result);
+  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
+  return result;
+}
+
+// tlsTruncated(loop, handle): undefined where the peer has not ended
+napi_value truncated_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  TlsSession* session = args_session(args);
+  if (session == nullptr || !session->is_known || !session->ended_by_peer()) return nothing();
+  napi_value value;
+  napi_get_boolean(env, !session->peer_closed, &value);
+  return value;
+}
+
+}  // namespace
+
+void define_tls_calls(napi_env env, napi_value exports, Addon* addon) {
+  static constexpr Call kCalls[] = {
+      {"tlsTrust", trust_call},
+      {"tlsContext", context_call},
+      {"tlsIdentity", identity_call},
+      {"releaseTlsContext", release_call},
+      {"setTicketKeys", ticket_keys_call},
+      {"setStaple", staple_call},
+      {"undelivered", undelivered_call},
+      {"startTls", start_call},
+      {"answerServerName", answer_name_call},
+      {"answerVerify", answer_verify_call},
+      {"tlsState", state_call},
+      {"tlsFailure", failure_call},
+      {"tlsTruncated", truncated_call},
+  };
+  for (const Call& call : kCalls) define(env, exports, call, addon);
+  napi_set_named_property(env, exports, "openssl", text(env, OpenSSL_version(OPENSSL_VERSION_STRING)));
+}
+
+}  // namespace em

@@ -1,0 +1,49 @@
+#include "tls_session.h"
+
+#include "tls_core.h"
+#include "tls_stream.h"
+
+namespace em {
+
+TlsSession::~TlsSession() {
+  SSL_free(ssl);
+  if (first_context != nullptr) first_context->release();
+  if (context != nullptr) context->release();
+  plain.clear(core.live);
+  core.live.tls--;
+}
+
+void TlsSession::tell(Event event, std::string bytes) { news.push_back({event, std::move(bytes)}); }
+
+int TlsSession::verify(X509_STORE_CTX* store) {
+  const bool good = X509_verify_cert(store) > 0;
+  verify_error = good ? X509_V_OK : X509_STORE_CTX_get_error(store);
+  if (!good && first_context->rejects()) return 0;
+  if (!asks_verify || verdict == Answer::yes) return 1;
+  if (is_server) {
+    // OpenSSL suspends only clients here. A server is held at the end of its handshake.
+    hold_output = true;
+    return 1;
+  }
+  if (verdict == Answer::none) {
+    if (!SSL_set_retry_verify(ssl)) return 0;
+    awaits = Awaits::verdict;
+    return 1;
+  }
+  verify_error = X509_V_ERR_CERT_REJECTED;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+  return 0;
+}
+
+// What is shared -----------------------------------------------------------------------------------------------------
+
+TlsCore::TlsCore() : transport(make_transport()) {}
+
+TlsCore::~TlsCore() {
+  for (TlsContext* context : contexts) {
+    if (context != nullptr) context->release();
+  }
+  BIO_meth_free(transport);
+}
+
+}  // namespace em

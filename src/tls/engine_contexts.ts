@@ -1,0 +1,89 @@
+import { UnsupportedError } from "../base/errors.js";
+import type { Engine } from "../engine/engine.js";
+import type { TlsContextId } from "../engine/tls.js";
+import { type ContextUse, TlsContext, type TlsRole } from "./tls_context.js";
+
+/**
+ * What one running engine has made of contexts: made when first used, and released when the context is (by its owner, or by
+ * the garbage collector), or with the engine.
+ */
+export class EngineContexts {
+  readonly #engine: Engine;
+  #uses = new WeakMap<TlsContext, EngineUse>();
+  readonly #registry = new FinalizationRegistry<EngineUse>((use) => use.close());
+  readonly #open = new Set<EngineUse>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Throws TlsError, and UnsupportedError for several ticket keys where the engine takes one. */
+  idFor(context: TlsContext, role: TlsRole): TlsContextId {
+    let use = this.#uses.get(context);
+    if (use === undefined) {
+      use = new EngineUse(this.#engine, (closed) => this.#open.delete(closed));
+      this.#uses.set(context, use);
+      this.#open.add(use);
+      this.#registry.register(context, use);
+      TlsContext.insides(context).uses.add(use);
+    }
+    return use.ids.get(role) ?? use.make(role, context);
+  }
+
+  /** Its owner has no use for it any more; connections that use it keep it. */
+  release(context: TlsContext): void {
+    this.#uses.get(context)?.close();
+    this.#uses.delete(context);
+  }
+
+  /** The engine stops, and everything it made goes with it. */
+  close(): void {
+    for (const use of this.#open) use.abandon();
+    this.#open.clear();
+  }
+}
+
+/** What an engine made of one context, for each role. */
+class EngineUse implements ContextUse {
+  readonly ids = new Map<TlsRole, TlsContextId>();
+  readonly #engine: Engine;
+  readonly #closed: (use: EngineUse) => void;
+  isClosed = false;
+
+  constructor(engine: Engine, closed: (use: EngineUse) => void) {
+    this.#engine = engine;
+    this.#closed = closed;
+  }
+
+  make(role: TlsRole, context: TlsContext): TlsContextId {
+    const settings = TlsContext.insides(context).settingsFor(role);
+    if (settings.ticketKeys.length > 1) this.requireTicketKeySets();
+    const id = this.#engine.createTlsContext(settings);
+    this.ids.set(role, id);
+    return id;
+  }
+
+  requireTicketKeySets(): void {
+    if (!this.#engine.capabilities.has("ticketKeySets")) throw new UnsupportedError("ticketKeySets", this.#engine.name);
+  }
+
+  setTicketKeys(keys: readonly Buffer[]): void {
+    for (const id of this.ids.values()) this.#engine.setTicketKeys(id, keys);
+  }
+
+  setStaple(response: Buffer | undefined): void {
+    const id = this.ids.get("server");
+    if (id !== undefined) this.#engine.setStaple(id, response);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    for (const id of this.ids.values()) this.#engine.releaseTlsContext(id);
+    this.#closed(this);
+  }
+
+  abandon(): void {
+    this.isClosed = true;
+  }
+}

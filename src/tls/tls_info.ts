@@ -1,0 +1,68 @@
+import { X509Certificate } from "node:crypto";
+import type { TlsState, TlsVersion } from "../engine/tls.js";
+
+/** A cipher suite: OpenSSL's name, IANA's, and the strength in bits (undefined where the engine cannot know). */
+export interface TlsCipher {
+  readonly name: string;
+  readonly standardName: string;
+  readonly bits: number | undefined;
+}
+
+/** What a handshake came to: what `sslHandshakeCompleted` gets and `connection.tls` keeps. */
+export class TlsInfo {
+  readonly protocol: TlsVersion;
+  readonly cipher: TlsCipher;
+  /** The application protocol both sides agreed on, if any. */
+  readonly alpnProtocol: string | undefined;
+  /** The name the client asked for. */
+  readonly serverName: string | undefined;
+  readonly isSessionReused: boolean;
+  /** OpenSSL's name of what is wrong with the peer's certificate; undefined where nothing is, or there is none. */
+  readonly verifyError: string | undefined;
+  /** The OCSP response the server stapled, DER, on a client that asked for it. */
+  readonly ocspResponse: Buffer | undefined;
+  readonly #chain: readonly Buffer[];
+  #certificates: readonly X509Certificate[] | undefined;
+
+  /** @internal */
+  constructor(state: TlsState, chain: readonly Buffer[]) {
+    this.protocol = state.protocol;
+    this.cipher = state.cipher;
+    this.alpnProtocol = state.alpnProtocol;
+    this.serverName = state.serverName;
+    this.isSessionReused = state.isSessionReused;
+    this.verifyError = state.verifyError;
+    this.ocspResponse = state.staple;
+    this.#chain = chain;
+  }
+
+  /** Whether the peer has shown a certificate, and it holds: chain, time and, on a client, the name. */
+  get isAuthorized(): boolean {
+    return this.#chain.length > 0 && this.verifyError === undefined;
+  }
+
+  /** The peer's certificate; undefined where it showed none. (get_peer_cert, which gave PEM: `toString()` does.) */
+  get peerCertificate(): X509Certificate | undefined {
+    return this.peerCertificates[0];
+  }
+
+  /** With those it sent along, the peer's own first. */
+  get peerCertificates(): readonly X509Certificate[] {
+    this.#certificates ??= this.#chain.map((der) => new X509Certificate(der));
+    return this.#certificates;
+  }
+
+  /** @internal The same in DER. */
+  static chain(info: TlsInfo): readonly Buffer[] {
+    return info.#chain;
+  }
+}
+
+/** OpenSSL's judgement of a peer's certificate, before the handshake ends. */
+export interface TlsVerdict {
+  readonly isAuthorized: boolean;
+  /** OpenSSL's name of what is wrong (`CERT_HAS_EXPIRED`, `HOSTNAME_MISMATCH`, …); only with `rejectUnauthorized: false`. */
+  readonly error: string | undefined;
+  /** The certificate and those the peer sent along. */
+  readonly chain: readonly X509Certificate[];
+}

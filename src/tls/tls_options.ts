@@ -1,0 +1,274 @@
+import { createHash, type X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
+import { describe } from "../base/describe.js";
+import { ArgumentError, TlsError } from "../base/errors.js";
+import { MAX_TIMER_DELAY, TLS_HANDSHAKE_TIMEOUT, TLS_SESSION_CACHE_SIZE, TLS_SESSION_TIMEOUT } from "../base/limits.js";
+import type { TlsContextSettings, TlsIdentity, TlsTrust, TlsVersion } from "../engine/tls.js";
+import { keyKind, readIdentity, type TlsIdentityOptions } from "./identity.js";
+import { readMaterial, type TlsMaterial } from "./material.js";
+import { readTrust, type TlsAuthorities } from "./trust.js";
+
+/** Everything a context is made of but its names. Times in milliseconds. */
+export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
+  /** Further identities, one for each kind of key (RSA, ECDSA, …): the peer's abilities decide which is shown. */
+  identities?: readonly TlsIdentityOptions[];
+  /** Whom to trust. Default: what Node trusts. A server that asks for client certificates has to say. */
+  ca?: TlsAuthorities;
+  /** Default "TLSv1.2" and "TLSv1.3". (ssl_version.) */
+  minVersion?: TlsVersion;
+  maxVersion?: TlsVersion;
+  /** Cipher suites of TLS 1.2 and below, in OpenSSL's notation. Default: those with forward secrecy and AEAD. (cipher_list.) */
+  ciphers?: string;
+  /** Cipher suites of TLS 1.3. Default: OpenSSL's. */
+  cipherSuites?: string;
+  /** Whether a server goes by its own order of suites. Default true. */
+  preferServerCiphers?: boolean;
+  /** Groups for the key exchange, in order, separated by colons. Default: OpenSSL's. (ecdh_curve.) */
+  curves?: string;
+  /** Parameters for DHE suites: "auto", or PEM. Default: no DHE. (dhparam.) */
+  dhParameters?: "auto" | TlsMaterial;
+  /** Application protocols, the preferred one first (RFC 7301). A server refuses a client that offers none of them. */
+  alpn?: readonly string[];
+  /** Server: ask the client for a certificate. Default false, or what `requireCertificate` says. (verify_peer.) */
+  requestCertificate?: boolean;
+  /** Server: refuse a client that shows none. Default false. (fail_if_no_peer_cert.) */
+  requireCertificate?: boolean;
+  /**
+   * Fail the handshake when the peer's certificate does not hold. Default true. With false the connection is secured all the
+   * same, and `sslVerifyPeer` may still refuse; whoever is at the other end is then unproven.
+   */
+  rejectUnauthorized?: boolean;
+  /** Session tickets (RFC 5077). Default true. */
+  sessionTickets?: boolean;
+  /** Keys of 48 bytes for session tickets, shared by servers that resume each other's sessions. Default: random ones. */
+  ticketKeys?: readonly Uint8Array[];
+  /** How long a session can be resumed. Default 5 minutes. */
+  sessionTimeout?: number;
+  /** Sessions are resumed only in contexts with the same id. Default: made of the identities and the trust. */
+  sessionIdContext?: string;
+  /** Client: the most sessions kept for resumption. Default 256; 0 for none. */
+  sessionCacheSize?: number;
+  /** Server: the OCSP response to staple, DER. */
+  ocspResponse?: Uint8Array;
+  /** Client: ask for one. Default false. */
+  requestOcsp?: boolean;
+  /** Gets every line of the NSS key log, which opens the traffic to whoever has it: for debugging. */
+  keyLog?: (line: string) => void;
+  /** How long a handshake may take, certificates' lookups included. Default 20 s; 0 for no limit. */
+  handshakeTimeout?: number;
+}
+
+/** The options, checked. */
+export interface CheckedOptions {
+  /** As a client needs them; a server needs the trust only where it asks for certificates. */
+  readonly settings: TlsContextSettings;
+  readonly leaves: readonly X509Certificate[];
+  /** Whether `ca` was given. */
+  readonly namesTrust: boolean;
+  readonly sessionCacheSize: number;
+  readonly keyLog: ((line: string) => void) | undefined;
+  readonly handshakeTimeout: number;
+}
+
+const VERSIONS: readonly TlsVersion[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+
+/** Forward secrecy and authenticated encryption, nothing else. */
+export const DEFAULT_CIPHERS = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+  "DHE-RSA-AES128-GCM-SHA256",
+  "DHE-RSA-AES256-GCM-SHA384",
+  "DHE-RSA-CHACHA20-POLY1305",
+].join(":");
+
+const TICKET_KEY_SIZE = 48;
+const MAX_TICKET_KEYS = 16;
+const MAX_SESSION_ID = 32;
+
+export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
+  const { identities, leaves } = readIdentities(options);
+  const minVersion = version(options.minVersion, "minVersion", "TLSv1.2");
+  const maxVersion = version(options.maxVersion, "maxVersion", "TLSv1.3");
+  if (VERSIONS.indexOf(minVersion) > VERSIONS.indexOf(maxVersion)) {
+    throw new ArgumentError(`minVersion (${minVersion}) must not be above maxVersion (${maxVersion})`);
+  }
+  const requireCertificate = flag(options.requireCertificate, "requireCertificate", false);
+  const requestCertificate = flag(options.requestCertificate, "requestCertificate", requireCertificate);
+  if (requireCertificate && !requestCertificate) {
+    throw new ArgumentError("requireCertificate is true, and so requestCertificate must not be false");
+  }
+  const trust = readTrust(options.ca);
+  const { sessionCacheSize = TLS_SESSION_CACHE_SIZE, keyLog } = options;
+  if (!Number.isSafeInteger(sessionCacheSize) || sessionCacheSize < 0) {
+    throw new ArgumentError(`sessionCacheSize must be a whole number of at least 0, not ${describe(sessionCacheSize)}`);
+  }
+  if (keyLog !== undefined && typeof keyLog !== "function") {
+    throw new ArgumentError(`keyLog must be a function, not ${describe(keyLog)}`);
+  }
+  const settings: TlsContextSettings = {
+    identities,
+    trust,
+    minVersion,
+    maxVersion,
+    ciphers: text(options.ciphers, "ciphers") ?? DEFAULT_CIPHERS,
+    cipherSuites: text(options.cipherSuites, "cipherSuites"),
+    preferServerCiphers: flag(options.preferServerCiphers, "preferServerCiphers", true),
+    curves: text(options.curves, "curves"),
+    dhParameters:
+      options.dhParameters === undefined || options.dhParameters === "auto"
+        ? options.dhParameters
+        : readMaterial(options.dhParameters, "dhParameters"),
+    alpn: checkAlpn(options.alpn),
+    requestCertificate,
+    requireCertificate,
+    rejectUnauthorized: flag(options.rejectUnauthorized, "rejectUnauthorized", true),
+    sessionTickets: flag(options.sessionTickets, "sessionTickets", true),
+    ticketKeys: options.ticketKeys === undefined ? [] : checkTicketKeys(options.ticketKeys),
+    sessionTimeout: Math.ceil(duration(options.sessionTimeout, "sessionTimeout", TLS_SESSION_TIMEOUT) / 1000),
+    sessionIdContext: sessionId(options.sessionIdContext, identities, trust),
+    reportSessions: sessionCacheSize > 0,
+    keyLog: keyLog !== undefined,
+    staple: options.ocspResponse === undefined ? undefined : checkOcspResponse(options.ocspResponse),
+    requestStaple: flag(options.requestOcsp, "requestOcsp", false),
+  };
+  checkWithOpenSsl(settings);
+  return {
+    settings,
+    leaves,
+    namesTrust: options.ca !== undefined,
+    sessionCacheSize,
+    keyLog,
+    handshakeTimeout: duration(options.handshakeTimeout, "handshakeTimeout", TLS_HANDSHAKE_TIMEOUT),
+  };
+}
+
+function readIdentities(options: TlsSettingsOptions): { identities: TlsIdentity[]; leaves: X509Certificate[] } {
+  const { identities: more = [] } = options;
+  if (!Array.isArray(more)) throw new ArgumentError(`identities must be an array, not ${describe(more)}`);
+  const found: { identity: TlsIdentity; leaf: X509Certificate }[] = [];
+  if (options.cert !== undefined || options.key !== undefined) {
+    found.push(readIdentity(options as TlsIdentityOptions, ""));
+  } else if (options.passphrase !== undefined) {
+    throw new ArgumentError("passphrase stands alone: cert and key are needed beside it");
+  }
+  for (const [index, each] of more.entries()) {
+    if (typeof each !== "object" || each === null) {
+      throw new ArgumentError(`identities[${index}] must be an object, not ${describe(each)}`);
+    }
+    found.push(readIdentity(each, `identities[${index}].`));
+  }
+  const kinds = new Set<string>();
+  for (const { leaf } of found) {
+    const kind = keyKind(leaf);
+    if (kinds.has(kind))
+      throw new ArgumentError(`a context takes one identity for each kind of key: there are two of ${kind}`);
+    kinds.add(kind);
+  }
+  return { identities: found.map(({ identity }) => identity), leaves: found.map(({ leaf }) => leaf) };
+}
+
+function version(value: unknown, name: string, otherwise: TlsVersion): TlsVersion {
+  if (value === undefined) return otherwise;
+  const found = VERSIONS.find((each) => each === value);
+  if (found !== undefined) return found;
+  throw new ArgumentError(`${name} must be "TLSv1", "TLSv1.1", "TLSv1.2" or "TLSv1.3", not ${describe(value)}`);
+}
+
+function flag(value: unknown, name: string, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== "boolean") throw new ArgumentError(`${name} must be true or false, not ${describe(value)}`);
+  return value;
+}
+
+function text(value: unknown, name: string): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "string" || value === "" || value.includes("\0")) {
+    throw new ArgumentError(`${name} must be a non-empty string, not ${describe(value)}`);
+  }
+  return value;
+}
+
+function duration(value: unknown, name: string, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (typeof value !== "number" || !(value >= 0 && value <= MAX_TIMER_DELAY)) {
+    throw new ArgumentError(`${name} must be milliseconds from 0 to ${MAX_TIMER_DELAY}, not ${describe(value)}`);
+  }
+  return value;
+}
+
+function checkAlpn(value: unknown): readonly string[] {
+  if (value === undefined) return [];
+  const isList = Array.isArray(value) && value.length <= 64;
+  if (!isList || !value.every((each) => typeof each === "string" && each !== "" && Buffer.byteLength(each) <= 255)) {
+    throw new ArgumentError("alpn must be an array of at most 64 names of 1 to 255 bytes");
+  }
+  return [...(value as string[])];
+}
+
+/** Keys as `setTicketKeys` takes them. */
+export function checkTicketKeys(keys: unknown): readonly Buffer[] {
+  const isList = Array.isArray(keys) && keys.length >= 1 && keys.length <= MAX_TICKET_KEYS;
+  if (!isList || !keys.every((key) => key instanceof Uint8Array && key.length === TICKET_KEY_SIZE)) {
+    throw new ArgumentError(`ticketKeys must be 1 to ${MAX_TICKET_KEYS} keys of ${TICKET_KEY_SIZE} bytes`);
+  }
+  return (keys as Uint8Array[]).map((key) => Buffer.from(key));
+}
+
+/** An OCSP response as `setOcspResponse` takes it: a DER sequence. */
+export function checkOcspResponse(response: unknown): Buffer {
+  if (!(response instanceof Uint8Array) || response[0] !== 0x30) {
+    throw new ArgumentError(`ocspResponse must be the bytes of an OCSP response (DER), not ${describe(response)}`);
+  }
+  return Buffer.from(response);
+}
+
+/** A session that proved who the client is must not be good where somebody else is trusted. */
+function sessionId(value: unknown, identities: readonly TlsIdentity[], trust: TlsTrust): Buffer {
+  if (value === undefined) {
+    const hash = createHash("sha256");
+    for (const { certificate } of identities) hash.update(certificate);
+    hash.update(`${trust.isNodeDefault} ${trust.openSslDefaults} ${trust.certificates.length}`);
+    if (!trust.isNodeDefault) for (const each of trust.certificates) hash.update(each);
+    return Buffer.from(hash.digest("hex").slice(0, MAX_SESSION_ID));
+  }
+  if (typeof value !== "string" || value === "" || Buffer.byteLength(value) > MAX_SESSION_ID) {
+    throw new ArgumentError(
+      `sessionIdContext must be a string of 1 to ${MAX_SESSION_ID} bytes, not ${describe(value)}`,
+    );
+  }
+  return Buffer.from(value);
+}
+
+/** What only OpenSSL knows to be right, asked before an engine is: one setting at a time, so that the error can name it. */
+function checkWithOpenSsl({ ciphers, cipherSuites, curves, dhParameters }: TlsContextSettings): void {
+  if (ciphers !== DEFAULT_CIPHERS && ciphers !== undefined) ask("ciphers", { ciphers });
+  if (cipherSuites !== undefined) {
+    const stray = cipherSuites.split(":").find((suite) => !suite.startsWith("TLS_"));
+    if (stray !== undefined) {
+      throw new ArgumentError(`cipherSuites are those of TLS 1.3, which begin with TLS_, not ${describe(stray)}`);
+    }
+    ask("cipherSuites", { ciphers: cipherSuites });
+  }
+  if (curves !== undefined) ask("curves", { ecdhCurve: curves });
+  // Older versions of Node pass over what holds no parameters.
+  if (
+    dhParameters instanceof Buffer &&
+    !/-----BEGIN (X9\.42 )?DH PARAMETERS-----/.test(dhParameters.toString("latin1"))
+  ) {
+    throw new TlsError("ERR_EM_TLS_CONTEXT", "dhParameters holds no DH parameters in PEM");
+  }
+  if (dhParameters instanceof Buffer) ask("dhParameters", { dhparam: dhParameters });
+}
+
+function ask(name: string, setting: Parameters<typeof createSecureContext>[0]): void {
+  try {
+    createSecureContext({ ca: [], ...setting });
+  } catch (cause) {
+    const { message, reason = message } = cause as Error & { reason?: string };
+    throw new TlsError("ERR_EM_TLS_CONTEXT", `${name}: OpenSSL does not take it: ${message}`, { cause, reason });
+  }
+}

@@ -1,0 +1,457 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { afterEach, test } from "node:test";
+import { Ended } from "../../../src/engine/streams.js";
+import type { TlsContextSettings, TlsFailure } from "../../../src/engine/tls.js";
+import { CONNECT, Driver, pattern, rawServer, stopDrivers } from "./driver.js";
+import {
+  authority,
+  certify,
+  localhost,
+  nodeClient,
+  nodeServer,
+  securePair,
+  settings,
+  startedPair,
+  starting,
+} from "./tls_peers.js";
+
+afterEach(stopDrivers);
+
+const stranger = certify("stranger", "");
+const strangers = certify("localhost", "DNS:localhost", { issuer: stranger });
+const other = certify("other.test", "DNS:other.test,DNS:*.wild.test,IP:127.0.0.2", { issuer: authority });
+const expired = certify("localhost", "DNS:localhost", { issuer: authority, days: -1 });
+const customer = certify("customer", "DNS:customer", { issuer: authority });
+
+/** Both ends fail; returns what each says of it. */
+async function failures(driver: Driver, options: Parameters<typeof startedPair>[1]): Promise<[TlsFailure, TlsFailure]> {
+  const { client, server, listener } = await startedPair(driver, options);
+  const [ofClient, ofServer] = [await driver.closing(client), await driver.closing(server)];
+  await driver.finish(listener);
+  assert.equal(ofClient.ended, Ended.tls);
+  assert.equal(ofServer.ended, Ended.tls);
+  return [ofClient.failure as TlsFailure, ofServer.failure as TlsFailure];
+}
+
+for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+  const refused: [string, Partial<TlsContextSettings>, string | undefined, string, string][] = [
+    [
+      "an unknown authority",
+      { identities: [strangers] },
+      "localhost",
+      "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      "unknown_ca",
+    ],
+    ["another name", { identities: [other] }, "localhost", "HOSTNAME_MISMATCH", "bad_certificate"],
+    ["another address", { identities: [localhost] }, "127.0.0.9", "IP_ADDRESS_MISMATCH", "bad_certificate"],
+    ["an expired certificate", { identities: [expired] }, "localhost", "CERT_HAS_EXPIRED", "certificate_expired"],
+  ];
+  for (const [what, server, verifyName, error, alert] of refused) {
+    test(`a client refuses ${what}, and both ends know why, ${version}`, async () => {
+      const [client, peer] = await failures(new Driver(), {
+        server: { ...server, maxVersion: version },
+        clientStart: { verifyName },
+      });
+      assert.equal(client.code, "ERR_EM_TLS_VERIFY");
+      assert.equal(client.verifyError, error);
+      assert.deepEqual(client.alert, { name: alert, from: "local" });
+      assert.equal(peer.code, "ERR_EM_TLS_HANDSHAKE");
+      assert.deepEqual(peer.alert, { name: alert, from: "peer" });
+    });
+  }
+
+  test(`a client told not to refuse is told what is wrong, ${version}`, async () => {
+    const driver = new Driver();
+    const { client, listener } = await securePair(driver, {
+      server: { identities: [expired], maxVersion: version },
+      client: { rejectUnauthorized: false },
+    });
+    assert.equal(driver.engine.tlsState(client)?.verifyError, "CERT_HAS_EXPIRED");
+    await driver.finish(client, listener);
+  });
+
+  test(`a server that wants a certificate gets one, refuses none and refuses a stranger's, ${version}`, async () => {
+    const server = { requestCertificate: true, requireCertificate: true, maxVersion: version };
+    const driver = new Driver();
+    const pair = await securePair(driver, { server, client: { identities: [customer] } });
+    assert.equal(driver.engine.tlsState(pair.server)?.peerCertificates.length, 1);
+    driver.engine.writeString(pair.client, "x", "utf8");
+    await driver.gets(pair.server, 1);
+    await driver.finish(pair.client, pair.listener);
+    for (const [identities, code] of [
+      [[], undefined],
+      [[strangers], "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"],
+    ] as const) {
+      const [client, peer] = await failures(new Driver(), { server, client: { identities } });
+      assert.equal(peer.code, "ERR_EM_TLS_VERIFY");
+      assert.equal(peer.verifyError, code);
+      assert.equal(peer.alert?.from, "local");
+      assert.equal(client.alert?.from, "peer");
+      assert.equal(client.code, version === "TLSv1.3" ? "ERR_EM_TLS_PROTOCOL" : "ERR_EM_TLS_HANDSHAKE");
+    }
+  });
+
+  test(`a server that only asks takes a client without, and tells of a bad one, ${version}`, async () => {
+    const server = { requestCertificate: true, rejectUnauthorized: false, maxVersion: version };
+    for (const [identities, count, error] of [
+      [[], 0, undefined],
+      [[strangers], 1, "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"],
+    ] as const) {
+      const driver = new Driver();
+      const pair = await securePair(driver, { server, client: { identities } });
+      const state = driver.engine.tlsState(pair.server);
+      assert.equal(state?.peerCertificates.length, count);
+      assert.equal(state?.verifyError, error);
+      await driver.finish(pair.client, pair.listener);
+    }
+  });
+
+  for (const role of ["client", "server"] as const) {
+    for (const accepted of [true, false]) {
+      test(`the ${role} holds the handshake for a verdict and ${accepted ? "accepts" : "refuses"}, ${version}`, async () => {
+        const driver = new Driver();
+        const asks = { asksVerify: true };
+        const pair = await startedPair(driver, {
+          server: { requestCertificate: true, requireCertificate: true, maxVersion: version },
+          client: { identities: [customer] },
+          ...(role === "client" ? { clientStart: asks } : { serverStart: asks }),
+        });
+        const me = pair[role];
+        const peer = role === "client" ? pair.server : pair.client;
+        const { engine } = driver;
+        engine.write(me, pattern(1000));
+        await driver.until(() => driver.has("tlsVerify", me), "asked");
+        await driver.settle();
+        assert.equal(driver.has("secured", me), false);
+        const state = engine.tlsState(me);
+        assert.equal(state?.peerCertificates.length, 1);
+        assert.equal(state?.protocol, version);
+        assert.match(state?.cipher.name ?? "", /./);
+        engine.answerVerify(me, accepted);
+        if (accepted) {
+          await driver.until(() => driver.has("secured", me) && driver.has("secured", peer), "both secured");
+          assert.ok((await driver.gets(peer, 1000)).equals(pattern(1000)));
+          engine.write(peer, pattern(1000));
+          assert.ok((await driver.gets(me, 1000)).equals(pattern(1000)));
+        } else {
+          const closing = await driver.closing(me);
+          assert.equal(closing.failure?.code, "ERR_EM_TLS_VERIFY");
+          assert.equal(closing.failure?.verifyError, "CERT_REJECTED");
+          const ofPeer = await driver.closing(peer);
+          assert.equal(driver.bytes(peer).length, 0);
+          if (role === "server" && version === "TLSv1.3") {
+            assert.equal(ofPeer.ended, Ended.peer);
+            assert.equal(ofPeer.truncated, true);
+          } else {
+            assert.equal(ofPeer.ended, Ended.tls);
+            assert.deepEqual(ofPeer.failure?.alert, { name: "bad_certificate", from: "peer" });
+          }
+        }
+        await driver.finish(pair.client, pair.listener);
+      });
+    }
+  }
+
+  test(`a name is answered with another context, the same, or a refusal, ${version}`, async () => {
+    const driver = new Driver();
+    const { engine } = driver;
+    const context = engine.createTlsContext(settings({ identities: [localhost], maxVersion: version, alpn: ["x"] }));
+    const named = engine.createTlsContext(settings({ identities: [other] }));
+    const names: string[] = [];
+    driver.react.accepted = (_listener, handle) => {
+      engine.startTls(handle, starting("server", context, { asksServerName: true }));
+    };
+    driver.react.tlsServerName = (handle, name) => {
+      names.push(name);
+      const answer = name === "localhost" ? "same" : name === "gone.test" ? "refuse" : named;
+      setTimeout(() => engine.answerServerName(handle, answer), 5);
+    };
+    const { address, listener } = await driver.listen();
+    for (const [servername, subject] of [
+      ["localhost", "localhost"],
+      ["other.test", "other.test"],
+      ["a.wild.test", "other.test"],
+    ]) {
+      const socket = nodeClient(address, { servername: servername as string, ALPNProtocols: ["x"] });
+      await once(socket, "secureConnect");
+      assert.equal(socket.getPeerCertificate().subject.CN, subject);
+      assert.equal(socket.alpnProtocol, "x");
+      assert.equal(socket.getProtocol(), version);
+      socket.destroy();
+    }
+    const plain = nodeClient(address, { servername: "", checkServerIdentity: () => undefined });
+    await once(plain, "secureConnect");
+    plain.destroy();
+    assert.deepEqual(names, ["localhost", "other.test", "a.wild.test"]);
+    const gone = nodeClient(address, { servername: "gone.test" });
+    const [error] = await once(gone, "error");
+    assert.match(error.code, /UNRECOGNIZED_NAME/);
+    const closing = await driver.closing(driver.accepts.at(-1) as number);
+    assert.equal(closing.failure?.code, "ERR_EM_TLS_NO_CONTEXT");
+    assert.deepEqual(closing.failure?.alert, { name: "unrecognized_name", from: "local" });
+    await driver.finish(listener);
+  });
+
+  test(`no protocol in common ends the handshake, ${version}`, async () => {
+    const [client, server] = await failures(new Driver(), {
+      server: { alpn: ["one"], maxVersion: version },
+      client: { alpn: ["two"] },
+    });
+    assert.deepEqual(client.alert, { name: "no_application_protocol", from: "peer" });
+    assert.deepEqual(server.alert, { name: "no_application_protocol", from: "local" });
+  });
+}
+
+test("no version in common ends the handshake", async () => {
+  const [client, server] = await failures(new Driver(), {
+    server: { maxVersion: "TLSv1.2" },
+    client: { minVersion: "TLSv1.3" },
+  });
+  assert.deepEqual(client.alert, { name: "protocol_version", from: "peer" });
+  assert.equal(server.code, "ERR_EM_TLS_HANDSHAKE");
+});
+
+test("garbage and other protocols end a server's handshake, and say what they were", async () => {
+  const driver = new Driver();
+  const { engine } = driver;
+  const context = engine.createTlsContext(settings({ identities: [localhost] }));
+  driver.react.accepted = (_listener, handle) => engine.startTls(handle, starting("server", context));
+  const { address, listener } = await driver.listen();
+  const said: string[] = [];
+  for (const bytes of ["GET / HTTP/1.0\r\n\r\n", pattern(4096), Buffer.from([22, 3, 1, 0xff, 0xff, 1, 2, 3])]) {
+    const socket = connect(address.port, address.host);
+    socket.on("error", () => {});
+    socket.write(bytes);
+    const closed = once(socket, "close");
+    socket.resume();
+    await driver.until(() => driver.closings.length > said.length, "closed");
+    const { ended, failure } = driver.closings.at(-1) ?? {};
+    assert.equal(ended, Ended.tls);
+    assert.equal(failure?.code, "ERR_EM_TLS_HANDSHAKE");
+    said.push(failure?.reason ?? "");
+    await closed;
+  }
+  assert.equal(said[0], "http request");
+  await driver.finish(listener);
+});
+
+test("a peer that ends within the handshake fails it; one that stalls does nothing", async () => {
+  const driver = new Driver();
+  const { engine } = driver;
+  const context = engine.createTlsContext(settings({ identities: [localhost] }));
+  driver.react.accepted = (_listener, handle) => engine.startTls(handle, starting("server", context));
+  const { address, listener } = await driver.listen();
+  const stalls = connect(address.port, address.host);
+  stalls.on("error", () => {});
+  stalls.write(Buffer.from([22, 3, 1, 0, 200, 1]));
+  await driver.until(() => driver.accepts.length === 1, "accepted");
+  const ends = connect(address.port, address.host);
+  ends.on("error", () => {});
+  ends.end(Buffer.from([22, 3, 1]));
+  await driver.until(() => driver.closings.length === 1, "closed");
+  assert.equal(driver.closings[0]?.failure?.code, "ERR_EM_TLS_HANDSHAKE");
+  assert.match(driver.closings[0]?.failure?.reason ?? "", /ended the connection/);
+  assert.equal(driver.closings[0]?.handle, driver.accepts[1]);
+  stalls.destroy();
+  await driver.finish(listener);
+});
+
+test("what was written in clear goes out in clear, before the handshake, and bytes taken in clear can belong to it", async () => {
+  const driver = new Driver();
+  const { engine } = driver;
+  const context = engine.createTlsContext(settings({ identities: [localhost] }));
+  let head = Buffer.alloc(0);
+  driver.react.data = (handle, chunk, start, end) => {
+    if (driver.has("secured", handle)) {
+      engine.write(handle, chunk.subarray(start, end));
+      return;
+    }
+    head = Buffer.concat([head, chunk.subarray(start, end)]);
+    if (head.length < 16) return;
+    engine.write(handle, pattern(50_000));
+    engine.startTls(handle, starting("server", context, { received: head.subarray(16) }));
+  };
+  const { address, listener } = await driver.listen();
+  const socket = connect(address.port, address.host);
+  socket.write("0123456789abcdef");
+  let clear = 0;
+  while (clear < 50_000) {
+    await once(socket, "readable");
+    clear += (socket.read() as Buffer | null)?.length ?? 0;
+  }
+  assert.equal(clear, 50_000);
+  const { connect: secure } = await import("node:tls");
+  const tls = secure({ socket, servername: "localhost", ca: authority.certificate });
+  await once(tls, "secureConnect");
+  tls.write("hello");
+  const [answer] = await once(tls, "data");
+  assert.equal(String(answer), "hello");
+  tls.destroy();
+  assert.equal(engine.counters().bytesOut, 50_005);
+  await driver.finish(listener);
+});
+
+test("the first bytes of a hello that came with something else are handed over", async () => {
+  const driver = new Driver();
+  const { engine } = driver;
+  const { server: proxy, at } = await rawServer((socket) => {
+    socket.pipe(connect(address.port, address.host), { end: false });
+  });
+  proxy.close();
+  const context = engine.createTlsContext(settings({ identities: [localhost] }));
+  let started = false;
+  driver.react.data = (handle, chunk, start, end) => {
+    if (started) {
+      engine.write(handle, chunk.subarray(start, end));
+      return;
+    }
+    started = true;
+    const bytes = chunk.subarray(start, end);
+    assert.equal(bytes.toString("latin1", 0, 6), "PROXY ");
+    assert.ok(bytes.length > 6);
+    engine.startTls(handle, starting("server", context, { received: bytes.subarray(6) }));
+  };
+  const { address, listener } = await driver.listen();
+  // A hello made by node:tls into a socket of our own, so that it can be sent in one piece with what goes before.
+  const { server: sink, at: sinkAt } = await rawServer(async (socket) => {
+    const onward = connect(address.port, address.host);
+    const [hello] = (await once(socket, "data")) as [Buffer];
+    onward.write(Buffer.concat([Buffer.from("PROXY "), hello]));
+    socket.pipe(onward);
+    onward.pipe(socket);
+    onward.on("error", () => {});
+  });
+  const socket = nodeClient(sinkAt);
+  await once(socket, "secureConnect");
+  socket.write("hello");
+  const [answer] = await once(socket, "data");
+  assert.equal(String(answer), "hello");
+  socket.destroy();
+  sink.close();
+  assert.notEqual(at.port, 0);
+  await driver.finish(listener);
+});
+
+for (const held of [true, false]) {
+  test(`bytes in clear ${held ? "held by a pause" : "in the ring"} when TLS starts end the connection, undelivered`, async () => {
+    const driver = new Driver();
+    const { engine } = driver;
+    const one = await driver.withPeer();
+    const two = await driver.withPeer();
+    const context = engine.createTlsContext(settings({ identities: [localhost] }));
+    const servers = [one.server, two.server];
+    let victim = -1;
+    let counted = 0;
+    driver.react.data = (handle) => {
+      assert.notEqual(handle, victim, "clear bytes are not delivered behind the start");
+      if (victim >= 0) return;
+      const other = servers.find((server) => server !== handle) as number;
+      counted = engine.undelivered(other);
+      if (counted === 0) return;
+      victim = other;
+      if (held) engine.pause(other);
+      else engine.startTls(other, starting("server", context));
+    };
+    for (let i = 0; i < 200 && victim < 0; i++) {
+      // Both are written to before the engine polls again: they come in one batch.
+      one.peer.write("x");
+      two.peer.write("x");
+      await driver.settle();
+    }
+    assert.ok(victim >= 0, "both came in one batch");
+    assert.ok(counted > 0);
+    if (held) {
+      assert.equal(engine.undelivered(victim), counted);
+      engine.startTls(victim, starting("server", context));
+      engine.resume(victim);
+    }
+    const closing = await driver.closing(victim);
+    assert.equal(closing.ended, Ended.tls);
+    assert.equal(closing.failure?.code, "ERR_EM_TLS_PLAINTEXT");
+    one.peer.destroy();
+    two.peer.destroy();
+    await driver.finish(one.listener, two.listener);
+  });
+}
+
+test("a storm of handshakes leaves an open connection its turns", async () => {
+  const driver = new Driver();
+  const { engine } = driver;
+  const pair = await securePair(driver);
+  const context = engine.createTlsContext(settings({ identities: [localhost] }));
+  const client = engine.createTlsContext(settings());
+  driver.react.accepted = (_listener, handle) => engine.startTls(handle, starting("server", context));
+  driver.react.connected = (handle) => engine.startTls(handle, starting("client", client));
+  let echoes = 0;
+  let securedBetween = 0;
+  driver.react.secured = () => securedBetween++;
+  const most: number[] = [];
+  driver.react.data = (handle) => {
+    if (handle === pair.server) {
+      engine.writeString(pair.server, "x", "latin1");
+      return;
+    }
+    echoes++;
+    most.push(securedBetween);
+    securedBetween = 0;
+    engine.writeString(pair.client, "x", "latin1");
+  };
+  const { address, listener } = await driver.listen({ backlog: 512 });
+  engine.writeString(pair.client, "x", "latin1");
+  const handles = Array.from({ length: 100 }, () => engine.connect(address, CONNECT));
+  await driver.until(() => handles.every((handle) => driver.has("secured", handle)), "all secured");
+  assert.ok(Math.max(...most) < 60, `at most ${Math.max(...most)} between two echoes`);
+  assert.ok(echoes > 10, `${echoes} echoes meanwhile`);
+  await driver.finish(...handles, pair.client, listener, pair.listener);
+});
+
+test("contexts are refused with OpenSSL's words", () => {
+  const driver = new Driver();
+  const { engine } = driver;
+  const bad: [Partial<TlsContextSettings>, RegExp][] = [
+    [{ identities: [{ certificate: Buffer.from("x"), key: localhost.key }] }, /no start line/],
+    [{ identities: [{ certificate: localhost.certificate, key: other.key }] }, /mismatch/],
+    [{ identities: [{ certificate: localhost.certificate, key: Buffer.from("") }] }, /unsupported|no start line/],
+    [{ ciphers: "NONSENSE" }, /no cipher match/],
+    [{ cipherSuites: "NONSENSE" }, /no cipher match|unknown/i],
+    [{ curves: "NONSENSE" }, /./],
+    [{ dhParameters: Buffer.from("x") }, /./],
+    [{ trust: { certificates: ["nonsense"], openSslDefaults: false, isNodeDefault: false } }, /no start line/],
+  ];
+  for (const [overrides, words] of bad) {
+    assert.throws(() => engine.createTlsContext(settings(overrides)), { code: "ERR_EM_TLS_CONTEXT", reason: words });
+  }
+  const context = engine.createTlsContext(settings({ identities: [localhost] }));
+  engine.releaseTlsContext(context);
+  engine.releaseTlsContext(context);
+  engine.stop();
+});
+
+test("a context that is released serves those that have it", async () => {
+  const driver = new Driver();
+  const pair = await securePair(driver);
+  for (let id = 0; id < 4; id++) driver.engine.releaseTlsContext(id);
+  driver.engine.writeString(pair.client, "still", "utf8");
+  assert.equal((await driver.gets(pair.server, 5)).toString(), "still");
+  await driver.finish(pair.client, pair.listener);
+});
+
+test("a server of node:tls that wants a certificate refuses us with its alert, also after our handshake", async () => {
+  const { server, at } = await nodeServer({ requestCert: true, ca: authority.certificate, rejectUnauthorized: true });
+  const driver = new Driver();
+  const { engine } = driver;
+  const context = engine.createTlsContext(settings());
+  const client = engine.connect(at, CONNECT);
+  driver.react.connected = () => {
+    engine.startTls(client, starting("client", context));
+    engine.write(client, pattern(100));
+  };
+  const closing = await driver.closing(client);
+  assert.equal(closing.ended, Ended.tls);
+  assert.deepEqual(closing.failure?.alert, { name: "certificate_required", from: "peer" });
+  assert.equal(closing.failure?.code, "ERR_EM_TLS_PROTOCOL");
+  server.close();
+  await driver.finish();
+});
