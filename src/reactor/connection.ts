@@ -21,7 +21,6 @@ import {
   checkWaterMarks,
 } from "./options.js";
 import * as reasons from "./reasons.js";
-import { requireCapability } from "./required.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
 import { State, type Transport } from "./transport.js";
 
@@ -249,7 +248,6 @@ export class Connection {
     if (transport.tls !== undefined) throw new StateError("ERR_EM_TLS_STARTED", "startTls: TLS has begun already");
     if (transport.isWriteEnded)
       throw new StateError("ERR_EM_WRITE_AFTER_END", "startTls: behind halfClose nothing is sent");
-    requireCapability(transport.core.engine, "tls");
     const plan = planStart(tls, transport.origin);
     transport.core.tlsContexts.idFor(plan.context, plan.role);
     Connection.startTls(this, plan);

@@ -5,7 +5,7 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { AdoptedStream, Dialer } from "./dialer.js";
-import { ForeignStream } from "./foreign_streams.js";
+import { ForeignStream, noTls } from "./foreign_streams.js";
 import type { ConnectionMaker } from "./listener.js";
 import {
   type ConnectAddress,
@@ -78,7 +78,8 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   }
 
   /** A connection over a stream of Node's: everything but the engine under it is the reactor's. */
-  over(duplex: Duplex, options: StreamOptions): C {
+  over(duplex: Duplex, options: StreamOptions & { tls?: unknown }): C {
+    if (options.tls !== undefined && options.tls !== false) throw noTls();
     const settings = checkStreamOptions(options);
     const home = new ForeignStream(this.#core, duplex);
     const connection = new this.#handler(...this.#args);

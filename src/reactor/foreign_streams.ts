@@ -1,13 +1,12 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
-import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
+import { ArgumentError, EventMachineError, StateError, UnsupportedError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
 import { DuplexTurn } from "../engine/duplex/duplex_turn.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Ended, Handle } from "../engine/streams.js";
-import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { Core, CoreHost } from "./core.js";
 import type { Endpoint } from "./endpoint.js";
 import type { StreamSettings } from "./options.js";
@@ -36,9 +35,9 @@ export class ForeignStreams {
  */
 export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly accepts = true;
-  readonly sharedLocalAddress = undefined;
   readonly tlsRole = undefined;
   readonly peer = undefined;
+  readonly sharedLocalAddress = undefined;
   readonly #core: Core;
   readonly #duplex: Duplex;
   #engine: DuplexStream | undefined;
@@ -113,16 +112,16 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     return this.#engine as DuplexStream;
   }
 
-  get host(): CoreHost {
-    return this.#core.host;
-  }
-
   get isOpen(): boolean {
     return this.#core.isOpen;
   }
 
-  get tlsContexts(): EngineContexts {
-    return this.#core.tlsContexts;
+  get tlsContexts(): never {
+    throw noTls();
+  }
+
+  get host(): CoreHost {
+    return this.#core.host;
   }
 
   get outboundLimit(): number {
@@ -176,6 +175,11 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 function streamError(error: Error | undefined): EventMachineError {
   const message = error === undefined ? "the stream ended" : `the stream failed: ${error.message}`;
   return new EventMachineError("ERR_EM_STREAM_FAILED", message, { cause: error });
+}
+
+/** TLS over a stream is a stream itself. */
+export function noTls(): UnsupportedError {
+  return new UnsupportedError("tls", "duplex", "put node:tls's TLSSocket under the connection instead");
 }
 
 function attemptError(

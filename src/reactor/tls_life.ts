@@ -6,7 +6,6 @@ import type { TlsFailure, TlsState } from "../engine/tls.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
-import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import * as reasons from "./reasons.js";
 import { notSecured } from "./refusals.js";
 import { type Settling, settling } from "./settling.js";
@@ -23,7 +22,6 @@ export interface TlsHooks {
 /** TLS on one connection, from `startTls` on: waiting for the connect, in its handshake, secured. */
 export class TlsLife {
   readonly #transport: Transport;
-  readonly #connection: ConnectionCallbacks;
   readonly #plan: TlsPlan;
   readonly #hooks: TlsHooks;
   /** The transport's, from the beginning until `unbind` has returned. */
@@ -37,9 +35,8 @@ export class TlsLife {
   #early: Buffer | undefined;
   isSecured = false;
 
-  constructor(transport: Transport, connection: ConnectionCallbacks, plan: TlsPlan, hooks: TlsHooks) {
+  constructor(transport: Transport, plan: TlsPlan, hooks: TlsHooks) {
     this.#transport = transport;
-    this.#connection = connection;
     this.#plan = plan;
     this.#hooks = hooks;
   }
@@ -141,8 +138,8 @@ export class TlsLife {
     const verdict: TlsVerdict = { isAuthorized: state?.verifyError === undefined, error: state?.verifyError, chain };
     const answer = (accepted: boolean) => engine.answerVerify(this.#handle, accepted);
     this.#transport.ask(
-      this.#connection.sslVerifyPeer,
-      this.#connection,
+      this.#transport.callbacks.sslVerifyPeer,
+      this.#transport.callbacks,
       [chain[0] as X509Certificate, verdict],
       (accepts) => answer(accepts !== false),
       () => answer(false),
@@ -156,7 +153,7 @@ export class TlsLife {
     if (this.#securing !== undefined && this.info !== undefined) this.#securing.resolve(this.info);
     if (!this.#hooks.completes || !this.#transport.isOpen) return;
     const { info } = this;
-    if (info !== undefined) this.#transport.handshakeCompleted(info);
+    if (info !== undefined) this.#transport.call(this.#transport.callbacks.sslHandshakeCompleted, info);
   }
 
   /** Kept once the connection is secured, and only where the certificate holds: to resume it is to trust it again. */

@@ -4,7 +4,6 @@ import type { CloseReason } from "../base/close_reason.js";
 import { EventMachineError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
-import type { TlsInfo } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
@@ -289,7 +288,7 @@ export class Transport extends Endpoint {
 
   /** Begins TLS behind what was sent before, when the connection is open. */
   startTls(plan: TlsPlan, hooks: TlsHooks): void {
-    const tls = new TlsLife(this, this.#connection, plan, hooks);
+    const tls = new TlsLife(this, plan, hooks);
     this.#more().tls = tls;
     this.#whenOpen(() => tls.begin());
   }
@@ -542,6 +541,11 @@ export class Transport extends Endpoint {
     this.#extras?.closed?.resolve(reason);
   }
 
+  /** Whom events are told: the connection, or who has claimed it. */
+  get callbacks(): ConnectionCallbacks {
+    return this.#connection;
+  }
+
   // Calling the user ---------------------------------------------------------------------------------------------
 
   /**
@@ -586,17 +590,12 @@ export class Transport extends Endpoint {
       const result =
         this.#context === undefined
           ? question.apply(receiver, args)
-          : this.#context.runInAsyncScope(question, receiver, ...args);
+          : scopeOf(this.#context).runInAsyncScope(question, receiver, ...args);
       if (isThenable(result)) Promise.resolve(result).then(answered, fail);
       else answered(result);
     } catch (error) {
       fail(error);
     }
-  }
-
-  /** To whoever has the connection's callbacks by now. */
-  handshakeCompleted(info: TlsInfo): void {
-    this.call(this.#connection.sslHandshakeCompleted, info);
   }
 
   requestShutdown(): void {

@@ -234,6 +234,7 @@ onEveryEngine("a connection over a Node stream", (engine) => {
     connection.enableKeepalive({ idle: 5000 });
     assert.throws(() => connection.enableKeepalive({ count: 3 }), UnsupportedError);
     assert.throws(() => connection.getSockOpt(1, 2), UnsupportedError);
+    assert.throws(() => connection.startTls({ role: "client", verifyName: "localhost" }), UnsupportedError);
     await assert.rejects(connection.detach(), UnsupportedError);
     connection.closeConnection();
     await trial.allUnbound();
@@ -286,6 +287,9 @@ onEveryEngine("a connection over a Node stream", (engine) => {
         (error) => error instanceof EventMachineError && error.code === code,
       );
     }
+    const isRefusal = (error: unknown) => error instanceof UnsupportedError && error.capability === "tls";
+    const tls = { duplex: new PassThrough(), tls: true } as { duplex: Duplex };
+    assert.throws(() => trial.reactor.fromDuplex(tls, Recorder, trial as Witness), isRefusal);
     assert.throws(
       () => trial.reactor.fromDuplex(new PassThrough(), {} as typeof Connection),
       (error) => error instanceof EventMachineError && error.code === "ERR_EM_INVALID_HANDLER",

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http, { type IncomingMessage, type RequestListener } from "node:http";
+import https from "node:https";
 import type { Socket } from "node:net";
+import { test } from "node:test";
 import { pattern, sameBytes } from "../conformance/bytes.js";
-import { type Carrier, onEveryCarrier, sameAsNodeNet, until } from "./carriers.js";
+import { bridges, type Carrier, onEveryCarrier, sameAsNodeNet, until } from "./carriers.js";
+import { makeIdentity } from "./identity.js";
 
 const halfOpen = { allowHalfOpen: true };
 
@@ -110,3 +113,29 @@ sameAsNodeNet("a client that goes away under its request", async (carrier, note)
   await until(() => responseEnded, "the response is given up");
   await close();
 });
+
+for (const bridge of bridges()) {
+  test(`HTTPS: an http.Server on connections with TLS of their own, on ${bridge.name}`, { timeout: 60_000 }, () =>
+    bridge.run(async () => {
+      const identity = makeIdentity();
+      const server = http.createServer((request, response) => void request.pipe(response));
+      const { port, close } = await bridge.serve((socket) => server.emit("connection", socket), {
+        ...halfOpen,
+        tls: identity,
+      } as typeof halfOpen);
+      const large = pattern(2_000_000);
+      const request = https.request({
+        port,
+        host: "127.0.0.1",
+        servername: "localhost",
+        ca: identity.cert,
+        method: "POST",
+      });
+      request.end(large);
+      const [response] = (await once(request, "response")) as [IncomingMessage];
+      sameBytes(await body(response), large);
+      request.destroy();
+      await close();
+    }),
+  );
+}
