@@ -67,9 +67,9 @@ function tlsIdentity() {
   return identity;
 }
 
-function tlsEcho(engine) {
+function tlsEcho(engine, ...args) {
   const [certificate, key] = tlsIdentity();
-  return echo(engine, "--tls-cert", certificate, "--tls-key", key);
+  return echo(engine, "--tls-cert", certificate, "--tls-key", key, ...args);
 }
 
 const echo = (engine, ...args) => ours(cli, "echo", "--listen", "127.0.0.1:0", "--engine", engine, ...args);
@@ -101,6 +101,11 @@ const recipes = {
     command: () => [process.execPath, peer("node_lines.mjs"), "--cork"],
   },
   "tls-native": { title: "eventmachine", node: true, command: () => tlsEcho("native") },
+  "tls-native-borrowed": {
+    title: "eventmachine, borrowed views",
+    node: true,
+    command: () => tlsEcho("native", "--borrow"),
+  },
   "tls-portable": { title: "eventmachine, portable", node: true, command: () => tlsEcho("portable") },
   "tls-c": {
     title: "C epoll loop, OpenSSL",
