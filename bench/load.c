@@ -3,15 +3,18 @@
 //   load echo  PORT --pid P --connections N --size S --depth D [--lines]
 //   load churn PORT --pid P --connections N --size S
 //   load hold  PORT --size S
+//   load http  PORT --pid P --connections N
 //
 // echo:  opens N connections; each sends D messages of S bytes in one write and waits for all of them before the next.
 // churn: N at a time connect, send one message, read the echo, close. A "message" is one such connection.
 // hold:  opens connections, echoes one message on each, and leaves them silent.
+// http:  opens N connections; each sends a GET and waits for the whole answer before the next. All answers must be 200, and
+//        as long as the first one and with its body.
 //
 // With TLS defined at compile time all of it goes through TLS; churn then makes a full handshake each time, or with
 // --resume resumes the session of the connection before.
 //
-// It then reads a number a line from stdin until the end of input. echo and churn play that many messages and answer
+// It then reads a number a line from stdin until the end of input. echo, churn and http play that many messages and answer
 // with a line of JSON; hold opens connections up to that number and answers "holding N".
 //
 // Every echoed byte is compared with what was sent, surplus bytes are looked for after each round, and anything lost,
@@ -60,7 +63,12 @@ static struct {
   unsigned deadline;
 } options = {.connections = 1, .size = 64, .depth = 1, .deadline = 300};
 
+static const char request[] = "GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n";
+
 static size_t batch;             // bytes in one write
+static size_t answer;            // bytes that come back for it
+static size_t tail;              // of these, the last that are always the same: the body of an HTTP answer
+static unsigned char *first;     // the first HTTP answer
 static size_t period;            // the pattern repeats after this many
 static unsigned char *pattern;   // period + batch bytes, so that every batch is contiguous
 static unsigned char buffer[BUFFER_SIZE];
@@ -113,6 +121,14 @@ static uint64_t server_cpu_when_quiet(void) {
     last = now;
   }
   return last;
+}
+
+static void repeat_request(void) {
+  period = batch = sizeof request - 1;
+  pattern = malloc(2 * batch);
+  if (!pattern) fail("out of memory");
+  memcpy(pattern, request, batch);
+  memcpy(pattern + batch, request, batch);
 }
 
 static void make_pattern(void) {
@@ -252,6 +268,23 @@ static void begin_batch(struct client *c) {
   continue_sending(c, false);
 }
 
+static void check_echo(const struct client *c, size_t got) {
+  if (c->received + got > c->sent) fail("the server sent bytes that nobody asked for");
+  if (memcmp(buffer, pattern + c->position + c->received, got) != 0) fail("the echo differs from what was sent");
+}
+
+// The date in its headers changes, its length does not.
+static void check_answer(const struct client *c, size_t got) {
+  static const char status[] = "HTTP/1.1 200 OK\r\n";
+  if (c->received + got > answer) fail("an answer is longer than the first");
+  if (c->received == 0 && got >= sizeof status - 1 && memcmp(buffer, status, sizeof status - 1) != 0) {
+    fail("an answer is not 200 OK");
+  }
+  size_t end = c->received + got, body = answer - tail;
+  size_t from = c->received > body ? c->received : body;
+  if (end > from && memcmp(buffer + (from - c->received), first + from, end - from) != 0) fail("a body differs");
+}
+
 // Returns true when the batch in flight has come back whole.
 static bool receive(struct client *c) {
   ssize_t got = transport_receive(c, buffer, sizeof buffer);
@@ -260,11 +293,11 @@ static bool receive(struct client *c) {
     if (errno == EAGAIN || errno == EINTR) return false;
     fail("recv: %s", strerror(errno));
   }
-  if (c->received + (size_t)got > c->sent) fail("the server sent bytes that nobody asked for");
-  if (memcmp(buffer, pattern + c->position + c->received, (size_t)got) != 0) fail("the echo differs from what was sent");
+  if (tail) check_answer(c, (size_t)got);
+  else check_echo(c, (size_t)got);
   c->received += (size_t)got;
   bytes_verified += (uint64_t)got;
-  return c->received == batch;
+  return c->received == answer;
 }
 
 static void finish_batch(struct client *c, bool reconnect) {
@@ -330,11 +363,33 @@ static void check_nothing_more(void) {
   }
 }
 
+// One request on a connection of its own tells how long the answers are.
+static void learn_answer(void) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  to.sin_port = htons((uint16_t)options.port);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0) fail("connect: %s", strerror(errno));
+  if (send(fd, request, batch, MSG_NOSIGNAL) != (ssize_t)batch) fail("send: %s", strerror(errno));
+  first = calloc(1, BUFFER_SIZE);
+  if (!first) fail("out of memory");
+  for (answer = 0; tail == 0;) {
+    ssize_t got = recv(fd, first + answer, BUFFER_SIZE - 1 - answer, 0);
+    if (got <= 0) fail("the first request got no whole answer");
+    answer += (size_t)got;
+    char *text = (char *)first, *length = strstr(text, "Content-Length: "), *body = strstr(text, "\r\n\r\n");
+    if (!body) continue;
+    if (!length || length > body) fail("the answer has no Content-Length");
+    size_t size = strtoul(length + strlen("Content-Length: "), NULL, 10);
+    if (answer == (size_t)(body + 4 - text) + size) tail = size;
+  }
+  close(fd);
+}
+
 static void open_all(bool reconnect) {
   clients = calloc(options.connections, sizeof *clients);
   if (!clients) fail("out of memory");
   for (size_t i = 0; i < options.connections; i++) {
-    clients[i].position = i * 37 * options.size % (period / options.size * options.size);
+    if (!tail) clients[i].position = i * 37 * options.size % (period / options.size * options.size);
     if (!reconnect) connect_client(&clients[i]);
   }
 }
@@ -354,7 +409,7 @@ static void play(size_t messages, bool reconnect) {
     descriptors = server_descriptors();
   }
   messages = messages / options.depth * options.depth;
-  if (bytes_verified != (uint64_t)messages * options.size) fail("%lu bytes came back", (unsigned long)bytes_verified);
+  if (bytes_verified != (uint64_t)messages / options.depth * answer) fail("%lu bytes came back", (unsigned long)bytes_verified);
   printf("{\"messages\":%zu,\"bytes\":%lu,\"serverCpuNs\":%lu,\"wallNs\":%lu}\n", messages,
          (unsigned long)bytes_verified, (unsigned long)cpu, (unsigned long)wall);
 }
@@ -381,7 +436,7 @@ static size_t number(const char *name, const char *text) {
 }
 
 static void read_options(int count, char **arguments) {
-  if (count < 3) fail("usage: load echo|churn|hold PORT [options]");
+  if (count < 3) fail("usage: load echo|churn|hold|http PORT [options]");
   options.mode = arguments[1];
   options.port = (int)number("PORT", arguments[2]);
   for (int i = 3; i < count; i++) {
@@ -403,14 +458,18 @@ static void read_options(int count, char **arguments) {
 int main(int count, char **arguments) {
   read_options(count, arguments);
   bool churn = strcmp(options.mode, "churn") == 0, holding = strcmp(options.mode, "hold") == 0;
-  if (!churn && !holding && strcmp(options.mode, "echo") != 0) fail("unknown mode %s", options.mode);
+  bool http = strcmp(options.mode, "http") == 0;
+  if (!churn && !holding && !http && strcmp(options.mode, "echo") != 0) fail("unknown mode %s", options.mode);
   if (!holding && !options.pid) fail("--pid is needed");
-  if ((churn || holding) && options.depth != 1) fail("--depth belongs to echo");
+  if ((churn || holding || http) && options.depth != 1) fail("--depth belongs to echo");
   batch = options.size * options.depth;
   if (batch > MAX_BATCH) fail("a batch may have %d bytes at most", MAX_BATCH);
   signal(SIGALRM, on_deadline);
   alarm(options.deadline);
-  make_pattern();
+  answer = batch;
+  if (http) repeat_request();
+  else make_pattern();
+  if (http) learn_answer();
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd < 0) fail("epoll_create1: %s", strerror(errno));
   if (!holding) open_all(churn);

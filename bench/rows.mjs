@@ -1,11 +1,13 @@
 // The rows of the table. Each names what it measures, against which yardstick, and the ratio we mean to stay under.
 
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { costPerIdleConnection } from "./idle_memory.mjs";
 import { pairOfCommands, pairOfServers } from "./measure.mjs";
 import { server, TLS_SERVERS } from "./servers.mjs";
 
 const timersScript = fileURLToPath(new URL("timers.mjs", import.meta.url));
+const bridgesScript = fileURLToPath(new URL("bridges.mjs", import.meta.url));
 const toolboxScript = fileURLToPath(new URL("toolbox.mjs", import.meta.url));
 
 // Long enough for about half a second in the C loop, short enough for nine pairs of each row in a few minutes.
@@ -92,6 +94,41 @@ function portableRow({ quick }) {
   return ids.map((id) => echoComparison(loads[id].title, loads[id], "portable", "node", 1.15, quick));
 }
 
+const httpLoad = { title: "HTTP hello x 64", mode: "http", connections: 64, warmup: 20_000, messages: 40_000 };
+
+function httpRow({ quick }) {
+  return [
+    echoComparison(httpLoad.title, httpLoad, "http-bridge", "node-http", 1.15, quick),
+    echoComparison(httpLoad.title, httpLoad, "http-bridge-portable", "node-http", undefined, quick),
+  ];
+}
+
+function bridgesRow() {
+  const built = existsSync(new URL("../.build/test/interop/carriers.js", import.meta.url));
+  const missing = built ? server("native").missing : "not built: npm run build:test";
+  const command = (library, side) => [process.execPath, bridgesScript, library, side];
+  const libraries = [
+    ["agent", "http.Agent and http.Server"],
+    ["http2", "node:http2, both ends"],
+    ["tls", "node:tls echo, both ends"],
+    ["ws", "ws echo, both ends"],
+    ["undici", "undici and http.Server"],
+    ["mqtt", "mqtt and aedes"],
+    ["mail", "nodemailer and smtp-server"],
+    ["redis", "ioredis"],
+    ["pg", "pg"],
+    ["postgres", "postgres.js"],
+  ];
+  return libraries.map(([library, title]) => ({
+    title: "bridges",
+    subject: { title, missing },
+    yardstick: { title: "the same over node:net", missing: undefined },
+    goal: undefined,
+    unit: "µs",
+    measurePair: () => pairOfCommands(command(library, "native"), command(library, "net")),
+  }));
+}
+
 function timersRow() {
   const command = (kind, shape) => [process.execPath, timersScript, kind, shape];
   return ["held", "in-turn"].map((shape) => ({
@@ -144,6 +181,8 @@ export const ROWS = {
   ...Object.fromEntries(Object.keys(tlsLoads).map((id) => [id, tlsRow(id)])),
   lines: linesRow,
   portable: portableRow,
+  http: httpRow,
+  bridges: bridgesRow,
   timers: timersRow,
   toolbox: toolboxRow,
   memory: idleMemoryRow,

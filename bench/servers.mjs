@@ -13,6 +13,7 @@ const installed = join(process.env.BENCH_PEERS_DIR ?? "/tmp/eventmachine-bench-p
 const debianPython = "/usr/bin/python3"; // where Debian's packages live, whichever python3 comes first on PATH
 
 const peer = (name) => join(here, "peers", name);
+const served = (name) => join(here, "servers", name);
 
 /** Compiles a C file of this folder and returns the path of the binary. */
 function compileC(source, libraries = [], name = source.replace(/^.*\//, "").replace(/\.c$/, "")) {
@@ -82,6 +83,17 @@ const recipes = {
   c: { title: "C epoll loop", command: () => [compileC("peers/epoll_echo.c")] },
   libuv: { title: "libuv in C", command: () => [compileC("peers/libuv_echo.c", ["-luv"])] },
   node: { title: "node:net", node: true, command: () => [process.execPath, peer("node_echo.mjs")] },
+  "node-http": { title: "node:http", node: true, command: () => [process.execPath, peer("node_http.mjs")] },
+  "http-bridge": {
+    title: "http.Server, toDuplex",
+    node: true,
+    command: () => ours(served("http_bridge.mjs"), "native"),
+  },
+  "http-bridge-portable": {
+    title: "the same, portable",
+    node: true,
+    command: () => ours(served("http_bridge.mjs"), "portable"),
+  },
   "node-lines": { title: "node:net", node: true, command: () => [process.execPath, peer("node_lines.mjs")] },
   "node-lines-corked": {
     title: "node:net, corked by hand",

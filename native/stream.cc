@@ -288,6 +288,10 @@ void resume_stream(Core& core, Slot& slot) {
   update_interest(core, slot);
 }
 
+void hold_open(Core&, Slot& slot) {
+  if (!slot.has(kPeerFin)) slot.set(kHalfOpen);
+}
+
 void shutdown_stream(Core& core, Slot& slot) {
   if (slot.state != State::open || is_muted(core, slot)) return;
   core.shared.flags[slot.index()] |= kNoWrite;

@@ -47,6 +47,8 @@ void send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length);
 void await_writable(Core& core, Slot& slot);
 void set_low_water_mark(Core& core, Slot& slot, uint32_t bytes);
 void resume_stream(Core& core, Slot& slot);
+// The peer's FIN is told as `end` from now on and ends nothing. Without effect once a FIN was acted upon.
+void hold_open(Core& core, Slot& slot);
 void shutdown_stream(Core& core, Slot& slot);
 void finish_stream(Core& core, Slot& slot);
 void close_by_command(Core& core, Slot& slot);

@@ -230,6 +230,7 @@ void define_stream_calls(napi_env env, napi_value exports, Addon* addon) {
       {"awaitWritable", stream_command<await_writable>},
       {"setLowWaterMark", set_low_water},
       {"resume", stream_command<resume_stream>},
+      {"holdOpen", stream_command<hold_open>},
       {"shutdown", stream_command<shutdown_stream>},
       {"finish", stream_command<finish_stream>},
       {"closeHandle", closing_command<close_by_command>},

@@ -26,10 +26,14 @@ export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
 export type { KeepAlive } from "./engine/streams.js";
 export type { TlsVersion } from "./engine/tls.js";
+export { ConnectionDuplex, type DuplexOptions, toDuplex } from "./interop/connection_duplex.js";
+export { toWeb, type WebStreams } from "./interop/to_web.js";
+export { type FramesOptions, frame, frames } from "./protocols/frames.js";
 export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
 export type { DelimiterPattern } from "./protocols/line_delimiter.js";
 export type { LineEncoding } from "./protocols/line_input.js";
 export { LineText2 } from "./protocols/line_text2.js";
+export { type LinesOptions, lines } from "./protocols/lines.js";
 export { Connection, type ConnectionState, type SendData } from "./reactor/connection.js";
 export type { Handler } from "./reactor/connection_factory.js";
 export {
@@ -44,6 +48,7 @@ export {
   connectionCount,
   currentTime,
   drain,
+  fromDuplex,
   isRunning,
   nextTick,
   onError,
@@ -56,6 +61,7 @@ export {
   stopServer,
   timerCount,
 } from "./reactor/default_reactor.js";
+export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
 export { listenFds } from "./reactor/listen_fds.js";
 export type { Listener } from "./reactor/listener.js";

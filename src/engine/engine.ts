@@ -1,6 +1,6 @@
 import type { Capability } from "./capabilities.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
-import type { TlsCommands, TlsEvents } from "./tls.js";
+import type { TlsCommands, TlsEvents, TlsStreamCommands } from "./tls.js";
 
 /** What an engine counts; all of them only grow. */
 export interface EngineCounters {
@@ -35,17 +35,28 @@ export interface Lending {
   copy(start: number, end: number): Buffer;
 }
 
+/** What an open connection needs of the engine under it. */
+export interface StreamEngine
+  extends Omit<StreamCommands, "listen" | "adoptListener" | "connect" | "adoptStream">,
+    TlsStreamCommands {
+  readonly name: string;
+  readonly capabilities: ReadonlySet<Capability>;
+  /** Where `data` lends the engine's own memory until it returns; undefined where the receiver may keep the chunk. */
+  readonly lending: Lending | undefined;
+  /** Milliseconds on the monotonic clock (that of `performance.now()` on real engines), read afresh. */
+  now(): number;
+  /** Writes what is queued now as far as the kernel takes it, without blocking. */
+  flush(): void;
+}
+
 /**
  * One engine serves one reactor, from `start` to `stop`. It is entered from Node's loop, delivers what has happened in
  * batches, and puts whatever was written on the wire before the loop blocks again.
  *
  * An event handler that throws is the reactor's business: events never throw into the engine.
  */
-export interface Engine extends StreamCommands, TlsCommands {
+export interface Engine extends StreamCommands, TlsCommands, StreamEngine {
   readonly name: "native" | "portable" | "simulated";
-  readonly capabilities: ReadonlySet<Capability>;
-  /** Where `data` lends the engine's own memory until it returns; undefined where the receiver may keep the chunk. */
-  readonly lending: Lending | undefined;
 
   /** Begins delivering. The engine keeps the process alive (`ref`) until told otherwise. */
   start(events: EngineEvents): void;
@@ -54,13 +65,9 @@ export interface Engine extends StreamCommands, TlsCommands {
   ref(): void;
   unref(): void;
 
-  /** Milliseconds on the monotonic clock (that of `performance.now()` on real engines), read afresh. */
-  now(): number;
   /** Calls `timer` when this moment has passed; Infinity for never. One deadline at a time. */
   setDeadline(at: number): void;
   /** Sees to it that `ticks` is called, in the turn under way or a turn of its own. */
   requestTurn(): void;
-  /** Writes what is queued now as far as the kernel takes it, without blocking. */
-  flush(): void;
   counters(): EngineCounters;
 }

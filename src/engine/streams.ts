@@ -101,6 +101,8 @@ export interface StreamCommands {
   pause(handle: Handle): void;
   resume(handle: Handle): void;
 
+  /** Makes the connection half-open, as the option of the same meaning does; too late once the peer's FIN was acted upon. */
+  holdOpen(handle: Handle): void;
   /** Sends the FIN behind what is queued; reading goes on. When the peer's FIN is there too, `closed(local)` follows. */
   shutdown(handle: Handle): void;
   /**

@@ -8,6 +8,7 @@ import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import type { TlsVersion } from "../engine/tls.js";
 import type { TlsContext } from "../tls/tls_context.js";
 import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
+import { ChunkReader } from "./chunk_reader.js";
 import { openForSending } from "./file_sends.js";
 import {
   type ConnectAddress,
@@ -20,6 +21,7 @@ import {
   checkWaterMarks,
 } from "./options.js";
 import * as reasons from "./reasons.js";
+import { requireCapability } from "./required.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
 import { State, type Transport } from "./transport.js";
 
@@ -238,7 +240,8 @@ export class Connection {
    * Bytes that were read in clear and not delivered end the connection (`ERR_EM_TLS_PLAINTEXT`): nobody can know who sent them.
    *
    * Throws ArgumentError and TlsError for options it cannot take, `ERR_EM_NOT_OPEN` on a connection that is closing or closed,
-   * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` behind `halfClose`.
+   * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` behind `halfClose`, UnsupportedError over a stream
+   * of Node's (`fromDuplex`): give that stream to node:tls first.
    */
   startTls(tls: TlsContext | TlsStartOptions = {}): void {
     const transport = this.#attached();
@@ -246,6 +249,7 @@ export class Connection {
     if (transport.tls !== undefined) throw new StateError("ERR_EM_TLS_STARTED", "startTls: TLS has begun already");
     if (transport.isWriteEnded)
       throw new StateError("ERR_EM_WRITE_AFTER_END", "startTls: behind halfClose nothing is sent");
+    requireCapability(transport.core.engine, "tls");
     const plan = planStart(tls, transport.origin);
     transport.core.tlsContexts.idFor(plan.context, plan.role);
     Connection.startTls(this, plan);
@@ -312,6 +316,18 @@ export class Connection {
 
   get isPaused(): boolean {
     return this.#attached().isPaused;
+  }
+
+  /**
+   * `for await (const chunk of connection)`: what comes in, as fast as the loop takes it; in between the connection is
+   * paused. The loop takes the data from `receiveData`; sending goes on as ever, with `drained`. It ends with the peer's
+   * FIN, and then the connection ends behind what was sent by the end of that turn (with `allowHalfOpen` it stays open for
+   * writing). It throws what the connection failed with. Leaving it early closes the connection, after writing.
+   *
+   * Throws `ERR_EM_CLAIMED` where a stream or another loop has the data, `ERR_EM_CLOSED` on one that is closing or closed.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer, undefined> {
+    return new ChunkReader(this, this.#attached());
   }
 
   // Ending -------------------------------------------------------------------------------------------------------

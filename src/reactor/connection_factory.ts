@@ -1,9 +1,11 @@
 import { AsyncResource } from "node:async_hooks";
+import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { AdoptedStream, Dialer } from "./dialer.js";
+import { ForeignStream } from "./foreign_streams.js";
 import type { ConnectionMaker } from "./listener.js";
 import {
   type ConnectAddress,
@@ -13,9 +15,11 @@ import {
   type StreamOptions,
   type StreamSettings,
 } from "./options.js";
+import type { Origin } from "./origin.js";
 import { requireCapability, requireOptions } from "./required.js";
 import { type ClientTls, planStart, type TlsPlan } from "./tls_start.js";
 import { Transport } from "./transport.js";
+import type { TransportHome } from "./transport_home.js";
 
 /** A Connection class, and what its constructor takes. */
 export type Handler<A extends unknown[], C extends Connection> = new (...args: A) => C;
@@ -73,6 +77,18 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return connection;
   }
 
+  /** A connection over a stream of Node's: everything but the engine under it is the reactor's. */
+  over(duplex: Duplex, options: StreamOptions): C {
+    const settings = checkStreamOptions(options);
+    const home = new ForeignStream(this.#core, duplex);
+    const connection = new this.#handler(...this.#args);
+    const transport = this.#transport(connection, home, settings, home);
+    home.start(transport, settings);
+    Connection.attach(connection, transport, undefined);
+    transport.call(connection.postInit);
+    return connection;
+  }
+
   #dialer(address: ConnectAddress): { dialer: Dialer; plan: TlsPlan | undefined } {
     const target = checkConnectAddress(address);
     const settings = checkStreamOptions(address);
@@ -106,8 +122,13 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     this.#dial(connection, dialer, plan);
   };
 
-  #transport(connection: Connection, origin: Dialer | AdoptedStream, settings: StreamSettings): Transport {
-    return new Transport(this.#core, origin, connection, settings, this.#context, this.#borrows, this.#startsPaused);
+  #transport(
+    connection: Connection,
+    origin: Origin,
+    settings: StreamSettings,
+    home: TransportHome = this.#core,
+  ): Transport {
+    return new Transport(home, origin, connection, settings, this.#context, this.#borrows, this.#startsPaused);
   }
 
   get #borrows(): boolean {

@@ -3,15 +3,20 @@ import { isThenable } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
 import { EngineContexts } from "../tls/engine_contexts.js";
+import { reactorTurn } from "./diagnostics.js";
 import type { Endpoint } from "./endpoint.js";
+import { ForeignStreams } from "./foreign_streams.js";
 import type { Resolver } from "./resolve.js";
 import { TickQueue } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import { TimerService, type TimerServiceHost } from "./timer_service.js";
 import type { Transport } from "./transport.js";
+import type { TransportHome } from "./transport_home.js";
 
 /** What the reactor's parts need of the reactor itself: how to report, and when the last handle is gone. */
 export interface CoreHost {
+  /** The reactor, as the user has it. */
+  readonly reactor: object;
   /** An error nobody took: a handler's, a tick's, a timer's. `source` is the connection, where there is one. */
   reportError(error: unknown, source: object | undefined): void;
   /** The last open handle has closed. */
@@ -25,7 +30,7 @@ export interface CoreHost {
  * The heart of a reactor: the table from handles to what stands behind them, the timers, the ticks, and the engine
  * under them. It is the engine's event sink; everything above reaches the engine through it.
  */
-export class Core implements EngineEvents, TimerServiceHost {
+export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   readonly host: CoreHost;
   readonly resolver: Resolver;
   readonly outboundLimit: number;
@@ -40,6 +45,8 @@ export class Core implements EngineEvents, TimerServiceHost {
   endedCount = 0;
   /** Connections on their way, which may have no handle yet. */
   readonly dialing = new Set<Transport>();
+  /** Connections over Node's own streams. */
+  readonly foreign = new ForeignStreams(this);
   /** Whether new servers and connects are taken: from `run` until `stop`. */
   isAccepting = false;
   #noConnections: (() => void)[] = [];
@@ -58,6 +65,8 @@ export class Core implements EngineEvents, TimerServiceHost {
   #holdsProcess = true;
   #inTurn = false;
   #turnTime = 0;
+  /** When the turn under way began; 0 where nobody wants to know. */
+  #turnStarted = 0;
   #nextId = 1;
 
   constructor(host: CoreHost, resolver: Resolver, outboundLimit: number, asyncContext: boolean) {
@@ -141,13 +150,17 @@ export class Core implements EngineEvents, TimerServiceHost {
 
   enter(): void {
     this.#inTurn = true;
-    this.#turnTime = 0;
+    this.#turnTime = reactorTurn.hasSubscribers ? this.now() : 0;
+    this.#turnStarted = this.#turnTime;
     this.host.entered();
   }
 
   leave(): void {
     this.#inTurn = false;
     this.host.left();
+    if (this.#turnStarted > 0 && reactorTurn.hasSubscribers) {
+      reactorTurn.publish({ reactor: this.host.reactor, duration: this.now() - this.#turnStarted });
+    }
   }
 
   listening(handle: Handle): void {
@@ -242,6 +255,12 @@ export class Core implements EngineEvents, TimerServiceHost {
     this.ticksQueue.run();
     this.leave();
     if (this.ticksQueue.size > 0) this.#engine?.requestTurn();
+  }
+
+  /** Writes what is queued now, as far as it is taken without blocking. */
+  flush(): void {
+    this.foreign.turn.flush();
+    this.#engine?.flush();
   }
 
   // Time ---------------------------------------------------------------------------------------------------------

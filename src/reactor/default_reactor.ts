@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Connection } from "./connection.js";
 import type { Handler } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
@@ -96,6 +97,15 @@ export function attach<A extends unknown[], C extends Connection>(
   ...args: A
 ): C {
   return reactor().attach(stream, handler, ...args);
+}
+
+/** `Reactor.fromDuplex` on the current reactor. */
+export function fromDuplex<A extends unknown[], C extends Connection>(
+  duplex: Duplex | ({ duplex: Duplex } & StreamOptions),
+  handler: Handler<A, C>,
+  ...args: A
+): C {
+  return reactor().fromDuplex(duplex, handler, ...args);
 }
 
 /** `Reactor.nextTick` on the current reactor. */

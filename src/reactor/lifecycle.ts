@@ -58,7 +58,7 @@ export class Lifecycle {
     this.#tails = [...tails];
     this.#failure = undefined;
     this.#unbinding = false;
-    const forgetFlush = flushAtExit(() => this.#core.engine.flush());
+    const forgetFlush = flushAtExit(() => this.#core.flush());
     const watch = new SignalWatch(signals, (count) => this.#signalled(count, drainDeadline));
     const ended = new Promise<void>((resolve) => {
       this.#finished = resolve;
@@ -115,7 +115,7 @@ export class Lifecycle {
       }
     }
     const core = this.#core;
-    core.engine.flush();
+    core.flush();
     this.#unbinding = true;
     for (const transport of this.#transports()) transport.end(STOPPED);
     for (const endpoint of core.endpoints()) if (endpoint instanceof ListenSocket) endpoint.close();
@@ -166,7 +166,7 @@ export class Lifecycle {
 
   #transports(): Transport[] {
     const open = this.#core.endpoints().filter((endpoint) => endpoint instanceof Transport);
-    return [...open, ...this.#core.dialing];
+    return [...open, ...this.#core.dialing, ...this.#core.foreign.transports];
   }
 
   #signalled(count: number, deadline: number): void {

@@ -7,6 +7,7 @@ import { SystemError } from "../base/system_error.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { Connection } from "./connection.js";
 import type { Core } from "./core.js";
+import { listenerAccept } from "./diagnostics.js";
 import { DISCARDED, Endpoint } from "./endpoint.js";
 import type { ListenerTls } from "./listener_tls.js";
 import type { StreamSettings } from "./options.js";
@@ -112,6 +113,9 @@ export class ListenSocket extends Endpoint implements Origin {
     maker.attach(connection, transport);
     if (this.#tls !== undefined) maker.startTls(connection, this.#tls.plan);
     transport.accepted(handle, ipv4, port);
+    if (listenerAccept.hasSubscribers) {
+      listenerAccept.publish({ reactor: core.host.reactor, connection, address: this.address });
+    }
   }
 
   override onClosed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import type { Clock } from "../base/clock.js";
 import type { CloseReasonKind } from "../base/close_reason.js";
@@ -80,6 +81,7 @@ export class Reactor implements Clock {
     }
     this.#engine = checkEngineName(engine);
     const host: CoreHost = {
+      reactor: this,
       reportError: (error, source) => this.#reportError(error, source as Connection | undefined),
       idle: () => this.#lifecycle.idle(),
       entered: () => this.#enter(),
@@ -320,6 +322,26 @@ export class Reactor implements Clock {
     checkObject(stream, "stream");
     const fd = checkInt(stream.fd, "fd", 0);
     return this.#within(() => new ConnectionFactory(this.#core, handler, args).adopt(fd, stream));
+  }
+
+  /**
+   * Drives a stream of Node's (a `net.Socket`, a `tls.TLSSocket`, one end of anything) by a Connection class, as `connect`
+   * drives a socket: `connectionCompleted`, `receiveData`…, `unbind`. The stream is the connection's from then on, and
+   * closes with it. An object `{ duplex, …options }` takes the options of `connect` that concern streams; those of sockets
+   * reach a stream that is one.
+   *
+   * Throws ArgumentError for anything but a Duplex of bytes, `ERR_EM_CLOSED` for one that is destroyed or has ended
+   * writing, `ERR_EM_NOT_RUNNING`. What needs a descriptor (`detach`, socket options) throws UnsupportedError.
+   */
+  fromDuplex<A extends unknown[], C extends Connection>(
+    duplex: Duplex | ({ duplex: Duplex } & StreamOptions),
+    handler: Handler<A, C>,
+    ...args: A
+  ): C {
+    this.#mustRun("fromDuplex");
+    checkObject(duplex, "duplex");
+    const given = "duplex" in duplex ? duplex : { duplex };
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args).over(given.duplex, given));
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------

@@ -19,3 +19,11 @@ export function notSecured(reason: CloseReason | undefined): unknown {
 export function notDetached(reason: CloseReason): StateError {
   return new StateError("ERR_EM_CLOSED", `the connection closed (${reason.kind}) before it could be detached`);
 }
+
+export function alreadyClaimed(): StateError {
+  return new StateError("ERR_EM_CLAIMED", "a stream or an iterator has taken the connection's data already");
+}
+
+export function nothingToClaim(): StateError {
+  return new StateError("ERR_EM_CLOSED", "the connection is closing or closed: there is nothing to take over");
+}

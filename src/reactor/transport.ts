@@ -4,19 +4,22 @@ import type { CloseReason } from "../base/close_reason.js";
 import { EventMachineError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
+import type { TlsInfo } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
-import type { Core } from "./core.js";
+import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
+import { connectionClose, connectionError, connectionOpen } from "./diagnostics.js";
 import { Endpoint } from "./endpoint.js";
 import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
 import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
-import { notDetached, notOpened, writeEnded } from "./refusals.js";
+import { alreadyClaimed, notDetached, nothingToClaim, notOpened, writeEnded } from "./refusals.js";
 import { type Settling, settling } from "./settling.js";
 import type { Timer } from "./timer.js";
 import { type TlsHooks, TlsLife } from "./tls_life.js";
 import type { TlsPlan } from "./tls_start.js";
+import type { TransportHome } from "./transport_home.js";
 
 export const State = { connecting: 0, open: 1, closing: 2, closed: 3 } as const;
 export type State = (typeof State)[keyof typeof State];
@@ -37,6 +40,8 @@ interface Extras {
   tls?: TlsLife;
   local?: SocketAddress | undefined;
   remote?: SocketAddress | undefined;
+  /** The connection itself, where another has claimed its callbacks. */
+  owner?: ConnectionCallbacks;
 }
 
 const PAUSED = 1;
@@ -47,6 +52,7 @@ const PEER_ENDED = 16;
 const FINISHING = 32;
 const LIVE_ADDRESS = 64;
 const MARKS_CHANGED = 128;
+const HELD_OPEN = 256;
 
 /** `#peerPort` of a peer that is not IPv4: the engine knows its address. */
 const ASK_ENGINE = -1;
@@ -58,9 +64,9 @@ const NO_PEER = -2;
  * reconnects gets a new transport, and with it fresh reason, counters, promises and deadlines.
  */
 export class Transport extends Endpoint {
-  readonly core: Core;
+  readonly core: TransportHome;
   readonly origin: Origin;
-  readonly #connection: ConnectionCallbacks;
+  #connection: ConnectionCallbacks;
   readonly #context: AsyncResource | undefined;
   handle: Handle = NO_HANDLE;
   settings: StreamSettings;
@@ -74,7 +80,7 @@ export class Transport extends Endpoint {
   #extras: Extras | undefined;
 
   constructor(
-    core: Core,
+    core: TransportHome,
     origin: Origin,
     connection: ConnectionCallbacks,
     settings: StreamSettings,
@@ -122,7 +128,14 @@ export class Transport extends Endpoint {
     this.handle = handle;
     this.state = State.open;
     if (this.#flags & PAUSED) this.core.engine.pause(handle);
+    if (this.#flags & HELD_OPEN) this.core.engine.holdOpen(handle);
     if (Deadlines.wanted(this.settings)) this.#deadlines().start();
+    if (connectionOpen.hasSubscribers) connectionOpen.publish(this.#message());
+  }
+
+  /** What is published of this connection. */
+  #message(): { reactor: object; connection: object } {
+    return { reactor: this.core.host.reactor, connection: this.#extras?.owner ?? this.#connection };
   }
 
   #sendQueued(queue: Queued[]): void {
@@ -253,6 +266,14 @@ export class Transport extends Endpoint {
 
   get isSendingFile(): boolean {
     return (this.#extras?.files?.size ?? 0) > 0;
+  }
+
+  /** Has `drained` called when all that was sent is with the kernel: for the owner of an output that has ended. */
+  awaitFlushed(): void {
+    this.adjust({ lowWaterMark: 0 });
+    if (this.#flags & AWAITS_DRAIN) return;
+    this.#flags |= AWAITS_DRAIN;
+    if (this.state === State.open) this.core.engine.awaitWritable(this.handle);
   }
 
   #whenOpen(action: () => void): void {
@@ -437,7 +458,7 @@ export class Transport extends Endpoint {
       const result =
         this.#context === undefined
           ? connection.receiveData(data)
-          : this.#context.runInAsyncScope(connection.receiveData, connection, data);
+          : scopeOf(this.#context).runInAsyncScope(connection.receiveData, connection, data);
       if (result !== undefined) this.#watch(result);
     } catch (error) {
       this.handlerFailed(error);
@@ -515,6 +536,7 @@ export class Transport extends Endpoint {
     }
     this.origin.ended();
     core.connectionEnded(reason.kind);
+    if (connectionClose.hasSubscribers) connectionClose.publish({ ...this.#message(), reason });
     this.call(this.#connection.unbind, reason);
     this.#extras?.tls?.forget();
     this.#extras?.closed?.resolve(reason);
@@ -522,12 +544,26 @@ export class Transport extends Endpoint {
 
   // Calling the user ---------------------------------------------------------------------------------------------
 
+  /**
+   * From now on `claimant` is called in the connection's place: a stream, an iterator. It gets data that is its own,
+   * decides itself what the peer's FIN means, and passes on what is the connection's business. Once in a life.
+   */
+  claim(claimant: ConnectionCallbacks): void {
+    if (this.state > State.open) throw nothingToClaim();
+    const extras = this.#more();
+    if (extras.owner !== undefined) throw alreadyClaimed();
+    extras.owner = this.#connection;
+    this.#connection = claimant;
+    this.#flags = (this.#flags & ~BORROWS) | HELD_OPEN;
+    if (this.state === State.open) this.core.engine.holdOpen(this.handle);
+  }
+
   call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): void {
     try {
       const result =
         this.#context === undefined
           ? callback.apply(this.#connection, args)
-          : this.#context.runInAsyncScope(callback, this.#connection, ...args);
+          : scopeOf(this.#context).runInAsyncScope(callback, this.#connection, ...args);
       if (result !== undefined) this.#watch(result);
     } catch (error) {
       this.handlerFailed(error);
@@ -558,6 +594,11 @@ export class Transport extends Endpoint {
     }
   }
 
+  /** To whoever has the connection's callbacks by now. */
+  handshakeCompleted(info: TlsInfo): void {
+    this.call(this.#connection.sslHandshakeCompleted, info);
+  }
+
   requestShutdown(): void {
     if (this.state <= State.open) this.call(this.#connection.shutdownRequested);
   }
@@ -576,8 +617,9 @@ export class Transport extends Endpoint {
     } catch (second) {
       error = second;
     }
+    if (connectionError.hasSubscribers) connectionError.publish({ ...this.#message(), error });
     this.end({ kind: "handler-error", error });
-    this.core.host.reportError(error, this.#connection);
+    this.core.host.reportError(error, this.#extras?.owner ?? this.#connection);
   }
 
   // Addresses ----------------------------------------------------------------------------------------------------
@@ -636,7 +678,7 @@ export class Transport extends Endpoint {
 }
 
 /** The reactor as a whole holds too much unsent output: the largest queues go, until it does not. */
-function relieve(core: Core): void {
+function relieve(core: TransportHome): void {
   const holders = core
     .endpoints()
     .filter((endpoint): endpoint is Transport => endpoint instanceof Transport && endpoint.state === State.open)

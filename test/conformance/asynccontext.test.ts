@@ -123,4 +123,45 @@ onEveryEngine("async context", (engine) => {
     await trial.until(() => seen.length === 1, "it goes on");
     assert.deepEqual(seen, ["inside"]);
   });
+
+  engine.rule(
+    "with asyncContext nothing that a callback enters shows in another, of its connection or of any other",
+    async (trial) => {
+      const seen: (string | undefined)[] = [];
+      const enter = (me: Recorder) => {
+        seen.push(storage.getStore());
+        storage.enterWith(`left by ${me.id}`);
+      };
+      const script: Script = { postInit: enter, receiveData: enter, drained: enter, unbind: enter };
+      const served = await storage.run("the server", () => trial.serve(script));
+      const clients = Array.from({ length: 8 }, () => trial.dial(served));
+      await Promise.all(clients.map((client) => client.opened));
+      for (let round = 1; round <= 3; round++) {
+        // All in one turn, so that they arrive in one batch where the engine makes batches.
+        for (const client of clients) client.sendData("x");
+        await trial.until(() => served.peers.every(({ bytes }) => bytes === round), "every byte");
+      }
+      for (const client of clients) client.closeConnection();
+      await trial.allUnbound();
+      assert.equal(seen.length, 8 * 5);
+      assert.deepEqual([...new Set(seen)], ["the server"]);
+    },
+    wants,
+  );
+
+  engine.rule("what a tick or a timer enters is not for connections", async (trial) => {
+    const seen: (string | undefined)[] = [];
+    const { client, server } = await trial.pair({ server: { receiveData: () => void seen.push(storage.getStore()) } });
+    trial.reactor.nextTick(() => {
+      storage.enterWith("a tick");
+      client.sendData("x");
+    });
+    await trial.until(() => server.bytes === 1, "a byte");
+    trial.reactor.addTimer(1, () => {
+      storage.enterWith("a timer");
+      client.sendData("x");
+    });
+    await trial.until(() => server.bytes === 2, "another");
+    assert.deepEqual(seen, [undefined, undefined]);
+  });
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
+import { PassThrough } from "node:stream";
 import { inspect } from "node:util";
 import { Connection, EventMachineError, PeriodicTimer, Reactor, Timer, TlsContext, TlsInfo } from "eventmachine";
 import { clientContext, serverContext } from "../tls/pki.js";
@@ -46,6 +47,13 @@ const WRONG: readonly unknown[] = [
   new Proxy({}, {}),
 ];
 
+/** Members that are symbols, by the names the tables give them. */
+const SYMBOLS = {
+  asyncDispose: Symbol.asyncDispose,
+  dispose: Symbol.dispose,
+  asyncIterator: Symbol.asyncIterator,
+};
+
 const nothing: Check = (value) => value === undefined;
 const size: Check = (value) => typeof value === "number" && value >= 0;
 const flag: Check = (value) => typeof value === "boolean";
@@ -85,7 +93,7 @@ async function sweep(
   use: (what: string, action: (on: never) => unknown, gives: Check) => Promise<void>,
 ): Promise<void> {
   for (const [name, { calls, sets, gives }] of Object.entries(members)) {
-    const key = name === "asyncDispose" ? Symbol.asyncDispose : name === "dispose" ? Symbol.dispose : name;
+    const key = (SYMBOLS as Record<string, symbol>)[name] ?? name;
     if (calls !== undefined) {
       for (const list of argumentLists(calls)) {
         const what = `${name}(${list.map((value) => inspect(value, { depth: 0 })).join(", ")})`;
@@ -109,7 +117,7 @@ async function sweep(
 function checkComplete(prototype: object, members: Record<string, Member>, apart: readonly string[]): void {
   const has = Reflect.ownKeys(prototype)
     .filter((key) => key !== "constructor" && String(key) !== "Symbol(nodejs.util.inspect.custom)")
-    .map((key) => (key === Symbol.asyncDispose ? "asyncDispose" : key === Symbol.dispose ? "dispose" : String(key)))
+    .map((key) => Object.entries(SYMBOLS).find(([, symbol]) => symbol === key)?.[0] ?? String(key))
     .filter((key) => !apart.includes(key));
   assert.deepEqual(has.sort(), Object.keys(members).sort());
 }
@@ -176,6 +184,7 @@ function connectionMembers(at: { host: string; port: number }, file: string): Re
     pause: { calls: [], gives: nothing },
     resume: { calls: [], gives: nothing },
     isPaused: { gives: flag },
+    asyncIterator: { calls: [], gives: (value) => typeof (value as { next: unknown }).next === "function" },
     closeConnection: { calls: [[true], [false]], gives: nothing },
     closeConnectionAfterWriting: { calls: [], gives: nothing },
     halfClose: { calls: [], gives: nothing },
@@ -503,6 +512,12 @@ onEveryEngine("misuse", (engine: EngineSuite) => {
       gives: (value) => value instanceof Connection,
     },
     attach: { calls: [[{ fd: 999_999 }, Connection]], gives: (value) => value instanceof Connection },
+    fromDuplex: {
+      get calls() {
+        return [[new PassThrough(), Connection]];
+      },
+      gives: (value) => value instanceof Connection,
+    },
     connectionCount: { gives: size },
     stats: { calls: [], gives: (value) => size((value as { events: number }).events) },
   };

@@ -46,6 +46,7 @@ const CONFIGURATION = {
     inlineSources: false,
     noUnusedLocals: false,
     noUnusedParameters: false,
+    skipLibCheck: true,
   },
   include: ["*.ts"],
   exclude: [],

@@ -54,6 +54,7 @@ export interface Binding {
   awaitWritable(loop: number, handle: number): void;
   setLowWaterMark(loop: number, handle: number, bytes: number): void;
   resume(loop: number, handle: number): void;
+  holdOpen(loop: number, handle: number): void;
   shutdown(loop: number, handle: number): void;
   finish(loop: number, handle: number): void;
   closeHandle(loop: number, handle: number): void;

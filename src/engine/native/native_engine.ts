@@ -401,6 +401,10 @@ export class NativeEngine implements Engine, TlsCommands {
 
   // Ends ---------------------------------------------------------------------------------------------------------
 
+  holdOpen(handle: Handle): void {
+    this.#native.holdOpen(this.#loop, handle);
+  }
+
   shutdown(handle: Handle): void {
     this.#native.shutdown(this.#loop, handle);
   }

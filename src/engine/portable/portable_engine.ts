@@ -23,7 +23,7 @@ function hasReusePort(): boolean {
 }
 
 function findCapabilities(): Set<Capability> {
-  const found = new Set<Capability>();
+  const found = new Set<Capability>(["tls"]);
   if (process.platform !== "win32") {
     found.add("adoptStream");
     // In a cluster worker node:net would ask the primary to listen on its descriptor of that number.
@@ -255,6 +255,10 @@ export class PortableEngine implements Engine, ListenerOwner {
 
   resume(handle: Handle): void {
     this.#stream(handle)?.resume();
+  }
+
+  holdOpen(handle: Handle): void {
+    this.#stream(handle)?.holdOpen();
   }
 
   shutdown(handle: Handle): void {

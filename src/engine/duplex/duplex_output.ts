@@ -1,0 +1,110 @@
+import type { Duplex } from "node:stream";
+import { FileRange } from "../portable/file_range.js";
+import { Ended } from "../streams.js";
+import type { DuplexTurn } from "./duplex_turn.js";
+
+export interface OutputOwner {
+  /** So many bytes, file bytes apart, have been taken by what the stream writes to. */
+  wrote(bytes: number): void;
+  fileSent(): void;
+  failed(ended: Ended, error: NodeJS.ErrnoException | undefined): void;
+}
+
+/** The way out through a Node stream: bytes and ranges of files, in their order, and the end behind them. */
+export class DuplexOutput {
+  readonly #duplex: Duplex;
+  readonly #owner: OutputOwner;
+  readonly #turn: DuplexTurn;
+  #queue: (Buffer | FileRange)[] = [];
+  #flushDue = false;
+  #isReading = false;
+  #ends = false;
+  #stopped = false;
+  /** Bytes that the stream has not reported as written, file bytes apart. */
+  unsent = 0;
+
+  constructor(duplex: Duplex, owner: OutputOwner, turn: DuplexTurn) {
+    this.#duplex = duplex;
+    this.#owner = owner;
+    this.#turn = turn;
+  }
+
+  /** Copies bytes in; they leave with the turn. */
+  write(data: Uint8Array): void {
+    const copy = Buffer.from(data);
+    this.#queue.push(copy);
+    this.unsent += copy.length;
+    this.#turn.unsent += copy.length;
+    this.#flushLater();
+  }
+
+  sendFile(range: FileRange): void {
+    this.#queue.push(range);
+    this.#flushLater();
+  }
+
+  /** Ends the stream's output behind what is queued. */
+  end(): void {
+    this.#ends = true;
+    this.#flushLater();
+  }
+
+  get hasEnded(): boolean {
+    return this.#ends;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#queue = [];
+    this.#turn.unsent -= this.unsent;
+  }
+
+  #flushLater(): void {
+    if (this.#flushDue) return;
+    this.#flushDue = true;
+    this.#turn.flushLater(() => this.flush());
+  }
+
+  /** Gives the stream what is queued, as far as no file has to be read first. */
+  flush(): void {
+    this.#flushDue = false;
+    if (this.#isReading || this.#stopped) return;
+    this.#duplex.cork();
+    while (this.#queue.length > 0 && !this.#isReading) {
+      const head = this.#queue.shift() as Buffer | FileRange;
+      if (head instanceof FileRange) this.#readFile(head);
+      else this.#duplex.write(head, (error) => this.#written(head.length, error));
+    }
+    this.#duplex.uncork();
+    if (this.#ends && this.#queue.length === 0 && !this.#isReading && !this.#duplex.writableEnded) this.#duplex.end();
+  }
+
+  #written(bytes: number, error: Error | null | undefined): void {
+    // A failure is told by the stream's own error event.
+    if (error || this.#stopped) return;
+    this.unsent -= bytes;
+    this.#turn.unsent -= bytes;
+    this.#owner.wrote(bytes);
+  }
+
+  /** One piece at a time is in memory; the next is read when the stream has written it. */
+  #readFile(file: FileRange): void {
+    this.#isReading = true;
+    file.read((piece) => {
+      if (this.#stopped) return;
+      if (piece === "truncated") this.#owner.failed(Ended.fileTruncated, undefined);
+      else if (piece instanceof Error) this.#owner.failed(Ended.error, piece);
+      else {
+        // A copy: a stream may keep what it was given, and the range reads its next piece over this one.
+        this.#duplex.write(Buffer.from(piece), (error) => {
+          if (error || this.#stopped) return;
+          this.#owner.wrote(0);
+          if (!file.isDone) return this.#readFile(file);
+          this.#isReading = false;
+          this.#owner.fileSent();
+          this.#flushLater();
+        });
+      }
+    });
+  }
+}

@@ -1,0 +1,385 @@
+import { constants } from "node:os";
+import type { Duplex } from "node:stream";
+import { type SocketAddress, unmapAddress } from "../../base/addresses.js";
+import { UnsupportedError } from "../../base/errors.js";
+import { READ_QUOTA } from "../../base/limits.js";
+import type { Capability } from "../capabilities.js";
+import type { StreamEngine } from "../engine.js";
+import { FileRange } from "../portable/file_range.js";
+import { Ended, type Handle, type SocketOptions } from "../streams.js";
+import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
+import type { DuplexTurn } from "./duplex_turn.js";
+
+/** The most that is held of what the stream gives before it is paused: until it is delivered, one turn later. */
+const HELD_LIMIT = READ_QUOTA;
+
+export interface DuplexSettings {
+  readonly halfOpen: boolean;
+  readonly lowWaterMark: number;
+}
+
+/** What a stream tells: the events of an engine, for one handle. */
+export interface DuplexEvents {
+  onConnected(): void;
+  onData(chunk: Buffer): void;
+  onEnd(): void;
+  onWritable(): void;
+  onFileSent(): void;
+  /** `error` is what the stream failed with, if it did; one of the system's has an errno. */
+  onClosed(ended: Ended, error: NodeJS.ErrnoException | undefined): void;
+}
+
+/** A socket's members that a stream may have. */
+interface MaybeSocket extends Duplex {
+  readonly connecting?: boolean;
+  resetAndDestroy?(): unknown;
+  setNoDelay?(on: boolean): unknown;
+  setKeepAlive?(on: boolean, delay?: number): unknown;
+}
+
+/**
+ * The stream commands of the engine contract over one Node stream. There is one of these for each stream, so the handle
+ * that every call carries says nothing here.
+ *
+ * A stream may answer within the very call that writes to it, and a reactor must never be entered from inside a command:
+ * every event waits for a turn of its own, and what is written leaves when the turn that wrote it has ended.
+ */
+export class DuplexStream implements StreamEngine, OutputOwner {
+  readonly name = "duplex";
+  readonly capabilities: ReadonlySet<Capability> = new Set();
+  readonly lending = undefined;
+  readonly #duplex: MaybeSocket;
+  readonly #turn: DuplexTurn;
+  readonly #events: DuplexEvents;
+  readonly #output: DuplexOutput;
+  #halfOpen: boolean;
+  #lowWaterMark: number;
+  #awaitsWritable = false;
+  #writableDue = false;
+  #lastRead: number;
+  #lastWrite: number;
+
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #endHeld = false;
+  #deliveryDue = false;
+  #isPaused = false;
+  #discards = false;
+  #peerEnded = false;
+
+  /** What the handle ends with when both directions have ended. */
+  #endsWith: Ended | undefined;
+  #hasEnded = false;
+  #isSilent = false;
+
+  constructor(duplex: Duplex, settings: DuplexSettings, turn: DuplexTurn, events: DuplexEvents) {
+    this.#duplex = duplex;
+    this.#turn = turn;
+    this.#events = events;
+    this.#output = new DuplexOutput(duplex, this, turn);
+    this.#halfOpen = settings.halfOpen;
+    this.#lowWaterMark = settings.lowWaterMark;
+    this.#lastRead = this.#lastWrite = performance.now();
+    const opened = (): void =>
+      turn.defer(() => {
+        if (!this.#hasEnded) events.onConnected();
+      });
+    // A socket that still connects says so; other streams are as open as they will be.
+    if (this.#duplex.connecting === true) duplex.once("connect", opened);
+    else opened();
+    duplex.on("error", (error: NodeJS.ErrnoException) => this.failed(Ended.error, error));
+    duplex.on("close", () => this.#closedUnder());
+    duplex.on("data", (chunk: Uint8Array) => this.#received(chunk));
+    duplex.on("end", () => this.#receivedEnd());
+    duplex.on("finish", () => this.#endIfDone());
+    if (duplex.readableEnded) this.#receivedEnd();
+  }
+
+  // Output -----------------------------------------------------------------------------------------------------------
+
+  get #takesOutput(): boolean {
+    return !this.#hasEnded && !this.#output.hasEnded;
+  }
+
+  write(_handle: Handle, data: Uint8Array): void {
+    if (this.#takesOutput && data.length > 0) this.#output.write(data);
+  }
+
+  writeString(_handle: Handle, text: string, encoding: BufferEncoding): number {
+    const data = Buffer.from(text, encoding);
+    this.write(_handle, data);
+    return this.#takesOutput ? data.length : 0;
+  }
+
+  sendFile(_handle: Handle, fd: number, offset: number, length: number): void {
+    if (this.#takesOutput) this.#output.sendFile(new FileRange(fd, offset, length));
+  }
+
+  outboundSize(): number {
+    return this.#output.unsent;
+  }
+
+  totalOutbound(): number {
+    return this.#turn.unsent;
+  }
+
+  awaitWritable(): void {
+    if (this.#hasEnded) return;
+    this.#awaitsWritable = true;
+    this.#checkWritable();
+  }
+
+  setLowWaterMark(_handle: Handle, bytes: number): void {
+    this.#lowWaterMark = bytes;
+    this.#checkWritable();
+  }
+
+  wrote(): void {
+    this.#lastWrite = performance.now();
+    this.#checkWritable();
+  }
+
+  #checkWritable(): void {
+    if (!this.#awaitsWritable || this.#writableDue || this.#output.unsent > this.#lowWaterMark) return;
+    this.#writableDue = true;
+    this.#turn.defer(() => {
+      this.#writableDue = false;
+      // What was queued since may stand above the mark again: then the wait goes on.
+      if (this.#hasEnded || !this.#awaitsWritable || this.#output.unsent > this.#lowWaterMark) return;
+      this.#awaitsWritable = false;
+      this.#events.onWritable();
+    });
+  }
+
+  fileSent(): void {
+    this.#turn.defer(() => {
+      if (!this.#isSilent) this.#events.onFileSent();
+    });
+  }
+
+  flush(): void {
+    this.#output.flush();
+  }
+
+  // Input ------------------------------------------------------------------------------------------------------------
+
+  #received(data: Uint8Array): void {
+    if (this.#hasEnded) return;
+    this.#lastRead = performance.now();
+    if (this.#discards) return;
+    this.#held.push(Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+    this.#heldBytes += data.length;
+    if (this.#heldBytes >= HELD_LIMIT) this.#duplex.pause();
+    this.#deliverLater();
+  }
+
+  #receivedEnd(): void {
+    this.#endHeld = true;
+    this.#deliverLater();
+  }
+
+  #deliverLater(): void {
+    if (this.#deliveryDue || this.#isPaused || this.#hasEnded) return;
+    this.#deliveryDue = true;
+    this.#turn.defer(() => this.#deliver());
+  }
+
+  #deliver(): void {
+    this.#deliveryDue = false;
+    while (!this.#isPaused && !this.#hasEnded && !this.#discards) {
+      const chunk = this.#held.shift();
+      if (chunk === undefined) break;
+      this.#heldBytes -= chunk.length;
+      this.#events.onData(chunk);
+    }
+    if (this.#hasEnded || this.#isPaused) return;
+    if (this.#duplex.isPaused()) this.#duplex.resume();
+    if (!this.#endHeld || this.#peerEnded) return;
+    this.#peerEnded = true;
+    if (this.#halfOpen && !this.#discards) this.#events.onEnd();
+    else this.#endsWith ??= Ended.peer;
+    if (this.#endsWith !== undefined) this.#output.end();
+    this.#endIfDone();
+  }
+
+  pause(): void {
+    if (this.#hasEnded || this.#discards) return;
+    this.#isPaused = true;
+    this.#duplex.pause();
+  }
+
+  resume(): void {
+    if (this.#hasEnded || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.#duplex.resume();
+    this.#deliverLater();
+  }
+
+  // Ending -----------------------------------------------------------------------------------------------------------
+
+  holdOpen(): void {
+    if (!this.#peerEnded) this.#halfOpen = true;
+  }
+
+  shutdown(): void {
+    if (!this.#takesOutput) return;
+    this.#endsWith ??= Ended.local;
+    this.#output.end();
+  }
+
+  finish(): void {
+    if (this.#hasEnded || this.#discards) return;
+    this.#endsWith ??= Ended.local;
+    this.#awaitsWritable = false;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#discards = true;
+    this.#isPaused = false;
+    this.#duplex.resume();
+    this.#output.end();
+    if (this.#endHeld) this.#deliverLater();
+  }
+
+  /** Both directions are through: the stream's own end is all that is left to tell. */
+  #endIfDone(): void {
+    if (this.#endsWith === undefined || !this.#peerEnded || !this.#duplex.writableFinished) return;
+    this.#end(this.#endsWith, undefined);
+  }
+
+  close(): void {
+    this.#isSilent = true;
+    this.#end(Ended.local, undefined);
+  }
+
+  abort(): void {
+    this.#isSilent = true;
+    this.#end(Ended.local, undefined, () => {
+      const { destroyed, resetAndDestroy } = this.#duplex;
+      if (!destroyed && typeof resetAndDestroy === "function") resetAndDestroy.call(this.#duplex);
+      else this.#duplex.destroy();
+    });
+  }
+
+  /** The stream failed, or a file that it was to send. */
+  failed(ended: Ended, error: NodeJS.ErrnoException | undefined): void {
+    this.#end(ended, error);
+  }
+
+  /** Somebody else has destroyed the stream: to the connection that is a reset, unless everything had ended before. */
+  #closedUnder(): void {
+    if (this.#hasEnded) return;
+    if (this.#endHeld && this.#duplex.writableFinished) {
+      // What is held is still delivered, in its turn.
+      this.#endsWith ??= Ended.peer;
+      this.#deliverLater();
+      return;
+    }
+    const error = new Error("the stream was destroyed");
+    this.#end(Ended.error, Object.assign(error, { errno: -constants.errno.ECONNRESET, syscall: "read" }));
+  }
+
+  #end(
+    ended: Ended,
+    error: NodeJS.ErrnoException | undefined,
+    destroy = (): void => void this.#duplex.destroy(),
+  ): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#output.stop();
+    this.#held = [];
+    destroy();
+    this.#turn.defer(() => this.#events.onClosed(ended, error));
+  }
+
+  detach(): never {
+    throw new UnsupportedError("detach", this.name);
+  }
+
+  takeDetached(): never {
+    throw new UnsupportedError("detach", this.name);
+  }
+
+  // TLS: a stream that is to be secured is given to node:tls first ----------------------------------------------------
+
+  startTls(): never {
+    throw new UnsupportedError("tls", this.name);
+  }
+
+  undelivered(): number {
+    return this.#heldBytes;
+  }
+
+  answerServerName(): void {}
+  answerVerify(): void {}
+
+  tlsState(): undefined {
+    return undefined;
+  }
+
+  tlsFailure(): never {
+    throw new UnsupportedError("tls", this.name);
+  }
+
+  tlsTruncated(): undefined {
+    return undefined;
+  }
+
+  // Options and questions --------------------------------------------------------------------------------------------
+
+  /** A stream that is a socket takes them; to others they mean nothing. */
+  setOptions(_handle: Handle, options: SocketOptions & { keepAliveOff?: boolean }): void {
+    const { receiveBufferSize, sendBufferSize, tcpUserTimeout, keepAlive, keepAliveOff, noDelay } = options;
+    if (receiveBufferSize !== undefined || sendBufferSize !== undefined) this.#refuse("bufferSizes");
+    if (tcpUserTimeout !== undefined) this.#refuse("tcpUserTimeout");
+    if (keepAlive?.interval !== undefined || keepAlive?.count !== undefined) this.#refuse("keepAliveProbes");
+    if (noDelay !== undefined) this.#duplex.setNoDelay?.(noDelay);
+    if (keepAliveOff === true) this.#duplex.setKeepAlive?.(false);
+    else if (keepAlive !== undefined) this.#duplex.setKeepAlive?.(true, Math.ceil((keepAlive.idle ?? 0) / 1000) * 1000);
+  }
+
+  #refuse(capability: Capability): never {
+    throw new UnsupportedError(capability, this.name);
+  }
+
+  getSocketOption(): never {
+    throw new UnsupportedError("socketOptions", this.name);
+  }
+
+  setSocketOption(): never {
+    throw new UnsupportedError("socketOptions", this.name);
+  }
+
+  socketError(): number {
+    return 0;
+  }
+
+  localAddress(): SocketAddress | undefined {
+    const { localAddress, localPort } = this.#duplex as { localAddress?: unknown; localPort?: unknown };
+    return addressOf(localAddress, localPort);
+  }
+
+  remoteAddress(): SocketAddress | undefined {
+    const { remoteAddress, remotePort } = this.#duplex as { remoteAddress?: unknown; remotePort?: unknown };
+    return addressOf(remoteAddress, remotePort);
+  }
+
+  peerCredentials(): never {
+    throw new UnsupportedError("peerCredentials", this.name);
+  }
+
+  lastRead(): number {
+    return this.#lastRead;
+  }
+
+  lastWrite(): number {
+    return this.#lastWrite;
+  }
+
+  now(): number {
+    return performance.now();
+  }
+}
+
+function addressOf(host: unknown, port: unknown): SocketAddress | undefined {
+  return typeof host === "string" && typeof port === "number" ? unmapAddress(host, port) : undefined;
+}

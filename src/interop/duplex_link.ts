@@ -1,0 +1,202 @@
+import type { X509Certificate } from "node:crypto";
+import type { Duplex } from "node:stream";
+import type { CloseReason } from "../base/close_reason.js";
+import { SystemError } from "../base/system_error.js";
+import type { Connection } from "../reactor/connection.js";
+import type { ConnectionCallbacks } from "../reactor/connection_callbacks.js";
+import * as reasons from "../reactor/reasons.js";
+import { State, type Transport } from "../reactor/transport.js";
+import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
+import { Outgoing } from "./outgoing.js";
+import { streamError, writeLost } from "./stream_error.js";
+
+/** What a socket can be told before it is open. */
+export interface WishedOptions {
+  noDelay?: boolean;
+  keepAlive?: boolean;
+  keepAliveDelay?: number;
+}
+
+/**
+ * Stands in a connection's place at its transport and ties it to a Duplex: the data goes to the stream, and what is said
+ * of the connection's life is told to both.
+ */
+export class DuplexLink implements ConnectionCallbacks {
+  readonly transport: Transport;
+  readonly outgoing: Outgoing;
+  readonly #connection: Connection;
+  readonly #duplex: Duplex;
+  /** As set, or to be set when the connection is open. */
+  readonly #options: WishedOptions;
+  #peerEnded = false;
+  #isReset = false;
+  #hadError = false;
+  /** `close` was emitted already, for a stream whose connection still sends. */
+  #isClosed = false;
+
+  constructor(connection: Connection, transport: Transport, duplex: Duplex) {
+    this.#connection = connection;
+    this.transport = transport;
+    this.#duplex = duplex;
+    this.outgoing = new Outgoing(transport);
+    this.#options = { noDelay: transport.settings.socket.noDelay === true };
+    transport.claim(this);
+  }
+
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  // What the connection tells --------------------------------------------------------------------------------------
+
+  postInit(): void {}
+
+  connectionCompleted(): unknown {
+    const { noDelay, keepAlive, keepAliveDelay } = this.#options;
+    if (noDelay === !(this.transport.settings.socket.noDelay === true)) this.#apply({ noDelay });
+    if (keepAlive === true) this.#apply({ keepAlive: probesAfter(keepAliveDelay) });
+    this.outgoing.proceed();
+    this.#duplex.emit("connect");
+    this.#duplex.emit("ready");
+    return this.#connection.connectionCompleted();
+  }
+
+  /**
+   * A flowing stream with nothing buffered hands a chunk straight to its listeners: that is what `push` does there, less
+   * the question for more in another tick, which nobody needs to ask of a connection that reads until it is paused.
+   */
+  receiveData(data: Buffer): void {
+    const duplex = this.#duplex;
+    if (
+      duplex.readableFlowing === true &&
+      duplex.readableLength === 0 &&
+      duplex.readableDidRead &&
+      duplex.readableEncoding === null &&
+      duplex.listenerCount("data") > 0
+    ) {
+      duplex.emit("data", data);
+    } else if (!duplex.push(data)) {
+      this.transport.pause();
+    }
+  }
+
+  receiveEnd(): void {
+    this.#peerEnded = true;
+    this.#duplex.push(null);
+    // The end is told even where nobody reads, if there is nothing left to read.
+    this.#duplex.read(0);
+  }
+
+  drained(): void {
+    this.outgoing.proceed();
+  }
+
+  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown {
+    return this.#connection.sslVerifyPeer(certificate, verdict);
+  }
+
+  sslHandshakeCompleted(info: TlsInfo): unknown {
+    return this.#connection.sslHandshakeCompleted(info);
+  }
+
+  shutdownRequested(): unknown {
+    return this.#connection.shutdownRequested();
+  }
+
+  unbind(reason: CloseReason): unknown {
+    const duplex = this.#duplex;
+    const error = streamError(reason);
+    const inOrder = reason.kind === "peer-closed";
+    if (inOrder) this.outgoing.ended();
+    this.outgoing.fail(error ?? writeLost(reason));
+    if (duplex.destroyed) {
+      if (!this.#isClosed) this.#emitClose();
+    } else if (inOrder) {
+      // Both directions have ended in order; what was not read yet still can be, and then the stream ends by itself.
+      if (!this.#peerEnded) this.receiveEnd();
+    } else {
+      duplex.destroy(error);
+    }
+    return this.#connection.unbind(reason);
+  }
+
+  onError(error: unknown): unknown {
+    return this.#connection.onError(error);
+  }
+
+  // What the stream asks -------------------------------------------------------------------------------------------
+
+  /** The stream is destroyed, and the connection with it. */
+  destroyed(error: Error | null, callback: (error?: Error | null) => void): void {
+    const { transport, outgoing } = this;
+    outgoing.fail(error ?? writeLost(transport.reason));
+    this.#hadError = error !== null;
+    // First, so that the stream's `error` comes before its `close`.
+    callback(error);
+    if (transport.state === State.closed) {
+      process.nextTick(() => this.#emitClose());
+    } else if (this.#isReset) {
+      transport.end(reasons.LOCAL_ABORT, "abort");
+    } else if (transport.state === State.connecting) {
+      transport.end(transport.calledOff());
+    } else {
+      this.#close(error);
+    }
+  }
+
+  /**
+   * node:net has offered everything to the kernel before it closes; so it is here. What the kernel had no room for, but
+   * was accepted, is sent all the same when the program closes without an error, within the linger deadline.
+   */
+  #close(error: Error | null): void {
+    const { transport } = this;
+    if (transport.outboundSize() > 0) {
+      transport.core.engine.flush();
+      if (error === null && transport.state === State.open && transport.outboundSize() > 0) {
+        transport.finish();
+        process.nextTick(() => this.#emitClose());
+        return;
+      }
+    }
+    transport.end(reasons.LOCAL_CLOSE);
+  }
+
+  #emitClose(): void {
+    this.#isClosed = true;
+    this.#duplex.emit("close", this.#hadError);
+  }
+
+  reset(): void {
+    this.#isReset = true;
+    this.#duplex.destroy();
+  }
+
+  setNoDelay(on: boolean): void {
+    if (this.#options.noDelay === on) return;
+    this.#options.noDelay = on;
+    if (this.transport.state === State.open) this.#apply({ noDelay: on });
+  }
+
+  setKeepAlive(on: boolean, delay: number): void {
+    const options = this.#options;
+    if ((options.keepAlive ?? false) === on && (!on || options.keepAliveDelay === delay)) return;
+    options.keepAlive = on;
+    options.keepAliveDelay = delay;
+    if (this.transport.state !== State.open) return;
+    this.#apply(on ? { keepAlive: probesAfter(delay) } : { keepAliveOff: true });
+  }
+
+  /** Hints to the kernel, which node:net does not report the failure of either: a reset peer's socket takes none. */
+  #apply(options: Parameters<Transport["core"]["engine"]["setOptions"]>[1]): void {
+    try {
+      this.transport.core.engine.setOptions(this.transport.handle, options);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+    }
+  }
+}
+
+/** node:net leaves the system's time alone where none, or less than a second, is given. */
+function probesAfter(delay: number | undefined): { idle?: number } {
+  return delay === undefined || delay < 1000 ? {} : { idle: Math.floor(delay / 1000) * 1000 };
+}

@@ -1,0 +1,46 @@
+import { constants } from "node:os";
+import type { CloseReason } from "../base/close_reason.js";
+import { StateError } from "../base/errors.js";
+import { SystemError } from "../base/system_error.js";
+
+/**
+ * What a stream over the connection is destroyed with: the error node:net would give for the same end (`read ECONNRESET`,
+ * `connect ECONNREFUSED 127.0.0.1:80`, `ETIMEDOUT`), so that libraries which look at `code` and `syscall` know it.
+ * Undefined where it would give none: for an orderly end, and where the program itself closed the connection.
+ */
+export function streamError(reason: CloseReason): Error | undefined {
+  switch (reason.kind) {
+    case "peer-closed":
+    case "local-close":
+    case "local-abort":
+    case "stop":
+    case "drain-deadline":
+    case "detached":
+      return undefined;
+    case "timeout":
+      return timedOut(reason.deadline === "write" ? "write" : "read", reason.error);
+    case "connect-timeout":
+      return timedOut("connect", reason.error);
+    case "connect-refused":
+    case "connect-unreachable":
+    case "name-not-found":
+    case "connect-failed": {
+      // With one attempt its own error says it all; with several they are in `errors`, as in node:net's AggregateError.
+      const { errors } = reason.error;
+      return errors.length === 1 ? errors[0] : reason.error;
+    }
+    case "handler-error":
+      return reason.error instanceof Error ? reason.error : new Error(String(reason.error), { cause: reason.error });
+    default:
+      return reason.error;
+  }
+}
+
+function timedOut(syscall: string, cause: Error): SystemError {
+  return new SystemError(-constants.errno.ETIMEDOUT, syscall, { cause });
+}
+
+/** What becomes of a write that the end of the connection has overtaken. */
+export function writeLost(reason: CloseReason | undefined): StateError {
+  return new StateError("ERR_EM_CLOSED", `the connection ended (${reason?.kind ?? "destroyed"}) before this was sent`);
+}

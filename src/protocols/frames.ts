@@ -1,0 +1,145 @@
+import { describe } from "../base/addresses.js";
+import { ArgumentError, EventMachineError, LimitError } from "../base/errors.js";
+import { MAX_BINARY_LENGTH } from "../base/limits.js";
+import { checkSource } from "./lines.js";
+
+export interface FramesOptions {
+  /** How many bytes the length takes: 1, 2 or 4. Default 4, as in EventMachine's ObjectProtocol. */
+  headerSize?: 1 | 2 | 4;
+  /** The order of its bytes. Default big-endian, the network's. */
+  littleEndian?: boolean;
+  /** The longest frame in bytes, without its header. Default 32 MiB. */
+  maxFrameLength?: number;
+}
+
+/**
+ * `for await (const frame of frames(connection))`: frames that begin with their length, from a connection or any async
+ * iterable of bytes. A frame is the receiver's own; no more than one frame and what came with its end is held. Leaving the
+ * loop early leaves the source's loop: a connection then closes after writing. `frame` puts the header before what is
+ * sent.
+ *
+ * Throws ArgumentError for bad options; the loop throws LimitError `ERR_EM_FRAME_TOO_LONG` for a frame over the limit,
+ * `ERR_EM_FRAME_TRUNCATED` where the source ends inside one, and what the source fails with.
+ */
+export function frames(
+  source: AsyncIterable<Uint8Array>,
+  options: FramesOptions = {},
+): AsyncGenerator<Buffer, undefined, undefined> {
+  checkSource(source);
+  const layout = checkFrames(options);
+  return read();
+
+  async function* read(): AsyncGenerator<Buffer, undefined, undefined> {
+    const cutter = new FrameCutter(layout);
+    for await (const chunk of source) {
+      cutter.feed(chunk);
+      for (let frame = cutter.next(); frame !== undefined; frame = cutter.next()) yield frame;
+    }
+    if (cutter.isWithinFrame) {
+      throw new EventMachineError("ERR_EM_FRAME_TRUNCATED", "the stream ended before the frame it had begun");
+    }
+    return undefined;
+  }
+}
+
+/** A frame as `frames` reads it: the length, then the bytes. One copy. Throws like `frames`. */
+export function frame(data: Uint8Array, options: FramesOptions = {}): Buffer {
+  const layout = checkFrames(options);
+  if (!(data instanceof Uint8Array))
+    throw new ArgumentError(`data must be a Buffer or Uint8Array, not ${describe(data)}`);
+  if (data.length > layout.most) throw tooLong(data.length, layout.most);
+  const framed = Buffer.allocUnsafe(layout.header + data.length);
+  if (layout.little) framed.writeUIntLE(data.length, 0, layout.header);
+  else framed.writeUIntBE(data.length, 0, layout.header);
+  framed.set(data, layout.header);
+  return framed;
+}
+
+interface Layout {
+  readonly header: number;
+  readonly little: boolean;
+  readonly most: number;
+}
+
+function checkFrames(options: FramesOptions): Layout {
+  if (typeof options !== "object" || options === null) {
+    throw new ArgumentError(`options must be an object, not ${describe(options)}`);
+  }
+  const { headerSize = 4, littleEndian = false, maxFrameLength } = options;
+  if (headerSize !== 1 && headerSize !== 2 && headerSize !== 4) {
+    throw new ArgumentError(`headerSize must be 1, 2 or 4, not ${describe(headerSize)}`);
+  }
+  if (typeof littleEndian !== "boolean") {
+    throw new ArgumentError(`littleEndian must be true or false, not ${describe(littleEndian)}`);
+  }
+  const largest = 2 ** (8 * headerSize) - 1;
+  const most = maxFrameLength ?? Math.min(MAX_BINARY_LENGTH, largest);
+  if (typeof most !== "number" || !Number.isInteger(most) || most < 0 || most > largest) {
+    throw new ArgumentError(`maxFrameLength must be a whole number from 0 to ${largest}, not ${describe(most)}`);
+  }
+  return { header: headerSize, little: littleEndian, most };
+}
+
+/** Cuts frames out of bytes in any pieces. */
+class FrameCutter {
+  readonly #layout: Layout;
+  #chunks: Buffer[] = [];
+  /** Bytes held, and read of the first chunk. */
+  #held = 0;
+  #offset = 0;
+  /** The length of the frame under way, when its header is here. */
+  #length: number | undefined;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  feed(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.#chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    this.#held += chunk.length;
+  }
+
+  /** Whether a frame has begun and not ended. */
+  get isWithinFrame(): boolean {
+    return this.#held > 0 || this.#length !== undefined;
+  }
+
+  next(): Buffer | undefined {
+    const { header, little, most } = this.#layout;
+    if (this.#length === undefined) {
+      if (this.#held < header) return undefined;
+      const bytes = this.#take(header);
+      this.#length = little ? bytes.readUIntLE(0, header) : bytes.readUIntBE(0, header);
+      if (this.#length > most) throw tooLong(this.#length, most);
+    }
+    if (this.#held < this.#length) return undefined;
+    const frame = this.#take(this.#length);
+    this.#length = undefined;
+    return frame;
+  }
+
+  #take(size: number): Buffer {
+    const taken = Buffer.allocUnsafe(size);
+    let at = 0;
+    let used = 0;
+    while (at < size) {
+      const chunk = this.#chunks[used] as Buffer;
+      const from = this.#offset;
+      const copied = chunk.copy(taken, at, from, Math.min(chunk.length, from + size - at));
+      at += copied;
+      this.#offset += copied;
+      if (this.#offset === chunk.length) {
+        this.#offset = 0;
+        used++;
+      }
+    }
+    if (used > 0) this.#chunks = this.#chunks.slice(used);
+    this.#held -= size;
+    return taken;
+  }
+}
+
+function tooLong(length: number, most: number): LimitError {
+  return new LimitError("ERR_EM_FRAME_TOO_LONG", `a frame of ${length} bytes is over the limit of ${most}`, most);
+}

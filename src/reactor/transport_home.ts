@@ -1,0 +1,29 @@
+import type { CloseReasonKind } from "../base/close_reason.js";
+import type { StreamEngine } from "../engine/engine.js";
+import type { EngineContexts } from "../tls/engine_contexts.js";
+import type { CoreHost } from "./core.js";
+import type { Endpoint } from "./endpoint.js";
+import type { Timer, TimerCallback } from "./timer.js";
+import type { Transport } from "./transport.js";
+
+/** What a transport needs of the reactor it lives in, and of the engine that carries it: the core, or what stands for it. */
+export interface TransportHome {
+  readonly engine: StreamEngine;
+  readonly host: CoreHost;
+  /** Between `open` and `close`. */
+  readonly isOpen: boolean;
+  /** What the reactor's engine has made of TLS contexts. */
+  readonly tlsContexts: EngineContexts;
+  readonly outboundLimit: number;
+  readonly dialing: Set<Transport>;
+  connectionCount: number;
+  nextId(): number;
+  now(): number;
+  turnTime(): number;
+  addTimer(delay: number, callback: TimerCallback): Timer;
+  nextTick(callback: () => unknown): void;
+  /** Every endpoint that the engine carries. */
+  endpoints(): Endpoint[];
+  connectionEnded(kind: CloseReasonKind): void;
+  checkIdle(): void;
+}

@@ -1,0 +1,432 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { finished, pipeline } from "node:stream/promises";
+import { pattern, sameBytes } from "../conformance/bytes.js";
+import { onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
+
+const halfOpen = { allowHalfOpen: true };
+const BIG = 8_000_000;
+
+/** Notes the events that tell how a stream ends, in their order. */
+function notes(socket: Socket, note: (...what: unknown[]) => void, name: string): Promise<unknown[]> {
+  socket.on("end", () => note(name, "end"));
+  socket.on("finish", () => note(name, "finish"));
+  socket.on("error", (error: NodeJS.ErrnoException) => note(name, "error", error.code, error.syscall, error.message));
+  socket.on("close", (hadError) => note(name, "close", hadError));
+  return new Promise((resolve) => socket.once("close", (...args) => resolve(args)));
+}
+
+async function bytesOf(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  await once(socket, "end");
+  return Buffer.concat(chunks);
+}
+
+onEveryCarrier("a socket", ({ test, carrier }) => {
+  test("echoes megabytes through a pipe, in bounded memory, to a slow reader", async () => {
+    const { port, close } = await carrier.serve((socket) => void socket.pipe(socket));
+    const socket = carrier.dial(port);
+    const sent = pattern(BIG);
+    const writing = (async () => {
+      for (let at = 0; at < sent.length; at += 50_000) {
+        if (!socket.write(sent.subarray(at, at + 50_000))) await once(socket, "drain");
+      }
+      socket.end();
+    })();
+    const received: Buffer[] = [];
+    for await (const chunk of socket) {
+      received.push(chunk as Buffer);
+      if (received.length % 10 === 0) await sleep(1);
+    }
+    await writing;
+    sameBytes(Buffer.concat(received), sent);
+    await close();
+  });
+
+  test("a writer that ignores `drain` loses nothing", async () => {
+    const { port, close, socket: accepted } = await carrier.serve();
+    const socket = carrier.dial(port);
+    const piece = pattern(1_000_000);
+    for (let count = 0; count < 40; count++) socket.write(piece);
+    socket.end();
+    const peer = await accepted();
+    await sleep(50);
+    let bytes = 0;
+    for await (const chunk of peer) {
+      sameBytes(chunk as Buffer, wrapped(piece, bytes, (chunk as Buffer).length));
+      bytes += (chunk as Buffer).length;
+    }
+    assert.equal(bytes, 40_000_000);
+    await close();
+  });
+
+  test("one write larger than the connection's outbound limit arrives", async () => {
+    const { port, close, socket: accepted } = await carrier.serve();
+    const socket = carrier.dial(port);
+    const all = pattern(40_000_000);
+    socket.end(all);
+    const peer = await accepted();
+    await sleep(50);
+    sameBytes(await bytesOf(peer), all);
+    await close();
+  });
+
+  test("text in every encoding, small and large", async () => {
+    const { port, close, socket: accepted } = await carrier.serve();
+    const socket = carrier.dial(port);
+    const expected: Buffer[] = [];
+    const text = "Grüße, 世界 ";
+    for (const encoding of ["utf8", "latin1", "ascii", "utf16le"] as const) {
+      for (const piece of [text, text.repeat(30_000)]) {
+        expected.push(Buffer.from(piece, encoding));
+        socket.write(piece, encoding);
+      }
+    }
+    for (const encoding of ["hex", "base64"] as const) {
+      expected.push(Buffer.from("00ff17", "hex"));
+      socket.write(Buffer.from("00ff17", "hex").toString(encoding), encoding);
+    }
+    socket.end("");
+    sameBytes(await bytesOf(await accepted()), Buffer.concat(expected));
+    await close();
+  });
+
+  test("half-close: the peer answers behind the FIN", async () => {
+    const { port, close } = await carrier.serve(async (socket) => {
+      const question = await bytesOf(socket);
+      await sleep(20);
+      socket.end(`${question} is answered`);
+    }, halfOpen);
+    const socket = carrier.dial(port, halfOpen);
+    socket.end("the question");
+    assert.equal(String(await bytesOf(socket)), "the question is answered");
+    await close();
+  });
+
+  test("without allowHalfOpen the peer's FIN ends the stream behind what was written", async () => {
+    const all = pattern(BIG);
+    const { port, close } = await carrier.serve((socket) => {
+      socket.once("data", () => {
+        for (let at = 0; at < all.length; at += 100_000) socket.write(all.subarray(at, at + 100_000));
+      });
+    });
+    const socket = carrier.dial(port, halfOpen);
+    socket.end("go");
+    await sleep(30);
+    sameBytes(await bytesOf(socket), all);
+    await close();
+  });
+
+  test("a reader that stops makes the writer stop", async () => {
+    const { port, close, socket: accepted } = await carrier.serve((socket) => void socket.pause());
+    const socket = carrier.dial(port);
+    const piece = Buffer.alloc(100_000);
+    let written = 0;
+    while (written < 200_000_000) {
+      const goOn = socket.write(piece);
+      written += piece.length;
+      if (!goOn && !(await drainsWithin(socket, 300))) break;
+    }
+    assert.ok(written < 50_000_000, `${written} bytes were taken from a writer nobody reads`);
+    const peer = await accepted();
+    assert.ok(peer.readableLength <= 200_000, `${peer.readableLength} bytes wait in the stream`);
+    socket.destroy();
+    peer.destroy();
+    await close();
+  });
+
+  test("pause and resume", async () => {
+    const { port, close, socket: accepted } = await carrier.serve();
+    const socket = carrier.dial(port);
+    const peer = await accepted();
+    let text = "";
+    peer.on("data", (chunk: Buffer) => {
+      text += chunk;
+      peer.pause();
+    });
+    socket.write("one");
+    await until(() => text === "one", "the first");
+    socket.write("two");
+    await sleep(30);
+    assert.equal(text, "one");
+    peer.resume();
+    await until(() => text === "onetwo", "the second");
+    peer.setEncoding("utf8");
+    peer.resume();
+    socket.end("thr€e");
+    await until(() => text === "onetwothr€e", "the third, decoded");
+    await until(() => peer.destroyed, "the end needs no reader where nothing is left");
+    await close();
+  });
+
+  test("what a socket is asked", async () => {
+    const { port, close, socket: accepted } = await carrier.serve();
+    const socket = carrier.dial(port);
+    assert.equal(socket.connecting, true);
+    assert.equal(socket.pending, true);
+    assert.equal(socket.readyState, "opening");
+    let ready = 0;
+    socket.on("ready", () => ready++);
+    await once(socket, "connect");
+    assert.equal(socket.connecting, false);
+    assert.equal(socket.pending, false);
+    assert.equal(socket.readyState, "open");
+    const peer = await accepted();
+    assert.equal(peer.readyState, "open");
+    assert.equal(socket.remoteAddress, "127.0.0.1");
+    assert.equal(socket.remotePort, port);
+    assert.equal(socket.remoteFamily, "IPv4");
+    assert.equal(peer.remotePort, socket.localPort);
+    assert.equal(peer.localPort, port);
+    assert.equal(peer.localAddress, "127.0.0.1");
+    assert.deepEqual(peer.address(), { address: "127.0.0.1", family: "IPv4", port });
+    socket.write("12345");
+    socket.write("ü");
+    assert.equal(socket.bytesWritten, 7);
+    await until(() => peer.bytesRead === 7, "they arrive");
+    assert.equal(socket.setNoDelay().setNoDelay(false).setKeepAlive(true, 5000).setKeepAlive().ref().unref(), socket);
+    assert.equal(ready, 1);
+    socket.end();
+    peer.resume();
+    await once(peer, "close");
+    await until(() => socket.destroyed, "both end");
+    assert.equal(peer.readyState, "closed");
+    assert.equal(peer.bytesRead, 7);
+    assert.equal(socket.bytesWritten, 7);
+    await close();
+  });
+
+  test("a timeout comes once for each silence, and not while bytes move", async () => {
+    const { port, close, socket: accepted } = await carrier.serve();
+    const socket = carrier.dial(port);
+    const peer = await accepted();
+    peer.resume();
+    let passed = 0;
+    peer.setTimeout(80, () => passed++);
+    peer.on("timeout", () => passed++);
+    assert.equal(peer.timeout, 80);
+    for (let count = 0; count < 8; count++) {
+      socket.write("x");
+      await sleep(20);
+    }
+    assert.equal(passed, 0);
+    await until(() => passed > 0, "the timeout");
+    await sleep(200);
+    assert.equal(passed, 2, "once for the callback and once for the listener");
+    assert.equal(peer.destroyed, false, "it closes nothing by itself");
+    socket.write("x");
+    await until(() => passed > 2, "the next silence");
+    assert.equal(passed, 3, "the callback was for one time");
+    peer.setTimeout(0);
+    socket.write("x");
+    await sleep(120);
+    assert.equal(passed, 3);
+    peer.destroy();
+    await once(socket, "close");
+    await close();
+  });
+
+  test("destroySoon sends everything first", async () => {
+    const all = pattern(BIG);
+    const { port, close } = await carrier.serve((socket) => {
+      socket.write(all);
+      socket.destroySoon();
+    });
+    const socket = carrier.dial(port);
+    await sleep(20);
+    sameBytes(await bytesOf(socket), all);
+    await close();
+  });
+
+  test("what the callback of a write has confirmed arrives although the stream is destroyed", async () => {
+    const piece = pattern(10_000);
+    const { port, close } = await carrier.serve((socket) => {
+      socket.write(piece, () => socket.destroy());
+    });
+    sameBytes(await bytesOf(carrier.dial(port)), piece);
+    await close();
+  });
+
+  test("works under pipeline and finished", async () => {
+    const all = pattern(BIG);
+    const {
+      port,
+      close,
+      socket: accepted,
+    } = await carrier.serve((socket) => {
+      pipeline(socket, socket).catch(() => {});
+    });
+    const socket = carrier.dial(port);
+    const ended = finished(socket);
+    socket.end(all);
+    sameBytes(await bytesOf(socket), all);
+    await ended;
+    await until(() => accepted !== undefined, "it is there");
+    await close();
+  });
+});
+
+sameAsNodeNet("an orderly end, begun by the client", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  const client = notes(socket, note, "client");
+  const peer = await accepted();
+  const server = notes(peer, (...what) => note(...what), "server");
+  peer.on("data", (data) => note("server", "data", data));
+  socket.resume();
+  socket.end("bye");
+  await Promise.all([client, server]);
+  await close();
+});
+
+sameAsNodeNet("a reset under a reader", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  await once(socket, "connect");
+  const peer = await accepted();
+  peer.resume();
+  const server = notes(peer, note, "server");
+  socket.resetAndDestroy();
+  await server;
+  await close();
+});
+
+sameAsNodeNet("a reset under a writer", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  await once(socket, "connect");
+  const peer = await accepted();
+  const ended = new Promise((resolve) => peer.once("close", resolve));
+  let failure: NodeJS.ErrnoException | undefined;
+  peer.on("error", (error) => {
+    failure = error;
+  });
+  for (let count = 0; count < 40; count++) peer.write(Buffer.alloc(1_000_000));
+  let waiting: unknown;
+  peer.write("more", (error) => {
+    waiting = error;
+  });
+  socket.resetAndDestroy();
+  await ended;
+  note(["ECONNRESET", "EPIPE"].includes(failure?.code ?? ""), ["read", "write"].includes(failure?.syscall ?? ""));
+  note(waiting instanceof Error);
+  await close();
+});
+
+sameAsNodeNet("a refused connect", async (carrier, note) => {
+  const { port, close } = await carrier.serve();
+  await close();
+  const socket = carrier.dial(port);
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  let failure: (NodeJS.ErrnoException & { address?: string; port?: number }) | undefined;
+  socket.on("error", (error) => {
+    failure = error;
+  });
+  socket.write("lost", (error) => note("write", error instanceof Error));
+  note("close", await closed);
+  note(failure?.code, failure?.syscall, failure?.address, failure?.port === port);
+  note("message", failure?.message.replace(String(port), "PORT"));
+  note(socket.destroyed, socket.connecting, socket.readyState);
+});
+
+sameAsNodeNet("destroyed with an error", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  await once(socket, "connect");
+  const client = notes(socket, note, "client");
+  const peer = await accepted();
+  const server = notes(peer, note, "server");
+  peer.resume();
+  socket.destroy(new Error("no more"));
+  await client;
+  await server;
+  await close();
+});
+
+sameAsNodeNet("destroyed while it connects", async (carrier, note) => {
+  const { port, close } = await carrier.serve();
+  const socket = carrier.dial(port);
+  const client = notes(socket, note, "client");
+  socket.on("connect", () => note("connect"));
+  socket.destroy();
+  await client;
+  await sleep(30);
+  await close();
+});
+
+sameAsNodeNet("a write behind the end, and behind destroy", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  await once(socket, "connect");
+  const peer = await accepted();
+  peer.resume();
+  const client = notes(socket, note, "client");
+  socket.end();
+  socket.write("x", (error) => note("callback", (error as NodeJS.ErrnoException | undefined)?.code));
+  await client;
+  socket.write("x", (error) => note("callback", (error as NodeJS.ErrnoException | undefined)?.code));
+  await sleep(10);
+  peer.destroy();
+  await close();
+});
+
+sameAsNodeNet("what is written before the connect is sent behind it, and so is the end", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  const client = notes(socket, note, "client");
+  socket.on("connect", () => note("connect"));
+  socket.write("first ", () => note("written"));
+  socket.end("last");
+  socket.resume();
+  const peer = await accepted();
+  note(await bytesOf(peer));
+  await client;
+  await close();
+});
+
+sameAsNodeNet("a FIN to a stream nobody reads", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  await once(socket, "connect");
+  const peer = await accepted();
+  const server = notes(peer, note, "server");
+  socket.end();
+  socket.resume();
+  await server;
+  await close();
+});
+
+sameAsNodeNet("a FIN behind bytes nobody reads ends nothing", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  await once(socket, "connect");
+  const peer = await accepted();
+  const server = notes(peer, note, "server");
+  socket.end("unread");
+  await sleep(50);
+  note(peer.readableLength, peer.destroyed);
+  note(String(peer.read()));
+  peer.resume();
+  await server;
+  await close();
+});
+
+async function drainsWithin(socket: Socket, ms: number): Promise<boolean> {
+  const abort = new AbortController();
+  const drained = once(socket, "drain", { signal: abort.signal }).then(
+    () => true,
+    () => false,
+  );
+  const timer = setTimeout(() => abort.abort(), ms);
+  const result = await drained;
+  clearTimeout(timer);
+  return result;
+}
+
+function wrapped(piece: Buffer, from: number, length: number): Buffer {
+  const start = from % piece.length;
+  if (start + length <= piece.length) return piece.subarray(start, start + length);
+  return Buffer.concat([piece.subarray(start), piece.subarray(0, length - (piece.length - start))]);
+}

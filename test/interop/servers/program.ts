@@ -1,0 +1,106 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import net, { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+
+const START_LIMIT = 60_000;
+const STOP_LIMIT = 20_000;
+
+/** Where Debian puts servers that are not on everybody's PATH. */
+const FOLDERS = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/bin", "/usr/local/bin"];
+
+/** A program's path; fails where it is missing, with the package that has it. */
+export function findProgram(name: string, debianPackage: string, ...folders: string[]): string {
+  const found = [...folders, ...FOLDERS].map((folder) => join(folder, name)).find((path) => existsSync(path));
+  if (found === undefined) throw new Error(`${name} is not installed: apt install ${debianPackage}`);
+  return found;
+}
+
+/** A port of 127.0.0.1 that is free now. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A folder that goes with the server, open to the user a server runs as. */
+export function temporaryFolder(name: string): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), `em-${name}-`));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** A server of another make, started by a test and stopped by its pid. */
+export class Program {
+  readonly #child: ChildProcess;
+  #output = "";
+
+  constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.#child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.#output = (this.#output + text).slice(-20_000);
+      });
+    }
+  }
+
+  /** Waits until something accepts on the port, or fails with what the program has said. */
+  async listensOn(port: number): Promise<void> {
+    const end = performance.now() + START_LIMIT;
+    while (!(await accepts(port))) {
+      const { exitCode, signalCode } = this.#child;
+      const ended = exitCode !== null || signalCode !== null;
+      if (ended || performance.now() > end) {
+        throw new Error(`${this.#child.spawnfile} ${ended ? "has ended" : "does not listen"}:\n${this.#output}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Ends it: with `ask` where another process than the one started here has to be told, else by SIGTERM. */
+  async stop(ask: () => void = () => this.#child.kill("SIGTERM")): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, "exit");
+    try {
+      ask();
+    } catch {
+      // It has not written its pid yet.
+      this.#child.kill("SIGTERM");
+    }
+    const force = setTimeout(() => this.#child.kill("SIGKILL"), STOP_LIMIT);
+    await exited;
+    clearTimeout(force);
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+/** A certificate for localhost and 127.0.0.1 that signs itself, and its key: paths in `folder`. */
+export function makeCertificate(folder: string): { cert: string; key: string } {
+  const openssl = findProgram("openssl", "openssl");
+  const cert = join(folder, "cert.pem");
+  const key = join(folder, "key.pem");
+  execFileSync(
+    openssl,
+    [
+      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+      ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+      ...["-keyout", key, "-out", cert],
+    ],
+    { stdio: "ignore" },
+  );
+  return { cert, key };
+}
