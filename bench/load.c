@@ -11,7 +11,7 @@
 // http:  opens N connections; each sends a GET and waits for the whole answer before the next. All answers must be 200, and
 //        as long as the first one and with its body.
 //
-// With TLS defined at compile time all of it but http goes through TLS; churn then makes a full handshake each time, or with
+// With TLS defined at compile time all of it goes through TLS; churn then makes a full handshake each time, or with
 // --resume resumes the session of the connection before.
 //
 // It then reads a number a line from stdin until the end of input. echo, churn and http play that many messages and answer

@@ -216,11 +216,11 @@ int TlsContext::server_verify_mode() const {
 void TlsContext::set_ticket_keys(std::string_view keys) {
   for (TicketKey& key : ticket_keys) explicit_bzero(&key, sizeof key);
   ticket_keys.resize(keys.size() / sizeof(TicketKey));
-  memcpy(ticket_keys.data(), keys.data(), ticket_keys.size() * sizeof(TicketKey));
   if (ticket_keys.empty()) {
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, nullptr);
     return;
   }
+  memcpy(ticket_keys.data(), keys.data(), ticket_keys.size() * sizeof(TicketKey));
   if (ticket_cipher == nullptr) ticket_cipher = EVP_CIPHER_fetch(nullptr, "AES-128-CBC", nullptr);
   SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, protect_ticket);
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kSealQuota = 256 * 1024;  // of one connection in one turn
 constexpr size_t kMostParts = 64;
+constexpr int kLastAttempts = 8;
 constexpr int64_t kFilePart = 128 * 1024;
 
 size_t total_of(const iovec* parts, size_t count) {
@@ -253,7 +254,26 @@ void tls_send_wire(TlsSession& session) {
       tls_sent(core, slot, gone, shared.stamp);
     }
   }
-  if (gone < length) slot.queue.append(shared.wire + gone, length - gone, core.live);
+  if (gone == length) return;
+  slot.queue.append(shared.wire + gone, length - gone, core.live);
+  if (slot.state == State::open) update_interest(core, slot);
+}
+
+void tls_send_last(TlsSession& session) {
+  Core& core = session.core;
+  Slot& slot = session.slot;
+  tls_send_wire(session);
+  // The kernel has room for it, unless much is waiting there already.
+  for (int i = 0; i < kLastAttempts && !slot.queue.empty() && slot.queue.front_file() == nullptr; i++) {
+    iovec parts[kMostParts];
+    const size_t count = slot.queue.gather(parts, kMostParts);
+    const ssize_t took = core.sys.sendmsg(slot.fd, parts, count);
+    if (took < 0 && !is_transient(took)) return;
+    if (took > 0) {
+      slot.queue.consume(static_cast<size_t>(took), core.live);
+      tls_sent(core, slot, static_cast<size_t>(took), core.tls->stamp);
+    }
+  }
 }
 
 void tls_write_failed(Core& core, Slot& slot, ssize_t error) {

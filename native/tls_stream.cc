@@ -15,6 +15,7 @@ namespace {
 // OpenSSL may have the better part of a record from before: with it a round's plaintext fits the room for a read.
 constexpr uint32_t kMayRead = kReadQuota - kMostPlaintext - kRecordOverhead;
 constexpr const char* kEndedEarly = "the peer ended the connection during the handshake";
+constexpr int kDrains = 4;
 constexpr uint32_t kRingLeft = 8;  // for what follows upon the news
 
 bool is_paused(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kPaused) != 0; }
@@ -81,9 +82,15 @@ void finish_handshake(Core& core, Slot& slot) {
   core.mark_dirty(slot);  // what was written meanwhile, or that nothing more will be
 }
 
+bool shows_certificate(const TlsSession& session) {
+  X509* certificate = SSL_get1_peer_certificate(session.ssl);
+  X509_free(certificate);
+  return certificate != nullptr;
+}
+
 bool is_for(SSL* ssl, const std::string& name) {
   X509* certificate = SSL_get1_peer_certificate(ssl);
-  if (certificate == nullptr) return false;  // the session is of the program's making
+  if (certificate == nullptr) return false;
   const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
   const bool good = X509_check_ip_asc(certificate, name.c_str(), 0) == 1 ||
                     X509_check_host(certificate, name.data(), name.size(), flags, nullptr) == 1;
@@ -96,19 +103,15 @@ bool check_resumed(Core& core, Slot& slot) {
   TlsSession& session = *slot.tls;
   if (!SSL_session_reused(session.ssl) || !session.first_context->rejects()) return true;
   long result = SSL_get_verify_result(session.ssl);
-  if (result == X509_V_OK && !session.verify_name.empty()) {
+  if (result == X509_V_OK && !session.is_server && !shows_certificate(session)) {
+    result = X509_V_ERR_UNSPECIFIED;  // the session is of the program's making
+  } else if (result == X509_V_OK && !session.verify_name.empty()) {
     if (!is_for(session.ssl, session.verify_name)) result = X509_V_ERR_HOSTNAME_MISMATCH;
   }
   if (result == X509_V_OK) return true;
   session.verify_error = static_cast<int32_t>(result);
   tls_fail(core, slot, TlsError::verify, X509_verify_cert_error_string(result));
   return false;
-}
-
-bool shows_certificate(const TlsSession& session) {
-  X509* certificate = SSL_get1_peer_certificate(session.ssl);
-  X509_free(certificate);
-  return certificate != nullptr;
 }
 
 void handshake_through(Core& core, Slot& slot) {
@@ -507,7 +510,7 @@ void tls_closing(Core& core, Slot& slot) {
     session.notified = true;
     tls_begin(session, monotonic_now());
     SSL_shutdown(session.ssl);
-    tls_send_wire(session);
+    tls_send_last(session);
     ERR_clear_error();
   }
   session.write_error = session.write_error != 0 ? session.write_error : -EPIPE;  // nothing goes out from here on
@@ -536,13 +539,14 @@ void tls_fail(Core& core, Slot& slot, TlsError code, std::string reason) {
   TlsSession& session = *slot.tls;
   if (slot.state != State::open) return;
   session.failure.reset(new TlsFailure{code, std::move(reason)});
-  tls_send_wire(session);  // the alert, if there is one
+  tls_send_last(session);  // the alert, if there is one
   session.phase = TlsSession::Phase::failed;
   // Closed with input unread, the kernel would reset the connection, and the alert might never be read.
   shutdown(slot.fd, SHUT_WR);
   core.sys.calls++;
-  for (int i = 0; i < 4; i++) {
-    if (core.sys.recv(slot.fd, core.tls->wire, kWireSize) <= 0) break;
+  for (int i = 0; i < kDrains; i++) {
+    const ssize_t got = core.sys.recv(slot.fd, core.tls->wire, kWireSize);
+    if (got == 0 || (got < 0 && !is_transient(got))) break;
   }
   close_stream(core, slot, Ended::tls, 0, Syscall::none);
 }

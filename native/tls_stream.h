@@ -58,6 +58,8 @@ void tls_silence(Slot& slot);
 void tls_begin(TlsSession& session, double stamp);
 void tls_put(TlsSession& session, const uint8_t* data, size_t length);
 void tls_send_wire(TlsSession& session);
+// For what is said at the very end: there is no later round to send it in.
+void tls_send_last(TlsSession& session);
 void tls_failed(Core& core, Slot& slot);
 BIO_METHOD* make_transport();
 

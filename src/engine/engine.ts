@@ -1,6 +1,6 @@
 import type { Capability } from "./capabilities.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
-import type { TlsCommands, TlsEvents } from "./tls.js";
+import type { TlsCommands, TlsEvents, TlsStreamCommands } from "./tls.js";
 
 /** What an engine counts; all of them only grow. */
 export interface EngineCounters {
@@ -42,7 +42,9 @@ type ConnectionTlsCommands = Omit<
 >;
 
 /** What an open connection needs of the engine under it. */
-export interface StreamEngine extends ConnectionCommands, ConnectionTlsCommands {
+export interface StreamEngine
+  extends Omit<StreamCommands, "listen" | "adoptListener" | "connect" | "adoptStream">,
+    TlsStreamCommands {
   readonly name: string;
   readonly capabilities: ReadonlySet<Capability>;
   /** Where `data` lends the engine's own memory until it returns; undefined where the receiver may keep the chunk. */

@@ -114,8 +114,8 @@ export interface TlsFailure {
   readonly verifyError: string | undefined;
 }
 
-/** Commands: down. */
-export interface TlsCommands {
+/** Commands: down. Those of contexts, … */
+export interface TlsContextCommands {
   /** Throws TlsError with OpenSSL's words: unreadable PEM, a key that does not fit, unknown ciphers, ... */
   createTlsContext(settings: TlsContextSettings): TlsContextId;
   /** From the next handshake on. Capability `ticketKeySets` for more than one. */
@@ -123,7 +123,10 @@ export interface TlsCommands {
   setStaple(context: TlsContextId, response: Buffer | undefined): void;
   /** Connections that use it keep it. */
   releaseTlsContext(context: TlsContextId): void;
+}
 
+/** … and those of connections. Capability `tls`. */
+export interface TlsStreamCommands {
   /** Bytes read from an open plain connection and not delivered yet, whether because it is paused or otherwise. */
   undelivered(handle: Handle): number;
   /**
@@ -147,6 +150,8 @@ export interface TlsCommands {
    */
   tlsTruncated(handle: Handle): boolean | undefined;
 }
+
+export interface TlsCommands extends TlsContextCommands, TlsStreamCommands {}
 
 /** Events: up. */
 export interface TlsEvents {

@@ -91,12 +91,12 @@ export class DuplexLink implements ConnectionCallbacks {
     this.outgoing.proceed();
   }
 
-  sslHandshakeCompleted(info: TlsInfo): unknown {
-    return this.#connection.sslHandshakeCompleted(info);
-  }
-
   sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown {
     return this.#connection.sslVerifyPeer(certificate, verdict);
+  }
+
+  sslHandshakeCompleted(info: TlsInfo): unknown {
+    return this.#connection.sslHandshakeCompleted(info);
   }
 
   shutdownRequested(): unknown {

@@ -102,12 +102,12 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     return this.#owner.drained();
   }
 
-  sslHandshakeCompleted(info: TlsInfo): unknown {
-    return this.#owner.sslHandshakeCompleted(info);
-  }
-
   sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown {
     return this.#owner.sslVerifyPeer(certificate, verdict);
+  }
+
+  sslHandshakeCompleted(info: TlsInfo): unknown {
+    return this.#owner.sslHandshakeCompleted(info);
   }
 
   shutdownRequested(): unknown {

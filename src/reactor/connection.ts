@@ -21,6 +21,7 @@ import {
   checkWaterMarks,
 } from "./options.js";
 import * as reasons from "./reasons.js";
+import { requireCapability } from "./required.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
 import { State, type Transport } from "./transport.js";
 
@@ -239,7 +240,8 @@ export class Connection {
    * Bytes that were read in clear and not delivered end the connection (`ERR_EM_TLS_PLAINTEXT`): nobody can know who sent them.
    *
    * Throws ArgumentError and TlsError for options it cannot take, `ERR_EM_NOT_OPEN` on a connection that is closing or closed,
-   * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` behind `halfClose`.
+   * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` behind `halfClose`, UnsupportedError over a stream
+   * of Node's (`fromDuplex`): give that stream to node:tls first.
    */
   startTls(tls: TlsContext | TlsStartOptions = {}): void {
     const transport = this.#attached();
@@ -247,6 +249,7 @@ export class Connection {
     if (transport.tls !== undefined) throw new StateError("ERR_EM_TLS_STARTED", "startTls: TLS has begun already");
     if (transport.isWriteEnded)
       throw new StateError("ERR_EM_WRITE_AFTER_END", "startTls: behind halfClose nothing is sent");
+    requireCapability(transport.core.engine, "tls");
     const plan = planStart(tls, transport.origin);
     transport.core.tlsContexts.idFor(plan.context, plan.role);
     Connection.startTls(this, plan);

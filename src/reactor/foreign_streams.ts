@@ -7,6 +7,7 @@ import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.
 import { DuplexTurn } from "../engine/duplex/duplex_turn.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Ended, Handle } from "../engine/streams.js";
+import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { Core, CoreHost } from "./core.js";
 import type { Endpoint } from "./endpoint.js";
 import type { StreamSettings } from "./options.js";
@@ -38,6 +39,8 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly tlsRole = undefined;
   readonly peer = undefined;
   readonly sharedLocalAddress = undefined;
+  readonly tlsRole = undefined;
+  readonly peer = undefined;
   readonly #core: Core;
   readonly #duplex: Duplex;
   #engine: DuplexStream | undefined;
@@ -122,6 +125,14 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 
   get host(): CoreHost {
     return this.#core.host;
+  }
+
+  get isOpen(): boolean {
+    return this.#core.isOpen;
+  }
+
+  get tlsContexts(): EngineContexts {
+    return this.#core.tlsContexts;
   }
 
   get outboundLimit(): number {

@@ -1,18 +1,18 @@
 import { UnsupportedError } from "../base/errors.js";
 import type { Capability } from "../engine/capabilities.js";
-import type { Engine } from "../engine/engine.js";
+import type { StreamEngine } from "../engine/engine.js";
 import type { SocketOptions } from "../engine/streams.js";
 
 /**
  * Refuses what the engine cannot do before anything is made: an engine that refuses a connect under way would leave a
  * connection behind that never ends.
  */
-export function requireCapability(engine: Engine, capability: Capability): void {
+export function requireCapability(engine: StreamEngine, capability: Capability): void {
   if (!engine.capabilities.has(capability)) throw new UnsupportedError(capability, engine.name);
 }
 
 /** The same for socket options. */
-export function requireOptions(engine: Engine, options: SocketOptions): void {
+export function requireOptions(engine: StreamEngine, options: SocketOptions): void {
   const { receiveBufferSize, sendBufferSize, tcpUserTimeout, keepAlive } = options;
   if (receiveBufferSize !== undefined || sendBufferSize !== undefined) requireCapability(engine, "bufferSizes");
   if (tcpUserTimeout !== undefined) requireCapability(engine, "tcpUserTimeout");

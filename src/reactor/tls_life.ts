@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
 import { TlsError } from "../base/errors.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
-import type { TlsFailure, TlsState } from "../engine/tls.js";
+import type { TlsContextId, TlsFailure, TlsState } from "../engine/tls.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
@@ -48,9 +48,17 @@ export class TlsLife {
     const { handshakeTimeout, sessions, names, selectContext } = TlsContext.insides(context);
     this.#handle = handle;
     if (role === "client") this.#offered = sessions.get(sessionKey);
+    let id: TlsContextId;
+    try {
+      id = core.tlsContexts.idFor(context, role);
+    } catch (error) {
+      // It was checked when it was given; whatever has become of it since, the connection must not go on in clear.
+      this.#transport.end({ kind: "tls-error", error: error as TlsError });
+      return;
+    }
     core.engine.startTls(handle, {
       role,
-      context: core.tlsContexts.idFor(context, role),
+      context: id,
       serverName,
       verifyName,
       session: this.#offered?.session,
@@ -141,7 +149,7 @@ export class TlsLife {
     if (this.#securing !== undefined && this.info !== undefined) this.#securing.resolve(this.info);
     if (!this.#hooks.completes || !this.#transport.isOpen) return;
     const { info } = this;
-    if (info !== undefined) this.#transport.call(this.#transport.callbacks.sslHandshakeCompleted, info);
+    if (info !== undefined) this.#transport.handshakeCompleted(info);
   }
 
   /** Kept once the connection is secured, and only where the certificate holds: to resume it is to trust it again. */

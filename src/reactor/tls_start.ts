@@ -114,7 +114,7 @@ function clientNames(
 ): { serverName: string | undefined; verifyName: string | undefined; sessionKey: string } {
   const host = peer === undefined ? undefined : bare(peer.host);
   const sent = serverName === false ? undefined : serverName === undefined ? hostAsName(host) : givenName(serverName);
-  const fallback = typeof serverName === "string" ? sent : host;
+  const fallback = typeof serverName === "string" ? sent : (hostAsName(host) ?? host);
   const checked = verifyName === false ? undefined : verifyName === undefined ? fallback : nameOrAddress(verifyName);
   const { rejectUnauthorized } = TlsContext.insides(context).settings;
   if (checked === undefined && verifyName !== false && rejectUnauthorized) {

@@ -4,6 +4,7 @@ import type { CloseReason } from "../base/close_reason.js";
 import { EventMachineError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
+import type { TlsInfo } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
@@ -596,6 +597,11 @@ export class Transport extends Endpoint {
     } catch (error) {
       fail(error);
     }
+  }
+
+  /** To whoever has the connection's callbacks by now. */
+  handshakeCompleted(info: TlsInfo): void {
+    this.call(this.#connection.sslHandshakeCompleted, info);
   }
 
   requestShutdown(): void {

@@ -10,6 +10,10 @@ import type { Transport } from "./transport.js";
 export interface TransportHome {
   readonly engine: StreamEngine;
   readonly host: CoreHost;
+  /** Between `open` and `close`. */
+  readonly isOpen: boolean;
+  /** What the reactor's engine has made of TLS contexts. */
+  readonly tlsContexts: EngineContexts;
   readonly outboundLimit: number;
   readonly dialing: Set<Transport>;
   /** Whether the engine still runs. */

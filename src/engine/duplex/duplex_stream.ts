@@ -299,31 +299,25 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     throw new UnsupportedError("detach", this.name);
   }
 
-  // TLS --------------------------------------------------------------------------------------------------------------
+  // TLS: a stream that is to be secured is given to node:tls first ----------------------------------------------------
+
+  startTls(): never {
+    throw new UnsupportedError("tls", this.name);
+  }
 
   undelivered(): number {
     return this.#heldBytes;
   }
 
-  /** TLS over a stream is another stream, node:tls's: nothing here can begin it. */
-  startTls(): never {
-    throw new UnsupportedError("startTls", this.name);
-  }
-
-  answerServerName(): never {
-    throw new UnsupportedError("startTls", this.name);
-  }
-
-  answerVerify(): never {
-    throw new UnsupportedError("startTls", this.name);
-  }
+  answerServerName(): void {}
+  answerVerify(): void {}
 
   tlsState(): undefined {
     return undefined;
   }
 
   tlsFailure(): never {
-    throw new UnsupportedError("startTls", this.name);
+    throw new UnsupportedError("tls", this.name);
   }
 
   tlsTruncated(): undefined {

@@ -23,7 +23,7 @@ function hasReusePort(): boolean {
 }
 
 function findCapabilities(): Set<Capability> {
-  const found = new Set<Capability>();
+  const found = new Set<Capability>(["tls"]);
   if (process.platform !== "win32") {
     found.add("adoptStream");
     // In a cluster worker node:net would ask the primary to listen on its descriptor of that number.

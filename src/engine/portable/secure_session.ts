@@ -4,6 +4,7 @@ import { type ConnectionOptions, connect, type SecureContext, TLSSocket, type TL
 import type { TlsFailure, TlsStart, TlsState, TlsVersion } from "../tls.js";
 import type { PortableTlsContext } from "./tls_contexts.js";
 import { failure, failureOf, isEarlyEnd, isTlsError } from "./tls_failures.js";
+import type { Writer } from "./writer.js";
 
 /** Who is told; each from a callback of Node's. */
 export interface SecureOwner {
@@ -34,6 +35,11 @@ export class SecureSession {
   readonly #owner: SecureOwner;
   #socket: TLSSocket | undefined;
   #selecting: ((error: Error | null, context?: SecureContext) => void) | undefined;
+  /** What has to leave in clear before TLS begins. */
+  clear: Writer | undefined;
+  /** Why it came to an end. */
+  failure: TlsFailure | undefined;
+  #rawBytes: number;
   #ahead: Buffer[] = [];
   #aheadBytes = 0;
   #rawEnded = false;
@@ -48,6 +54,7 @@ export class SecureSession {
     this.#context = context;
     this.#start = start;
     this.#owner = owner;
+    this.#rawBytes = raw.bytesRead;
     if (start.received !== undefined) this.#keep(Buffer.from(start.received));
   }
 
@@ -59,8 +66,20 @@ export class SecureSession {
     return this.#isSecured;
   }
 
+  get clearUnsent(): number {
+    return this.clear === undefined ? 0 : this.clear.unsent;
+  }
+
+  /** Whether bytes of the handshake have come since this was last asked. */
+  get hasReadMore(): boolean {
+    if (this.#isSecured || this.#raw.bytesRead === this.#rawBytes) return false;
+    this.#rawBytes = this.#raw.bytesRead;
+    return true;
+  }
+
   /** Clear output is still on its way: what comes in meanwhile belongs to TLS already. */
-  readAhead(): void {
+  readAhead(clear: Writer): void {
+    this.clear = clear;
     this.#raw.on("data", this.#readAhead);
     this.#raw.on("end", this.#readEnd);
     this.#raw.resume();
@@ -82,6 +101,7 @@ export class SecureSession {
 
   /** The socket is TLS's from here on. */
   begin(): void {
+    this.clear = undefined;
     const raw = this.#raw;
     raw.off("data", this.#readAhead);
     raw.off("end", this.#readEnd);
@@ -93,7 +113,13 @@ export class SecureSession {
     // node:tls reads what the socket has buffered before it reads on.
     if (this.#aheadBytes > 0) raw.unshift(Buffer.concat(this.#ahead));
     this.#ahead = [];
-    const socket = this.#start.role === "server" ? this.#accept() : this.#connect();
+    let socket: TLSSocket;
+    try {
+      socket = this.#start.role === "server" ? this.#accept() : this.#connect();
+    } catch (error) {
+      this.#owner.tlsFailed(failureOf(error as Error, false));
+      return;
+    }
     this.#socket = socket;
     socket.on(this.#start.role === "server" ? "secure" : "secureConnect", () => this.#handshakeDone());
     socket.on("error", (error: NodeJS.ErrnoException) => this.#failed(error));
@@ -251,6 +277,7 @@ export class SecureSession {
   /** Nothing is told any more. */
   stop(): void {
     this.#stopped = true;
+    this.clear?.stop();
     this.#selecting = undefined;
   }
 }

@@ -35,11 +35,8 @@ export class PortableStream implements WriterOwner, SecureOwner {
   readonly #released: () => void;
   #writer: Writer;
   #incoming: Incoming;
-  /** What has to leave in clear before TLS begins. */
-  #clear: Writer | undefined;
+  /** TLS, from `startTls` on. */
   #secure: SecureSession | undefined;
-  #failure: TlsFailure | undefined;
-  #handshakeBytes = 0;
   #halfOpen: boolean;
   #lowWaterMark: number;
   #ends: Ends | undefined;
@@ -116,7 +113,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   }
 
   get outboundSize(): number {
-    return this.#writer.unsent + (this.#clear?.unsent ?? 0);
+    return this.#secure === undefined ? this.#writer.unsent : this.#writer.unsent + this.#secure.clearUnsent;
   }
 
   awaitWritable(): void {
@@ -145,7 +142,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   /** The turn ends: what it queued goes out. */
   flush(): void {
     this.#flushDue = false;
-    this.#clear?.flush();
+    this.#secure?.clear?.flush();
     this.#writer.flush();
   }
 
@@ -185,9 +182,8 @@ export class PortableStream implements WriterOwner, SecureOwner {
   }
 
   outputDone(): void {
-    if (this.#clear !== undefined) {
-      this.#clear = undefined;
-      this.#secure?.begin();
+    if (this.#secure?.clear !== undefined) {
+      this.#secure.begin();
       return;
     }
     if (this.#endsWith === undefined || this.#hasEnded) return;
@@ -223,7 +219,6 @@ export class PortableStream implements WriterOwner, SecureOwner {
     const left = this.undelivered;
     const before = this.#incoming;
     const clear = this.#writer;
-    this.#handshakeBytes = this.socket.bytesRead;
     this.#secure = new SecureSession(this.socket, context, start, this);
     this.#writer = new Writer(this, this.#turn.scratch);
     this.#incoming = new Incoming(this.#turn, this);
@@ -233,8 +228,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
     else if (this.#peerEnded) this.tlsFailed(failure("ERR_EM_TLS_HANDSHAKE", "the peer has ended its side"));
     else if (clear.isDone) this.#secure.begin();
     else {
-      this.#clear = clear;
-      this.#secure.readAhead();
+      this.#secure.readAhead(clear);
       this.#flushLater();
     }
   }
@@ -252,7 +246,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   }
 
   get tlsFailure(): TlsFailure {
-    return this.#failure ?? failure("ERR_EM_TLS_HANDSHAKE", "");
+    return this.#secure?.failure ?? failure("ERR_EM_TLS_HANDSHAKE", "");
   }
 
   // Deferred all of them: node:tls calls some from within a command.
@@ -290,7 +284,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   }
 
   tlsFailed(found: TlsFailure): void {
-    this.#failure ??= found;
+    if (this.#secure !== undefined) this.#secure.failure ??= found;
     this.#end(Ended.tls, 0, "");
   }
 
@@ -379,7 +373,6 @@ export class PortableStream implements WriterOwner, SecureOwner {
   #end(ended: Ended, errno: number, syscall: string, destroy = (): void => void this.#channel.destroy()): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.#clear?.stop();
     this.#secure?.stop();
     this.#writer.stop();
     this.#incoming.stop();
@@ -421,10 +414,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
 
   /** node:tls tells nothing of a handshake's bytes but their number: what came since this was last asked came just now. */
   get lastRead(): number {
-    if (this.#secure?.isSecured === false && this.socket.bytesRead !== this.#handshakeBytes) {
-      this.#handshakeBytes = this.socket.bytesRead;
-      this.#lastRead = wholeMilliseconds(performance.now());
-    }
+    if (this.#secure?.hasReadMore === true) this.#lastRead = wholeMilliseconds(performance.now());
     return this.#lastRead;
   }
 

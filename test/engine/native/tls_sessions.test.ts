@@ -159,6 +159,21 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
   });
 }
 
+test("a session of the program's own making is no way in", async () => {
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+    const { secured, dial, driver, end } = await serve({ maxVersion: version });
+    const { session } = await secured();
+    assert.ok(session !== undefined);
+    // [3] EXPLICIT is the peer's certificate: without it there is nobody to be sure of.
+    const stripped = withoutPeer(session);
+    assert.ok(stripped.length < session.length);
+    const pair = await dial({ session: stripped });
+    const closing = await driver.closing(pair.client);
+    assert.equal(closing.failure?.code, "ERR_EM_TLS_VERIFY");
+    await end();
+  }
+});
+
 test("a session that is none is refused", async () => {
   const { driver, engine, client } = await serve({});
   const pair = await driver.pair();
@@ -184,7 +199,6 @@ test("secrets are told line by line, and staples arrive", async () => {
     engine.startTls(pair.client, starting("client", client));
     await driver.until(() => driver.has("secured", pair.client) && driver.has("secured", pair.server), "secured");
     assert.equal(engine.tlsState(pair.client)?.staple?.toString(), staple);
-    await driver.finish;
     engine.close(pair.client);
     engine.close(pair.listener);
     await driver.closing(pair.server);
@@ -193,3 +207,22 @@ test("secrets are told line by line, and staples arrive", async () => {
   assert.ok(authority.certificate.length > 0);
   await driver.finish();
 });
+
+/** Takes the element with tag [3] out of the DER sequence that a session is. */
+function withoutPeer(session: Buffer): Buffer {
+  const header = (at: number): { start: number; end: number } => {
+    const first = session[at + 1] as number;
+    const long = first & 0x80 ? first & 0x7f : 0;
+    const length = long === 0 ? first : session.readUIntBE(at + 2, long);
+    return { start: at + 2 + long, end: at + 2 + long + length };
+  };
+  const kept: Buffer[] = [];
+  const { start, end } = header(0);
+  for (let at = start; at < end; ) {
+    const next = header(at).end;
+    if (session[at] !== 0xa3) kept.push(session.subarray(at, next));
+    at = next;
+  }
+  const body = Buffer.concat(kept);
+  return Buffer.concat([Buffer.of(0x30, 0x82, body.length >> 8, body.length & 0xff), body]);
+}
