@@ -37,9 +37,9 @@ napi_value buffer(napi_env env, const void* data, size_t size) {
 }
 
 std::string read_text(Args& args, size_t at) {
-  std::string result(kMostText + 1, '\0');
-  result.resize(args.string(at, result.data(), kMostText));
-  return result;
+  char to[kMostText + 1];
+  const size_t size = args.string(at, to, kMostText);
+  return {to, size};  // which takes no more room than it needs: connections keep some
 }
 
 std::string_view read_bytes(Args& args, size_t at) {
