@@ -1,6 +1,8 @@
 // The addon as JavaScript sees it: one flat list of functions, the first argument of which is the loop's number. Each
 // checks its arguments and hands them down; a stale handle makes a command do nothing.
 #include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
 
 #include "args.h"
 #include "calls.h"
@@ -137,7 +139,21 @@ void stop_environment(napi_async_cleanup_hook_handle hook, void* data) {
   if (addon.open_loops == 0) napi_remove_async_cleanup_hook(hook);
 }
 
+// glibc gives the top of its heap back to the kernel as soon as 128 KiB of it are free, and takes it anew page by page:
+// a program that is given copies of what comes in would pay for that at every garbage collection, which frees some 32
+// MiB of them at a time. So it keeps up to four times that. The block that is freed first is how glibc learns what a
+// large allocation is (mallopt(3), M_MMAP_THRESHOLD), which it stops learning by itself once it is told anything; it is
+// never touched.
+void keep_heap() {
+#ifdef M_TRIM_THRESHOLD
+  void* volatile block = malloc(32 * 1024 * 1024 - 4096);
+  free(block);
+  mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
+#endif
+}
+
 napi_value init(napi_env env, napi_value exports) {
+  keep_heap();
   if (const char* missing = load_openssl(); missing != nullptr) {
     char message[120];
     snprintf(message, sizeof message, "this runtime has no %s for addons", missing);
