@@ -501,8 +501,9 @@ test("STARTTLS from within data: what comes later is the peer's hello, or fails 
     const raw = connect({ port: address.port, host: address.host, noDelay: true });
     raw.on("error", () => {});
     raw.write("STARTTLS\r\n");
-    const [answer] = await once(raw, "data");
-    assert.equal(String(answer), "220 go\r\n");
+    let answer = "";
+    while (!answer.endsWith("\n")) answer += String((await once(raw, "data"))[0]);
+    assert.equal(answer, "220 go\r\n");
     const server = driver.accepts[0] as number;
     if (injects) {
       raw.write("RCPT TO:<victim@example>\r\n");
