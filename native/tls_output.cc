@@ -343,6 +343,8 @@ void tls_file_read(Core& core, int32_t handle, std::unique_ptr<uint8_t[]> bytes,
   if (slot == nullptr || slot->kind != Kind::stream || !slot->has(kTls) || slot->state != State::open) return;
   TlsSession& session = *slot->tls;
   session.file_asked = false;
+  // What came before goes out first: the file is asked again when the kernel has it.
+  if (size <= 0 && !slot->queue.empty()) return;
   if (size == 0) return close_stream(core, *slot, Ended::fileTruncated, 0, Syscall::read);
   if (size < 0) return close_stream(core, *slot, Ended::error, static_cast<int32_t>(size), Syscall::read);
   session.file = std::move(bytes);

@@ -16,6 +16,7 @@ namespace {
 constexpr uint32_t kMayRead = kReadQuota - kMostPlaintext - kRecordOverhead;
 constexpr const char* kEndedEarly = "the peer ended the connection during the handshake";
 constexpr int kDrains = 4;
+constexpr int kLastReads = 4;      // a peer that is gone says nothing more: one of them finds what it said
 constexpr uint32_t kRingLeft = 8;  // for what follows upon the news
 
 bool is_paused(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kPaused) != 0; }
@@ -419,10 +420,12 @@ bool tls_due(Core& core, Slot& slot) {
   if (core.slab_room(kReadQuota) == nullptr) return false;
   core.keep_slab(0);
   if (session.write_error != 0) {
-    if (session.phase == TlsSession::Phase::handshake && session.awaits == TlsSession::Awaits::nothing) {
-      handshake_step(core, slot);
-    } else if (session.is_secured() && !session.ended_by_peer()) {
-      receive(core, slot, kMayRead);
+    for (int i = 0; i < kLastReads && slot.state == State::open; i++) {
+      if (session.phase == TlsSession::Phase::handshake && session.awaits == TlsSession::Awaits::nothing) {
+        handshake_step(core, slot);
+      } else if (session.is_secured() && !session.ended_by_peer()) {
+        receive(core, slot, kMayRead);
+      }
     }
     // A refusal that came with it has said more by now.
     if (slot.state == State::open) close_stream(core, slot, Ended::error, session.write_error, Syscall::write);
