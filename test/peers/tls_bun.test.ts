@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { onEveryEngine } from "../conformance/harness.js";
 import type { Script } from "../conformance/recorder.js";
@@ -10,11 +10,16 @@ import { ROOT, source } from "./support/paths.js";
 const ECHO: Script = { keep: false, receiveData: (me, data) => void me.sendData(data) };
 const SIZE = 3_000_000;
 
-/** Bun's program comes in a package for each platform, of which npm installs the one that fits. */
+/**
+ * Bun's program comes in a package for each platform, of which npm installs the one that fits; the install script, where it
+ * runs, moves it into the package `bun`, in the place of a few bytes that only say that it has not run.
+ */
 function bun(...args: string[]): Child {
-  const folder = join(ROOT, "node_modules/@oven");
-  const found = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name, "bin/bun")) : [];
-  const program = found.find((path) => existsSync(path));
+  const modules = join(ROOT, "node_modules");
+  const vendor = join(modules, "@oven");
+  const platforms = existsSync(vendor) ? readdirSync(vendor) : [];
+  const places = [join(modules, "bun/bin/bun.exe"), ...platforms.map((name) => join(vendor, name, "bin/bun"))];
+  const program = places.find((path) => existsSync(path) && statSync(path).size > 1_000_000);
   assert.ok(program !== undefined, "Bun is not installed: npm install");
   return new Child(program, [source("peers/bun_tls.js"), ...args]);
 }
