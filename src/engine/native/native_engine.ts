@@ -190,6 +190,8 @@ export class NativeEngine implements Engine, TlsCommands {
         this.#deliver(events, at++ * 4);
       }
     } finally {
+      // The slab is the addon's again: a view of it that is sent from here on goes the way of any other bytes.
+      this.lending.lastView = undefined;
       events.leave();
     }
   };
