@@ -105,8 +105,6 @@ export class Transport extends Endpoint {
     this.#peerPort = port;
     if (port === ASK_ENGINE || this.origin.sharedLocalAddress === undefined) this.#flags |= LIVE_ADDRESS;
     this.#open(handle);
-    const queue = this.#extras?.queue;
-    if (queue !== undefined) this.#sendQueued(queue);
     this.call(this.#connection.postInit);
   }
 
@@ -116,9 +114,6 @@ export class Transport extends Endpoint {
     this.#peerPort = ASK_ENGINE;
     this.#flags |= LIVE_ADDRESS;
     this.#open(handle);
-    if (this.#flags & MARKS_CHANGED) this.core.engine.setLowWaterMark(handle, this.settings.lowWaterMark);
-    const queue = this.#extras?.queue;
-    if (queue !== undefined) this.#sendQueued(queue);
     this.#extras?.opened?.resolve();
     this.call(this.#connection.connectionCompleted);
   }
@@ -129,7 +124,10 @@ export class Transport extends Endpoint {
     if (this.#flags & PAUSED) this.core.engine.pause(handle);
     if (this.#flags & HELD_OPEN) this.core.engine.holdOpen(handle);
     if (Deadlines.wanted(this.settings)) this.#deadlines().start();
+    if (this.#flags & MARKS_CHANGED) this.core.engine.setLowWaterMark(handle, this.settings.lowWaterMark);
     if (connectionOpen.hasSubscribers) connectionOpen.publish(this.#message());
+    const queue = this.#extras?.queue;
+    if (queue !== undefined) this.#sendQueued(queue);
   }
 
   /** What is published of this connection. */

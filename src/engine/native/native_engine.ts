@@ -12,15 +12,7 @@ import {
   type ListenOptions,
   type SocketOptions,
 } from "../streams.js";
-import type {
-  TlsCommands,
-  TlsContextId,
-  TlsContextSettings,
-  TlsEvents,
-  TlsFailure,
-  TlsStart,
-  TlsState,
-} from "../tls.js";
+import type { TlsContextId, TlsContextSettings, TlsEvents, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import type { Binding } from "./binding.js";
 import { listenSettings, lowWater, plain } from "./call_arguments.js";
 import { LentBytes } from "./lent_bytes.js";
@@ -66,7 +58,7 @@ const NOTHING: SharedViews = {
  * The engine on epoll. The addon fills a ring with what has happened and calls once for the whole batch; small writes
  * and small questions need no call at all, for the tables they go by are shared.
  */
-export class NativeEngine implements Engine, TlsCommands {
+export class NativeEngine implements Engine {
   readonly name = "native";
   readonly capabilities = ALL_CAPABILITIES;
   readonly lending = new LentBytes();
