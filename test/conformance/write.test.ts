@@ -324,21 +324,6 @@ onEveryEngine("write", (engine) => {
     }
   });
 
-  engine.rule("a borrowed view that is sent on too late gives no bytes to rely on, and none too few", async (trial) => {
-    class Late extends Connection {
-      static override readonly borrowsData = true;
-      override receiveData(data: Buffer): void {
-        this.pause();
-        trial.reactor.addTimer(5, () => this.sendData(data));
-      }
-    }
-    const listener = await trial.reactor.startServer({ host: "127.0.0.1", port: 0 }, Late);
-    const client = trial.dial({ host: "127.0.0.1", port: listener.port as number });
-    client.sendData(pattern(16_384));
-    await trial.until(() => client.bytes >= 4097, "what was lent once");
-    client.closeConnection();
-  });
-
   engine.rule("a subclass of a Recorder, a Buffer subclass and a frozen array are as good", async (trial) => {
     class Sub extends Recorder {}
     class Bytes extends Uint8Array {}
