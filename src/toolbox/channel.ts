@@ -3,7 +3,7 @@ import { isThenable } from "../base/thenable.js";
 import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
 import { checkFunction } from "./checks.js";
 import { Failures } from "./failures.js";
-import { Ring } from "./ring.js";
+import { Fifo } from "./fifo.js";
 
 export interface ChannelOptions {
   /**
@@ -31,7 +31,7 @@ export class Channel<T> implements AsyncIterable<T> {
   #left = 0;
   readonly #streams = new Set<ChannelStream<T>>();
   /** Items pushed while another one is on its way. */
-  readonly #pending = new Ring<T>();
+  readonly #pending = new Fifo<T>();
   #isDelivering = false;
   #isClosed = false;
 

@@ -2,7 +2,7 @@ import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
 import { CHANNEL_BUFFER_LIMIT } from "../base/limits.js";
 import { checkCount } from "./checks.js";
-import { Ring } from "./ring.js";
+import { Fifo } from "./fifo.js";
 import { WaitingList } from "./waiting_list.js";
 
 /**
@@ -25,7 +25,7 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
   readonly #limit: number;
   readonly #overflow: Overflow;
   readonly #left: (stream: ChannelStream<T>) => void;
-  readonly #items = new Ring<T>();
+  readonly #items = new Fifo<T>();
   readonly #takers = new WaitingList<Step<T>>();
   #isEnded = false;
   #error: LimitError | undefined;

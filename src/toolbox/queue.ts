@@ -1,7 +1,7 @@
 import { StateError } from "../base/errors.js";
 import { checkCount, checkFunction } from "./checks.js";
 import { Failures } from "./failures.js";
-import { Ring } from "./ring.js";
+import { Fifo } from "./fifo.js";
 import { WaitingList, type WaitOptions } from "./waiting_list.js";
 
 export interface QueueOptions {
@@ -20,11 +20,11 @@ const ROOM = Promise.resolve();
  */
 export class Queue<T> implements AsyncIterable<T> {
   readonly #limit: number;
-  readonly #items = new Ring<T>();
+  readonly #items = new Fifo<T>();
   readonly #takers = new WaitingList<T>();
   /** Those that wait for room, each with its item. */
   readonly #pushers = new WaitingList<void>();
-  readonly #outside = new Ring<T>();
+  readonly #outside = new Fifo<T>();
   #isServing = false;
   #isClosed = false;
 

@@ -212,3 +212,23 @@ it("gives every item once and in order, and never holds more than its limit, wha
     { numRuns: 60 },
   );
 });
+
+it("keeps the order through bursts of any length, filled and emptied again", () => {
+  const bursts = fc.array(fc.integer({ min: -9_000, max: 9_000 }), { minLength: 1, maxLength: 12 });
+  fc.assert(
+    fc.property(bursts, (script) => {
+      const queue = new Queue<number>();
+      let pushed = 0;
+      let popped = 0;
+      const take = (item: number) => assert.equal(item, popped++);
+      for (const burst of script) {
+        for (let at = 0; at < burst; at++) void queue.push(pushed++);
+        for (let at = 0; at < -burst && popped < pushed; at++) queue.pop(take);
+        assert.equal(queue.size, pushed - popped);
+      }
+      while (popped < pushed) queue.pop(take);
+      assert.ok(queue.isEmpty);
+    }),
+    { numRuns: 60 },
+  );
+});
