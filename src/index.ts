@@ -109,6 +109,14 @@ export { type SleepOptions, sleep } from "./toolbox/sleep.js";
 export { type ProcessBody, SpawnedProcess, spawn, type Yield } from "./toolbox/spawned_process.js";
 export type { StreamSink } from "./toolbox/stream_sink.js";
 export { type Syncable, sync } from "./toolbox/sync.js";
+export {
+  type ResourceArguments,
+  type ResourceMethod,
+  type ResourceResult,
+  type ShutdownOptions,
+  ThreadedResource,
+  type ThreadedResourceOptions,
+} from "./toolbox/threaded_resource.js";
 export { TickLoop, tickLoop } from "./toolbox/tick_loop.js";
 export type { WaitOptions } from "./toolbox/waiting_list.js";
 export { type DeferrableFacet, withDeferrable } from "./toolbox/with_deferrable.js";

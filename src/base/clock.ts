@@ -8,6 +8,8 @@ export interface Cancellable extends Disposable {
  * in a browser alike.
  */
 export interface Clock {
+  /** Whether turns come. Left out: they do. */
+  readonly isRunning?: boolean;
   /** Milliseconds on a monotonic clock, with fractions; only differences mean anything. */
   now(): number;
   /** Calls back once, not before `delay` milliseconds have passed. */

@@ -42,6 +42,8 @@ export const MAX_UNIX_PATH = 107;
 export const CHANNEL_BUFFER_LIMIT = 1024;
 /** The most callers that wait for a resource of one `Pool`. */
 export const POOL_WAITING_LIMIT = 1024;
+/** The most calls of one `ThreadedResource` that have not been answered. */
+export const RESOURCE_CALL_LIMIT = 1024;
 /** The longest token `BufferedTokenizer` takes, in characters. */
 export const MAX_TOKEN_LENGTH = 64 * KiB;
 /** How long a TLS handshake may take, from its first byte until the connection is secured. */

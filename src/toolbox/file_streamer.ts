@@ -17,7 +17,7 @@ export class FileStreamer extends IOStreamer {
 }
 
 async function* pieces(path: string): AsyncGenerator<Uint8Array> {
-  // Loaded when needed: nothing else here needs more than a browser has.
+  // Loaded when needed: a streamer of anything else does without.
   const { open } = await import("node:fs/promises");
   const file = await open(path);
   try {

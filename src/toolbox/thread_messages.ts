@@ -1,0 +1,26 @@
+import type { CarriedError } from "./carried_error.js";
+
+/** What the thread is started with. */
+export interface ResourceThreadData {
+  /** The module's address, and what its function gets. */
+  readonly module: string;
+  readonly args: readonly unknown[];
+}
+
+/** A call of one of the resource's methods. */
+export interface ThreadCall {
+  readonly method: string;
+  readonly args: readonly unknown[];
+}
+
+/** To the thread: calls, served one at a time, in order; `undefined` when there are no more. */
+export type ThreadRequest = ThreadCall | undefined;
+
+/**
+ * From the thread. `made` comes first, `disposed` last, with the error of either; between them one answer for each call, in
+ * the order of the calls.
+ */
+export type ThreadReply =
+  | { readonly kind: "made" | "disposed"; readonly error?: CarriedError }
+  | { readonly kind: "returned"; readonly value: unknown }
+  | { readonly kind: "threw"; readonly error: CarriedError };
