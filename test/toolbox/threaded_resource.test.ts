@@ -406,6 +406,11 @@ describe("ThreadedResource: the end", () => {
     assert.equal(await within(resource.dispatch("name")), "Ann's");
   });
 
+  it("leaves it to Node to refuse options of Node's", () => {
+    const thread = { execArgv: ["--no-such-option"] };
+    assert.throws(() => open({ thread }), { code: "ERR_WORKER_INVALID_EXEC_ARGV" });
+  });
+
   it("keeps the process alive for a call, and not for itself", () => {
     const program = fileURLToPath(new URL("./programs/resource_left_open.js", import.meta.url));
     const { status, stdout, stderr } = spawnSync(process.execPath, [program], { encoding: "utf8", timeout: PATIENCE });
