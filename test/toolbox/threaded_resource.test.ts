@@ -209,10 +209,12 @@ describe("ThreadedResource: errors of the resource", () => {
     assert.equal(await within(ledger.dispatch("owner")), "Ann");
   });
 
-  it("refuses what is no module, no method and no option", () => {
+  it("refuses what is no module, no method and no option", async () => {
     const wrong = { name: "ArgumentError", code: "ERR_EM_INVALID_ARGUMENT" };
     assert.throws(() => new ThreadedResource("./ledger.js" as never), { ...wrong, message: /module must be a URL/ });
     assert.throws(() => open({ args: "Ann" as never }), { ...wrong, message: /args must be an array/ });
+    await using ledger = open({ callLimit: 1 });
+    assert.throws(() => ledger.dispatch(1 as never), { ...wrong, message: /method must be a name, not 1/ });
     for (const callLimit of [0, -1, 1.5, Number.NaN]) assert.throws(() => open({ callLimit }), wrong);
   });
 });
@@ -318,7 +320,7 @@ describe("ThreadedResource: the end", () => {
     const ledger = open({ args: ["Ann", disposal] });
     const calls = [ledger.dispatch("addSlowly", "a"), ledger.dispatch("addSlowly", "b")];
     assert.ok(!ledger.isClosed);
-    const over = ledger.shutdown();
+    const over = ledger.shutdown({ timeout: 2 ** 40 });
     assert.ok(ledger.isClosed);
     const refused = await failure(ledger.dispatch("owner"));
     assert.ok(refused instanceof StateError);
