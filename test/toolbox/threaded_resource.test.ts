@@ -332,6 +332,15 @@ describe("ThreadedResource: the end", () => {
     assert.equal((await failure(ledger.dispatch("owner"))).code, "ERR_EM_CLOSED");
   });
 
+  it("is shut down by `await using`", async () => {
+    const disposal = new Int32Array(new SharedArrayBuffer(4));
+    {
+      await using ledger = open({ args: ["Ann", disposal] });
+      ledger.dispatch("addSlowly", "a");
+    }
+    assert.equal(disposal[0], 2, "behind the entry");
+  });
+
   it("rejects with what the disposal threw, and the thread is gone all the same", async () => {
     const ledger = open({ args: ["Ann", new Int32Array(new SharedArrayBuffer(4)).fill(-1)] });
     assert.match((await failure(ledger.shutdown())).message, /cannot close/);
