@@ -62,6 +62,26 @@ onEveryEngine("half-close", (engine) => {
     assert.equal(server.ends, 0, "receiveEnd is for half-open connections");
   });
 
+  engine.ruleOnEach(
+    "what is sent when the peer has ended and all is out may be too late, and is no error",
+    async (trial) => {
+      const { client, server } = await trial.pair({
+        connect: halfOpen,
+        listen: { highWaterMark: 1000, lowWaterMark: 0 },
+        server: {
+          receiveData: (me) => void me.sendData(pattern(100_000)),
+          drained: (me) => void me.sendData(pattern(100_000, me.bytesOut)),
+        },
+      });
+      client.sendData("x");
+      client.halfClose();
+      await trial.allUnbound();
+      sameBytes(client.received, pattern(client.bytes));
+      assert.ok(client.bytes >= 100_000, "what was queued when the FIN came");
+      assert.deepEqual([client.kind, server.kind], ["peer-closed", "peer-closed"]);
+    },
+  );
+
   engine.ruleOnEach("what is answered in the turn of the FIN arrives", async (trial) => {
     const { client } = await trial.pair({
       connect: halfOpen,

@@ -109,7 +109,9 @@ export class PortableStream implements WriterOwner, SecureOwner {
   }
 
   get #takesOutput(): boolean {
-    return this.#isOpen && !this.#hasEnded && (this.#endsWith === undefined || this.#endsWith === Ended.peer);
+    // Under TLS our own end takes its time also where it follows the peer's.
+    if (!this.#isOpen || this.#hasEnded || this.#finSent) return false;
+    return this.#endsWith === undefined || this.#endsWith === Ended.peer;
   }
 
   get outboundSize(): number {
