@@ -1,37 +1,33 @@
-import type { CloseReason } from "eventmachine";
-import { type Ledger, SoakPeer } from "./peer.js";
-import { encodePlan, isOrderly, makePlan, type Plan } from "./plan.js";
+import type { CloseReason, TlsInfo } from "eventmachine";
+import { expectedOfClient, type Terms } from "./expected.js";
+import { count, type Ledger, SoakPeer } from "./peer.js";
+import { type ClientPlan, encodePlan, isOrderly } from "./plan.js";
 import type { Random } from "./random.js";
 
-/** What a client's connection may end with, by the plan's ending. */
-const EXPECTED: Record<Plan["ending"], readonly CloseReason["kind"][]> = {
-  "client-closes": ["local-close"],
-  "server-finishes": ["peer-closed"],
-  "client-finishes": ["local-close"],
-  "client-half-closes": ["peer-closed"],
-  "server-sends-file": ["peer-closed"],
-  "client-aborts": ["local-abort"],
-  "client-drops": ["local-close"],
-  "server-aborts": ["peer-reset", "peer-closed"],
-  "server-drops": ["peer-reset", "peer-closed"],
-};
-
-/** The connecting end: makes a plan, acts its part in it, and tells when it is over. */
+/** The connecting end: acts its part in a plan, and tells when it is over. */
 export class SoakClient extends SoakPeer {
-  readonly #plan: Plan;
+  readonly #plan: ClientPlan;
   readonly #over: () => void;
   #allSent = false;
 
-  constructor(ledger: Ledger, random: Random, over: () => void) {
-    super(ledger, random);
-    this.#plan = makePlan(random);
+  constructor(ledger: Ledger, random: Random, terms: Terms, plan: ClientPlan, over: () => void) {
+    super(ledger, random, terms);
+    this.#plan = plan;
     this.#over = over;
     ledger.connections++;
-    const { ending } = this.#plan;
-    ledger.endings[ending] = (ledger.endings[ending] ?? 0) + 1;
+    count(ledger.endings, plan.ending);
   }
 
   override connectionCompleted(): void {
+    if (!this.#plan.isSecure || this.#plan.isHasty) this.#begin();
+  }
+
+  override sslHandshakeCompleted(info: TlsInfo): void {
+    super.sslHandshakeCompleted(info);
+    if (!this.#plan.isHasty) this.#begin();
+  }
+
+  #begin(): void {
     const { ending, up } = this.#plan;
     this.sendData(encodePlan(this.#plan));
     this.produce(up, () => {
@@ -57,12 +53,9 @@ export class SoakClient extends SoakPeer {
   }
 
   override unbind(reason: CloseReason): void {
-    const { ledger } = this;
     const { ending, down } = this.#plan;
-    ledger.reasons[reason.kind] = (ledger.reasons[reason.kind] ?? 0) + 1;
-    if (!EXPECTED[ending].includes(reason.kind)) ledger.wrong(`${this.describe()}: ended with ${reason.kind}`);
-    if (isOrderly(ending) && this.taken !== down) ledger.wrong(`${this.describe()}: ${this.taken} bytes came`);
-    if (reason.kind === "local-close" && reason.lingerExpired) ledger.wrong(`${this.describe()}: lingered in vain`);
+    this.ended(reason, expectedOfClient(ending, this.terms));
+    if (isOrderly(ending) && this.taken !== down) this.ledger.wrong(`${this.describe()}: ${this.taken} bytes came`);
     this.#over();
   }
 

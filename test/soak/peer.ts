@@ -1,5 +1,6 @@
-import { Connection } from "eventmachine";
+import { type CloseReason, Connection, type TlsInfo } from "eventmachine";
 import { PatternCheck, pattern } from "../conformance/bytes.js";
+import { outcomeOf, type Terms } from "./expected.js";
 import type { Random } from "./random.js";
 
 /** What went on, and what went wrong; the first wrongs are kept in words. */
@@ -9,12 +10,20 @@ export class Ledger {
   wrongs = 0;
   readonly samples: string[] = [];
   readonly endings: Record<string, number> = {};
-  readonly reasons: Record<string, number> = {};
+  /** How connections ended, in clear and under TLS. */
+  readonly clear: Record<string, number> = {};
+  readonly secure: Record<string, number> = {};
+  /** Handshakes that went through, by what they came to. */
+  readonly handshakes: Record<string, number> = {};
 
   wrong(what: string): void {
     this.wrongs++;
     if (this.samples.length < 10) this.samples.push(what);
   }
+}
+
+export function count(table: Record<string, number>, name: string): void {
+  table[name] = (table[name] ?? 0) + 1;
 }
 
 /** The largest piece given to one `sendData`. */
@@ -27,15 +36,21 @@ const PIECE = 200_000;
 export abstract class SoakPeer extends Connection {
   protected readonly ledger: Ledger;
   protected readonly random: Random;
+  protected readonly terms: Terms;
   readonly #incoming = new PatternCheck();
   #toSend = 0;
   #sent = 0;
   #whenSent: () => void = () => {};
 
-  constructor(ledger: Ledger, random: Random) {
+  constructor(ledger: Ledger, random: Random, terms: Terms) {
     super();
     this.ledger = ledger;
     this.random = random;
+    this.terms = terms;
+  }
+
+  override sslHandshakeCompleted({ protocol, isSessionReused }: TlsInfo): void {
+    count(this.ledger.handshakes, `${protocol} ${isSessionReused ? "resumed" : "in full"}`);
   }
 
   /** How much of the pattern has come in. */
@@ -90,6 +105,16 @@ export abstract class SoakPeer extends Connection {
       },
       this.random.between(0, 20),
     );
+  }
+
+  /** Notes the end, and that it is one of those expected. */
+  protected ended(reason: CloseReason, expected: readonly string[]): void {
+    const { ledger } = this;
+    const outcome = outcomeOf(reason);
+    count(this.terms.isSecure ? ledger.secure : ledger.clear, outcome);
+    if (!expected.includes(outcome)) {
+      ledger.wrong(`${this.describe()}: ended with ${outcome}, not ${expected.join(" or ")}`);
+    }
   }
 
   abstract describe(): string;

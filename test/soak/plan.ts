@@ -30,17 +30,25 @@ export interface Plan {
   readonly cutAt: number;
 }
 
+/** What the client alone has to know. */
+export interface ClientPlan extends Plan {
+  readonly isSecure: boolean;
+  /** Under TLS: sends when it is connected, not when it is secured. */
+  readonly isHasty: boolean;
+}
+
 export const HEAD_SIZE = 13;
 
 /** The largest body one way. The file that servers send is as large. */
 export const LARGEST = 1024 * 1024;
 
-export function makePlan(random: Random): Plan {
+export function makePlan(random: Random): ClientPlan {
   const ending = random.pick(ENDINGS);
   const up = random.size(LARGEST);
   const down = ending === "client-finishes" ? 0 : ending === "server-sends-file" ? LARGEST : random.size(LARGEST);
   const within = ending.startsWith("server") ? up : down;
-  return { ending, up, down, cutAt: random.between(0, within) };
+  const isSecure = random.oneIn(3);
+  return { ending, up, down, cutAt: random.between(0, within), isSecure, isHasty: random.oneIn(2) };
 }
 
 export function encodePlan({ ending, up, down, cutAt }: Plan): Buffer {

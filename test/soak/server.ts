@@ -1,30 +1,18 @@
 import type { CloseReason } from "eventmachine";
-import { type Ledger, SoakPeer } from "./peer.js";
+import { expectedOfServer, expectedWithoutPlan, type Terms } from "./expected.js";
+import { count, type Ledger, SoakPeer } from "./peer.js";
 import { decodePlan, HEAD_SIZE, isOrderly, type Plan } from "./plan.js";
 import type { Random } from "./random.js";
-
-/** What a server's connection may end with, by the plan's ending. */
-const EXPECTED: Record<Plan["ending"], readonly CloseReason["kind"][]> = {
-  "client-closes": ["peer-closed"],
-  "server-finishes": ["local-close"],
-  "client-finishes": ["peer-closed"],
-  "client-half-closes": ["local-close"],
-  "server-sends-file": ["local-close"],
-  "client-aborts": ["peer-reset", "peer-closed"],
-  "client-drops": ["peer-reset", "peer-closed"],
-  "server-aborts": ["local-abort"],
-  "server-drops": ["local-close"],
-};
 
 /** The accepting end: reads the plan, then acts its part in it. */
 export class SoakServer extends SoakPeer {
   readonly #file: string;
   #head = Buffer.alloc(0);
   #plan: Plan | undefined;
-  #ended = false;
+  #closedBack = false;
 
-  constructor(ledger: Ledger, random: Random, file: string) {
-    super(ledger, random);
+  constructor(ledger: Ledger, random: Random, terms: Terms, file: string) {
+    super(ledger, random, terms);
     this.#file = file;
     ledger.connections++;
   }
@@ -41,7 +29,7 @@ export class SoakServer extends SoakPeer {
     this.#head = Buffer.alloc(0);
     this.#plan = plan;
     const { ending } = plan;
-    this.ledger.endings[ending] = (this.ledger.endings[ending] ?? 0) + 1;
+    count(this.ledger.endings, ending);
     // Everybody but who has to wait for the client's last byte answers at once.
     if (ending === "client-closes" || ending === "client-aborts" || ending === "client-drops") {
       this.produce(plan.down, () => {});
@@ -69,28 +57,29 @@ export class SoakServer extends SoakPeer {
   }
 
   override receiveEnd(): void {
-    this.#ended = true;
-    const plan = this.#plan;
-    if (plan?.ending === "client-half-closes") this.produce(plan.down, () => this.closeConnectionAfterWriting());
-    else this.closeConnection();
+    if (this.#plan?.ending === "client-half-closes") {
+      this.produce(this.#plan.down, () => this.closeConnectionAfterWriting());
+    } else if (this.random.oneIn(2)) {
+      this.halfClose();
+    } else {
+      this.#closedBack = true;
+      this.closeConnection();
+    }
   }
 
   override unbind(reason: CloseReason): void {
-    const { ledger } = this;
-    ledger.reasons[reason.kind] = (ledger.reasons[reason.kind] ?? 0) + 1;
     const plan = this.#plan;
-    // A client that aborts may take its head along.
-    if (plan === undefined) return;
-    const kind =
-      this.#ended && reason.kind === "local-close" && plan.ending !== "client-half-closes"
-        ? "peer-closed"
-        : reason.kind;
-    if (!EXPECTED[plan.ending].includes(kind)) ledger.wrong(`${this.describe()}: ended with ${reason.kind}`);
-    if (isOrderly(plan.ending) && this.taken !== plan.up) ledger.wrong(`${this.describe()}: ${this.taken} bytes came`);
-    if (reason.kind === "local-close" && reason.lingerExpired) ledger.wrong(`${this.describe()}: lingered in vain`);
+    if (plan === undefined) {
+      this.ended(reason, expectedWithoutPlan(this.terms, this.#closedBack));
+      return;
+    }
+    this.ended(reason, expectedOfServer(plan.ending, this.terms, this.#closedBack));
+    if (isOrderly(plan.ending) && this.taken !== plan.up) {
+      this.ledger.wrong(`${this.describe()}: ${this.taken} bytes came`);
+    }
   }
 
   describe(): string {
-    return `server, ${JSON.stringify(this.#plan)}`;
+    return `server, ${this.terms.isSecure ? "TLS" : "in clear"}, ${JSON.stringify(this.#plan)}`;
   }
 }

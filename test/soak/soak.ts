@@ -3,7 +3,8 @@
  *
  *   npm run soak -- [--seconds N] [--connections N] [--engine E] [--seed N]
  *
- * Not one byte may be lost where a close was orderly, every end must be the one that was planned, and afterwards
+ * A third of them runs over TLS, of both versions, with sessions resumed and ticket keys renewed. Not one byte may be lost
+ * where a close was orderly, every end must be the one that was planned, with the reason that belongs to it, and afterwards
  * descriptors and memory must be back where they were after the warm-up (within figures.ts's tolerance). Prints its seed
  * and its figures; exits 1 when something was not as it must be.
  */
@@ -15,13 +16,15 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type EngineName, Reactor } from "eventmachine";
+import { type EngineName, engineInfo, Reactor } from "eventmachine";
 import { pattern } from "../conformance/bytes.js";
 import { SoakClient } from "./client.js";
+import { termsOf } from "./expected.js";
 import { excess, type Figures, inWords, takeFigures } from "./figures.js";
 import { Ledger } from "./peer.js";
-import { LARGEST } from "./plan.js";
+import { LARGEST, makePlan } from "./plan.js";
 import { Random } from "./random.js";
+import { soakClientContext, soakServerContext } from "./secure.js";
 import { SoakServer } from "./server.js";
 
 /** How long connections may take to end once no new ones are made. */
@@ -29,6 +32,12 @@ const WIND_DOWN = 60_000;
 
 /** Two thousand connections share one thread at either end: a peer may take longer to its FIN than the default allows. */
 const LINGER = 45_000;
+
+/** Where the servers listen. */
+interface Ports {
+  readonly clear: number;
+  readonly secure: number;
+}
 
 interface Account {
   ledger: Ledger;
@@ -46,6 +55,7 @@ const { values } = parseArgs({
   },
 });
 const engine = values.engine as EngineName;
+const terms = { clear: termsOf(engineInfo(engine), false), secure: termsOf(engineInfo(engine), true) };
 const seed = wholeNumber("seed", values.seed);
 const seconds = wholeNumber("seconds", values.seconds);
 const connections = wholeNumber("connections", values.connections);
@@ -60,14 +70,16 @@ function wholeNumber(name: string, text: string): number {
   process.exit(2);
 }
 
-/** The accepting process: tells its parent its port, and its account whenever it is asked. */
+/** The accepting process: tells its parent its ports, and its account whenever it is asked. */
 async function serve(file: string): Promise<void> {
   const reactor = new Reactor({ engine });
   const ledger = new Ledger();
   const random = new Random(seed ^ 0x5eed);
   await reactor.run(async () => {
     const at = { host: "127.0.0.1", port: 0, allowHalfOpen: true, lingerTimeout: LINGER };
-    const listener = await reactor.startServer(at, SoakServer, ledger, random, file);
+    const clear = await reactor.startServer(at, SoakServer, ledger, random, terms.clear, file);
+    const tls = soakServerContext();
+    const secure = await reactor.startServer({ ...at, tls }, SoakServer, ledger, random, terms.secure, file);
     process.on("message", async (what) => {
       if (what === "stop") {
         process.disconnect();
@@ -77,7 +89,7 @@ async function serve(file: string): Promise<void> {
       while (reactor.connectionCount > 0) await sleep(10);
       process.send?.({ ledger, figures: await takeFigures() } satisfies Account);
     });
-    process.send?.({ port: listener.port });
+    process.send?.({ clear: clear.port as number, secure: secure.port as number } satisfies Ports);
   });
 }
 
@@ -90,14 +102,14 @@ async function drive(): Promise<number> {
   const child = fork(fileURLToPath(import.meta.url), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const gone = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   try {
-    const [{ port }] = (await first(child, gone)) as [{ port: number }];
+    const [ports] = (await first(child, gone)) as [Ports];
     const askServer = async (): Promise<Account> => {
       child.send("account");
       const [account] = (await first(child, gone)) as [Account];
       return account;
     };
     console.log(`seed ${seed}, engine ${engine}, ${connections} connections at once for ${seconds} s`);
-    const problems = await soak(port, askServer);
+    const problems = await soak(ports, askServer);
     child.send("stop");
     const [code, signal] = await gone;
     if (code !== 0) problems.push(`the server ended with ${signal ?? code}`);
@@ -116,19 +128,19 @@ function first(child: ReturnType<typeof fork>, gone: Promise<[number | null, Nod
   return Promise.race([once(child, "message"), ended]);
 }
 
-async function soak(port: number, askServer: () => Promise<Account>): Promise<string[]> {
+async function soak(ports: Ports, askServer: () => Promise<Account>): Promise<string[]> {
   const reactor = new Reactor({ engine });
   const random = new Random(seed);
   const problems: string[] = [];
   await reactor.run(async () => {
     // The warm-up grows what grows once: tables, compiled code, the heap itself.
     const warmUp = new Ledger();
-    await churn(reactor, port, warmUp, random, Math.max(2, Math.min(10, seconds / 4)));
+    await churn(reactor, ports, warmUp, random, Math.max(2, Math.min(10, seconds / 4)));
     const before = { client: await takeFigures(), server: (await askServer()).figures };
 
     const ledger = new Ledger();
     const begun = performance.now();
-    await churn(reactor, port, ledger, random, seconds);
+    await churn(reactor, ports, ledger, random, seconds);
     const took = (performance.now() - begun) / 1000;
     const server = await askServer();
     const after = { client: await takeFigures(), server: server.figures };
@@ -136,8 +148,10 @@ async function soak(port: number, askServer: () => Promise<Account>): Promise<st
     const bytes = ledger.bytesChecked + server.ledger.bytesChecked;
     console.log(`${ledger.connections} connections in ${took.toFixed(1)} s, ${(bytes / 1e9).toFixed(2)} GB checked`);
     console.log(`planned: ${counts(ledger.endings)}`);
-    console.log(`client ends: ${counts(ledger.reasons)}`);
-    console.log(`server ends, warm-up included: ${counts(server.ledger.reasons)}`);
+    console.log(`handshakes: ${counts(ledger.handshakes)}`);
+    console.log(`client ends: ${counts(ledger.clear)}; under TLS: ${counts(ledger.secure)}`);
+    const { clear, secure } = server.ledger;
+    console.log(`server ends, warm-up included: ${counts(clear)}; under TLS: ${counts(secure)}`);
     for (const side of ["client", "server"] as const) {
       console.log(`${side} before: ${inWords(before[side])}`);
       console.log(`${side} after:  ${inWords(after[side])}`);
@@ -146,6 +160,9 @@ async function soak(port: number, askServer: () => Promise<Account>): Promise<st
     for (const { wrongs, samples } of [warmUp, ledger, server.ledger]) {
       if (wrongs > 0) problems.push(`${wrongs} times:`, ...samples);
     }
+    for (const kind of ["TLSv1.2 in full", "TLSv1.2 resumed", "TLSv1.3 in full", "TLSv1.3 resumed"]) {
+      if (ledger.handshakes[kind] === undefined) problems.push(`no handshake was ${kind}`);
+    }
     if (ledger.connections < connections) problems.push(`only ${ledger.connections} connections were made`);
     reactor.stop();
   });
@@ -153,15 +170,20 @@ async function soak(port: number, askServer: () => Promise<Account>): Promise<st
 }
 
 /** Keeps so many connections going for so long, then waits for the last of them. */
-async function churn(reactor: Reactor, port: number, ledger: Ledger, random: Random, time: number): Promise<void> {
+async function churn(reactor: Reactor, ports: Ports, ledger: Ledger, random: Random, time: number): Promise<void> {
   const end = performance.now() + time * 1000;
   let open = 0;
   const start = (): void => {
     open++;
-    reactor.connect({ host: "127.0.0.1", port, lingerTimeout: LINGER }, SoakClient, ledger, random, () => {
+    const plan = makePlan(random);
+    const over = (): void => {
       open--;
       if (performance.now() < end) reactor.nextTick(start);
-    });
+    };
+    const way = plan.isSecure ? "secure" : "clear";
+    const at = { host: "127.0.0.1", port: ports[way], lingerTimeout: LINGER };
+    const address = plan.isSecure ? { ...at, tls: soakClientContext(random) } : at;
+    reactor.connect(address, SoakClient, ledger, random, terms[way], plan, over);
   };
   for (let count = 0; count < connections; count++) start();
   while (performance.now() < end || open > 0) {
