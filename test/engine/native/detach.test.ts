@@ -3,7 +3,8 @@ import { closeSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { afterEach, test } from "node:test";
 import { Ended, type Handle } from "../../../src/engine/streams.js";
-import { CONNECT, Driver, pattern, stopDrivers } from "./driver.js";
+import { pattern } from "../../conformance/bytes.js";
+import { CONNECT, Driver, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);
 

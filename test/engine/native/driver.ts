@@ -1,39 +1,11 @@
-import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { InetAddress, SocketAddress } from "../../../src/base/addresses.js";
-import type { Engine, EngineEvents } from "../../../src/engine/engine.js";
 import { loadNative } from "../../../src/engine/native/addon.js";
-import { type ConnectOptions, Ended, type Handle, type ListenOptions } from "../../../src/engine/streams.js";
-import type { TlsCommands, TlsEvents, TlsFailure } from "../../../src/engine/tls.js";
+import type { Handle, ListenOptions } from "../../../src/engine/streams.js";
+import { CONNECT, EngineDriver, LISTEN, LOOPBACK } from "../driver.js";
 
-const PATIENCE = 10_000;
-
-export const LISTEN: ListenOptions = {
-  backlog: 128,
-  reusePort: false,
-  ipv6Only: false,
-  halfOpen: false,
-  acceptQuota: 64,
-  maxConnections: Number.POSITIVE_INFINITY,
-  whenFull: "pause",
-  lowWaterMark: 16 * 1024,
-};
-
-export const CONNECT: ConnectOptions = { halfOpen: false, lowWaterMark: 16 * 1024 };
-export const LOOPBACK: InetAddress = { family: "IPv4", host: "127.0.0.1", port: 0 };
-
-export interface Closing {
-  handle: Handle;
-  ended: Ended;
-  errno: number;
-  syscall: string;
-  unsent: number;
-  remote: SocketAddress | undefined;
-  local: SocketAddress | undefined;
-  failure: TlsFailure | undefined;
-  truncated: boolean | undefined;
-}
+export { type Closing, CONNECT, LISTEN, LOOPBACK } from "../driver.js";
 
 export function native() {
   const support = loadNative();
@@ -49,40 +21,20 @@ export function stopDrivers(): void {
   drivers.clear();
 }
 
-type AllEvents = EngineEvents & TlsEvents;
-type Reactions = { [K in keyof AllEvents]?: (...args: Parameters<AllEvents[K]>) => void };
+function create() {
+  return native().create();
+}
 
-/** Plays the reactor's part: notes every event, and lets a test wait for and react to them. */
-export class Driver implements EngineEvents, TlsEvents {
-  readonly engine = native().create() as Engine & TlsCommands;
-  readonly log: string[] = [];
-  readonly received = new Map<Handle, Buffer[]>();
-  readonly accepts: Handle[] = [];
-  readonly closings: Closing[] = [];
-  react: Reactions = {};
-  #depth = 0;
-  #waiters = new Set<() => void>();
-
+/** Drives a native engine of its own. */
+export class Driver extends EngineDriver<ReturnType<typeof create>> {
   constructor() {
+    super(create());
     drivers.add(this);
-    this.engine.start(this);
   }
 
-  async until(check: () => boolean, what: string): Promise<void> {
-    if (check()) return;
-    await new Promise<void>((resolve, reject) => {
-      const look = () => {
-        if (!check()) return;
-        clearTimeout(timer);
-        this.#waiters.delete(look);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.#waiters.delete(look);
-        reject(new Error(`waited in vain: ${what}; events: ${this.log.join(", ")}`));
-      }, PATIENCE);
-      this.#waiters.add(look);
-    });
+  /** The engine lends its bytes. */
+  protected override kept(bytes: Buffer): Buffer {
+    return Buffer.from(bytes);
   }
 
   async listen(options: Partial<ListenOptions> = {}, address: SocketAddress = LOOPBACK) {
@@ -110,23 +62,10 @@ export class Driver implements EngineEvents, TlsEvents {
     return { listener, peer, server: this.accepts.at(-1) as Handle };
   }
 
-  has(event: string, handle: Handle): boolean {
-    return this.log.includes(`${event} ${handle}`);
-  }
-
-  bytes(handle: Handle): Buffer {
-    return Buffer.concat(this.received.get(handle) ?? []);
-  }
-
   async gets(handle: Handle, length: number): Promise<Buffer> {
     const size = () => (this.received.get(handle) ?? []).reduce((sum, part) => sum + part.length, 0);
     await this.until(() => size() >= length, `${length} bytes`);
     return this.bytes(handle);
-  }
-
-  async closing(handle: Handle): Promise<Closing> {
-    await this.until(() => this.closings.some((closing) => closing.handle === handle), `closed ${handle}`);
-    return this.closings.find((closing) => closing.handle === handle) as Closing;
   }
 
   /** Lets the engine take a few turns, so that what must not happen would have happened. */
@@ -141,118 +80,6 @@ export class Driver implements EngineEvents, TlsEvents {
     for (const handle of this.accepts) await this.closing(handle);
     this.engine.stop();
   }
-
-  enter(): void {
-    assert.equal(this.#depth++, 0);
-    this.react.enter?.();
-  }
-
-  leave(): void {
-    this.#depth--;
-    this.react.leave?.();
-    for (const look of [...this.#waiters]) look();
-  }
-
-  timer(): void {
-    this.log.push("timer");
-    this.react.timer?.();
-  }
-
-  ticks(): void {
-    this.log.push("ticks");
-    this.react.ticks?.();
-    for (const look of [...this.#waiters]) look();
-  }
-
-  listening(handle: Handle): void {
-    this.#note("listening", handle);
-    this.react.listening?.(handle);
-  }
-
-  accepted(listener: Handle, handle: Handle, ipv4: number, port: number): void {
-    this.#note("accepted", handle);
-    this.accepts.push(handle);
-    this.react.accepted?.(listener, handle, ipv4, port);
-  }
-
-  connected(handle: Handle): void {
-    this.#note("connected", handle);
-    this.react.connected?.(handle);
-  }
-
-  data(handle: Handle, chunk: Buffer, start: number, end: number): void {
-    assert.equal(this.#depth, 1);
-    assert.ok(end > start);
-    const list = this.received.get(handle) ?? [];
-    list.push(Buffer.from(chunk.subarray(start, end)));
-    this.received.set(handle, list);
-    this.log.push(`data ${handle}`);
-    this.react.data?.(handle, chunk, start, end);
-  }
-
-  end(handle: Handle): void {
-    this.#note("end", handle);
-    this.react.end?.(handle);
-  }
-
-  writable(handle: Handle): void {
-    this.#note("writable", handle);
-    this.react.writable?.(handle);
-  }
-
-  fileSent(handle: Handle): void {
-    this.#note("fileSent", handle);
-    this.react.fileSent?.(handle);
-  }
-
-  tlsServerName(handle: Handle, name: string): void {
-    this.#note("tlsServerName", handle);
-    this.react.tlsServerName?.(handle, name);
-  }
-
-  tlsVerify(handle: Handle): void {
-    this.#note("tlsVerify", handle);
-    this.react.tlsVerify?.(handle);
-  }
-
-  secured(handle: Handle): void {
-    this.#note("secured", handle);
-    this.react.secured?.(handle);
-  }
-
-  tlsSession(handle: Handle, session: Buffer): void {
-    this.#note("tlsSession", handle);
-    this.react.tlsSession?.(handle, session);
-  }
-
-  tlsKeyLog(handle: Handle, line: string): void {
-    this.#note("tlsKeyLog", handle);
-    this.react.tlsKeyLog?.(handle, line);
-  }
-
-  closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {
-    assert.ok(!this.has("closed", handle), `closed twice: ${handle}`);
-    this.#note("closed", handle);
-    const { engine } = this;
-    this.closings.push({
-      handle,
-      ended,
-      errno,
-      syscall,
-      unsent: engine.outboundSize(handle),
-      remote: engine.remoteAddress(handle),
-      local: engine.localAddress(handle),
-      failure: ended === Ended.tls ? engine.tlsFailure(handle) : undefined,
-      truncated: engine.tlsTruncated(handle),
-    });
-    this.react.closed?.(handle, ended, errno, syscall);
-  }
-
-  #note(event: string, handle: Handle): void {
-    assert.equal(this.#depth, 1, `${event} outside a batch`);
-    assert.ok(!this.has("closed", handle), `${event} after closed: ${handle}`);
-    this.log.push(`${event} ${handle}`);
-  }
 }
 
 export async function rawServer(onConnection: (socket: Socket) => void): Promise<{ server: Server; at: InetAddress }> {
@@ -263,15 +90,4 @@ export async function rawServer(onConnection: (socket: Socket) => void): Promise
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return { server, at: { family: "IPv4", host: "127.0.0.1", port: (server.address() as AddressInfo).port } };
-}
-
-const PERIOD = 65_521; // a prime: it falls in step with no buffer's size
-const ONCE = Buffer.from(Array.from({ length: PERIOD }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
-
-/** Bytes that tell where they belong. */
-export function pattern(length: number, from = 0): Buffer {
-  const start = from % PERIOD;
-  const repeated: Buffer[] = [];
-  for (let size = 0; size < start + length; size += PERIOD) repeated.push(ONCE);
-  return Buffer.concat(repeated).subarray(start, start + length);
 }

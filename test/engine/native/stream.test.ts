@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { constants } from "node:os";
 import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { CONNECT, Driver, native, pattern, stopDrivers } from "./driver.js";
+import { pattern } from "../../conformance/bytes.js";
+import { CONNECT, Driver, native, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);
 

@@ -4,7 +4,8 @@ import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { connect as secure } from "node:tls";
 import { Ended } from "../../../src/engine/streams.js";
-import { CONNECT, Driver, native, pattern, stopDrivers } from "./driver.js";
+import { pattern } from "../../conformance/bytes.js";
+import { CONNECT, Driver, native, stopDrivers } from "./driver.js";
 import {
   authority,
   localhost,

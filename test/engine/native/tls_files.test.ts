@@ -4,7 +4,8 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { Driver, native, pattern, stopDrivers } from "./driver.js";
+import { pattern } from "../../conformance/bytes.js";
+import { Driver, native, stopDrivers } from "./driver.js";
 import { securePair, startedPair } from "./tls_peers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "eventmachine-tls-files-"));

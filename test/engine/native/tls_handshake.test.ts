@@ -4,7 +4,8 @@ import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
 import type { TlsContextSettings, TlsFailure } from "../../../src/engine/tls.js";
-import { CONNECT, Driver, pattern, rawServer, stopDrivers } from "./driver.js";
+import { pattern } from "../../conformance/bytes.js";
+import { CONNECT, Driver, rawServer, stopDrivers } from "./driver.js";
 import {
   authority,
   certify,

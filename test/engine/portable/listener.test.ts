@@ -18,11 +18,11 @@ describe("portable listeners", () => {
       const fourth = await dial(address);
       // The queue holds two: one too many is closed.
       assert.equal((await readAll(fourth)).length, 0);
-      assert.deepEqual(driver.acceptedHandles, [one]);
+      assert.deepEqual(driver.accepts, [one]);
       driver.engine.close(one);
       const two = await driver.nextAccepted(2);
       await driver.text(two, "second");
-      assert.equal(driver.acceptedHandles.length, 2);
+      assert.equal(driver.accepts.length, 2);
       driver.engine.close(two);
       await driver.text(await driver.nextAccepted(3), "third");
       for (const peer of [first, second, third, fourth]) peer.destroy();
@@ -35,7 +35,7 @@ describe("portable listeners", () => {
       const one = await driver.nextAccepted();
       const second = await dial(address);
       assert.equal((await readAll(second)).length, 0);
-      assert.deepEqual(driver.acceptedHandles, [one]);
+      assert.deepEqual(driver.accepts, [one]);
       first.end();
       await driver.event("closed", one);
       const third = await dial(address);

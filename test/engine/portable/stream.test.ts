@@ -284,14 +284,14 @@ describe("portable streams: writing", () => {
       const peers: Socket[] = [];
       for (let i = 0; i < 8; i++) peers.push((await dial(address)).pause());
       await driver.nextAccepted(8);
-      const expected = driver.acceptedHandles.map((handle) => `${handle}:`.repeat(40_000));
+      const expected = driver.accepts.map((handle) => `${handle}:`.repeat(40_000));
       for (let round = 0; round < 400; round++) {
-        for (const handle of driver.acceptedHandles) {
+        for (const handle of driver.accepts) {
           for (let i = 0; i < 100; i++) driver.engine.writeString(handle, `${handle}:`, "latin1");
         }
         if (round % 50 === 0) await nextIteration();
       }
-      for (const handle of driver.acceptedHandles) driver.engine.shutdown(handle);
+      for (const handle of driver.accepts) driver.engine.shutdown(handle);
       const texts = await Promise.all(peers.map(async (peer) => (await readAll(peer)).toString()));
       assert.deepEqual(texts.sort(), expected.sort());
       for (const peer of peers) peer.destroy();

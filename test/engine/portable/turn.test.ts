@@ -71,7 +71,7 @@ describe("portable turns", () => {
       const { address } = await driver.listen();
       const peers = await Promise.all(Array.from({ length: 100 }, () => dial(address)));
       await driver.nextAccepted(peers.length);
-      for (const handle of driver.acceptedHandles) engine.pause(handle);
+      for (const handle of driver.accepts) engine.pause(handle);
       const chunks = peers.map((peer) => {
         const seen: string[] = [];
         peer.on("data", (chunk) => seen.push(chunk.toString()));
@@ -84,7 +84,7 @@ describe("portable turns", () => {
         process.nextTick(() => engine.writeString(handle, "b", "latin1"));
         queueMicrotask(() => engine.writeString(handle, "c", "latin1"));
       };
-      for (const handle of driver.acceptedHandles) engine.resume(handle);
+      for (const handle of driver.accepts) engine.resume(handle);
       await Promise.all(peers.map((peer, at) => until(() => (chunks[at] as string[]).join("").length === 3, peer)));
       assert.deepEqual(new Set(chunks.map((seen) => seen.join("|"))), new Set(["abc"]));
       for (const peer of peers) peer.destroy();
