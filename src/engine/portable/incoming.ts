@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { ownBytes } from "./own_bytes.js";
 import type { Turn } from "./turn.js";
 
 /** Who receives; called in a batch. */
@@ -99,8 +100,9 @@ export class Incoming {
     this.#turn.bytesCame();
     this.#receiver.wasRead(chunk.length);
     if (this.#discards) return;
-    if (this.#mustHold) this.#held.push(chunk);
-    else this.#turn.batch(this.#receiver.received, this.#receiver, chunk);
+    const own = ownBytes(chunk);
+    if (this.#mustHold) this.#held.push(own);
+    else this.#turn.batch(this.#receiver.received, this.#receiver, own);
   };
 
   readonly #onEnd = (): void => {

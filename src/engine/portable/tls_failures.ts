@@ -5,8 +5,9 @@ interface OpenSslError extends NodeJS.ErrnoException {
   reason?: string;
 }
 
+/** The peer's alert in the code that Node makes of OpenSSL's words: what is "SSLV3" with OpenSSL 3.0 is "SSL/TLS" with 3.5. */
 const ALERT =
-  /^ERR_SSL_(?:(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)|TLSV1_(UNRECOGNIZED_NAME|UNSUPPORTED_EXTENSION|BAD_CERTIFICATE_\w+|CERTIFICATE_UNOBTAINABLE))$/;
+  /^ERR_SSL_(?:(?:SSLV3|TLSV1|TLSV13|SSL\/TLS)_ALERT_(\w+)|TLSV1_(UNRECOGNIZED_NAME|UNSUPPORTED_EXTENSION|BAD_CERTIFICATE_\w+|CERTIFICATE_UNOBTAINABLE))$/;
 
 /** Whether it is TLS that failed, and not the connection under it. */
 export function isTlsError(error: NodeJS.ErrnoException): boolean {
