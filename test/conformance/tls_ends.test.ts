@@ -41,8 +41,8 @@ onEveryEngine("TLS, its ends", (engine) => {
   // In the handshake ---------------------------------------------------------------------------------------------
 
   engine.rule("a handshake that stalls ends at its deadline, on both sides", async (trial) => {
-    const patient = await withPlainClient(trial, {}, { tls: serverContext({ handshakeTimeout: 100 }) });
     const begun = trial.now();
+    const patient = await withPlainClient(trial, {}, { tls: serverContext({ handshakeTimeout: 100 }) });
     await trial.allUnbound(patient.server);
     assert.ok(patient.server.reason?.kind === "timeout");
     assert.equal(patient.server.reason.deadline, "handshake");

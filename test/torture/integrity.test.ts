@@ -1,43 +1,65 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import type { CloseReasonKind } from "eventmachine";
 import { pattern, sameBytes } from "../conformance/bytes.js";
 import { onEveryEngine } from "../conformance/harness.js";
-import type { Recorder } from "../conformance/recorder.js";
-import { LIMIT, tortured } from "./seeds.js";
+import type { Recorder, Script } from "../conformance/recorder.js";
+import type { Served, Trial } from "../conformance/trial.js";
+import { LIMIT, type Torture, tortured } from "./seeds.js";
 import { checkEnds, partnerOf, receiver, sender } from "./stream.js";
 
 const KiB = 1024;
 const CONNECTIONS = 40;
 
+const ECHO: Script = { keep: false, receiveData: (me, data) => me.sendData(data) };
+
+/** A client that sends so much to an echo and closes when all of it is back; `whenSome` comes with what is not the last. */
+function echoed(
+  trial: Trial,
+  served: Served,
+  name: string,
+  size: number,
+  whenSome: (me: Recorder) => void = () => {},
+): Recorder {
+  const send = sender(size, () => {});
+  const { check, take } = receiver();
+  return trial.dial(served, {
+    name,
+    keep: false,
+    connectionCompleted: send,
+    drained: send,
+    receiveData: (me, data) => {
+      take(me, data);
+      if (check.count === size) me.closeConnectionAfterWriting();
+      else whenSome(me);
+    },
+  });
+}
+
+async function allEnd(trial: Trial, clients: readonly Recorder[], { peers }: Served): Promise<void> {
+  await trial.until(() => clients.every(({ isUnbound }) => isUnbound), "all clients have ended", LIMIT);
+  await trial.until(() => peers.every(({ isUnbound }) => isUnbound), "all servers have ended", LIMIT);
+}
+
+/** Both ends of a client's connection have got so much, and ended like this. */
+function checkPair(
+  torture: Torture,
+  client: Recorder,
+  { peers }: Served,
+  ours: CloseReasonKind,
+  theirs: CloseReasonKind,
+  bytes: number,
+): void {
+  checkEnds(torture, { who: client, kind: ours, bytes }, { who: partnerOf(client, peers), kind: theirs, bytes });
+}
+
 onEveryEngine("integrity under torture", (engine) => {
   tortured(engine, "an echo of 512 KiB through each of many connections", async (trial, torture) => {
     const size = 512 * KiB;
-    const served = await trial.serve({ keep: false, receiveData: (me, data) => me.sendData(data) });
-    const clients: Recorder[] = [];
-    for (let count = 0; count < CONNECTIONS; count++) {
-      const send = sender(size, () => {});
-      const { check, take } = receiver();
-      const client = trial.dial(served, {
-        name: `client ${count}`,
-        keep: false,
-        connectionCompleted: send,
-        drained: send,
-        receiveData: (me, data) => {
-          take(me, data);
-          if (check.count === size) me.closeConnectionAfterWriting();
-        },
-      });
-      clients.push(client);
-    }
-    await trial.until(() => clients.every(({ isUnbound }) => isUnbound), "all clients have ended", LIMIT);
-    await trial.until(() => served.peers.every(({ isUnbound }) => isUnbound), "all servers have ended", LIMIT);
-    for (const client of clients) {
-      checkEnds(
-        torture,
-        { who: client, kind: "local-close", bytes: size },
-        { who: partnerOf(client, served.peers), kind: "peer-closed", bytes: size },
-      );
-    }
+    const served = await trial.serve(ECHO);
+    const clients = Array.from({ length: CONNECTIONS }, (_, at) => echoed(trial, served, `client ${at}`, size));
+    await allEnd(trial, clients, served);
+    for (const client of clients) checkPair(torture, client, served, "local-close", "peer-closed", size);
   });
 
   tortured(engine, "half-closes: 256 KiB up, the FIN, 256 KiB down", async (trial, torture) => {
@@ -67,15 +89,8 @@ onEveryEngine("integrity under torture", (engine) => {
       const script = { connectionCompleted: send, drained: send, receiveData: take, keep: false };
       return trial.dial(served, { name: `client ${at}`, ...script });
     });
-    await trial.until(() => clients.every(({ isUnbound }) => isUnbound), "all clients have ended", LIMIT);
-    await trial.until(() => served.peers.every(({ isUnbound }) => isUnbound), "all servers have ended", LIMIT);
-    for (const client of clients) {
-      checkEnds(
-        torture,
-        { who: client, kind: "peer-closed", bytes: size },
-        { who: partnerOf(client, served.peers), kind: "local-close", bytes: size },
-      );
-    }
+    await allEnd(trial, clients, served);
+    for (const client of clients) checkPair(torture, client, served, "peer-closed", "local-close", size);
   });
 
   tortured(engine, "files with text around them", async (trial, torture) => {
@@ -100,8 +115,7 @@ onEveryEngine("integrity under torture", (engine) => {
       },
     });
     const clients = Array.from({ length: 12 }, (_, at) => trial.dial(served, { name: `client ${at}` }));
-    await trial.until(() => clients.every(({ isUnbound }) => isUnbound), "all clients have ended", LIMIT);
-    await trial.until(() => served.peers.every(({ isUnbound }) => isUnbound), "all servers have ended", LIMIT);
+    await allEnd(trial, clients, served);
     for (const client of clients) {
       const { received } = client;
       sameBytes(received, expected.subarray(0, received.length), `what ${client.label} has got`);
@@ -115,35 +129,17 @@ onEveryEngine("integrity under torture", (engine) => {
 
   tortured(engine, "pauses at random hold back and lose nothing", async (trial, torture) => {
     const size = 256 * KiB;
-    const served = await trial.serve({ keep: false, receiveData: (me, data) => me.sendData(data) });
+    const served = await trial.serve(ECHO);
     const clients = Array.from({ length: 20 }, (_, at) => {
-      const send = sender(size, () => {});
-      const { check, take } = receiver();
       let pieces = 0;
-      return trial.dial(served, {
-        name: `client ${at}`,
-        keep: false,
-        connectionCompleted: send,
-        drained: send,
-        receiveData: (me, data) => {
-          take(me, data);
-          if (check.count === size) me.closeConnectionAfterWriting();
-          else if (pieces++ % 5 === 0) {
-            me.pause();
-            trial.reactor.addTimer(pieces % 3, () => me.resume());
-          }
-        },
+      return echoed(trial, served, `client ${at}`, size, (me) => {
+        if (pieces++ % 5 !== 0) return;
+        me.pause();
+        trial.reactor.addTimer(pieces % 3, () => me.resume());
       });
     });
-    await trial.until(() => clients.every(({ isUnbound }) => isUnbound), "all clients have ended", LIMIT);
-    await trial.until(() => served.peers.every(({ isUnbound }) => isUnbound), "all servers have ended", LIMIT);
-    for (const client of clients) {
-      checkEnds(
-        torture,
-        { who: client, kind: "local-close", bytes: size },
-        { who: partnerOf(client, served.peers), kind: "peer-closed", bytes: size },
-      );
-    }
+    await allEnd(trial, clients, served);
+    for (const client of clients) checkPair(torture, client, served, "local-close", "peer-closed", size);
   });
 
   for (const [medium, name] of [
@@ -152,23 +148,9 @@ onEveryEngine("integrity under torture", (engine) => {
   ] as const) {
     tortured(engine, `an echo over ${name}`, async (trial, torture) => {
       const size = 256 * KiB;
-      const served = await trial.over(medium).serve({ keep: false, receiveData: (me, data) => me.sendData(data) });
-      const clients = Array.from({ length: 20 }, (_, at) => {
-        const send = sender(size, () => {});
-        const { check, take } = receiver();
-        return trial.dial(served, {
-          name: `client ${at}`,
-          keep: false,
-          connectionCompleted: send,
-          drained: send,
-          receiveData: (me, data) => {
-            take(me, data);
-            if (check.count === size) me.closeConnectionAfterWriting();
-          },
-        });
-      });
-      await trial.until(() => clients.every(({ isUnbound }) => isUnbound), "all clients have ended", LIMIT);
-      await trial.until(() => served.peers.every(({ isUnbound }) => isUnbound), "all servers have ended", LIMIT);
+      const served = await trial.over(medium).serve(ECHO);
+      const clients = Array.from({ length: 20 }, (_, at) => echoed(trial, served, `client ${at}`, size));
+      await allEnd(trial, clients, served);
       const whole = clients.filter(({ bytes, kind }) => bytes === size && kind === "local-close");
       if (!torture.resets) assert.equal(whole.length, clients.length);
       for (const { kind, reason } of [...clients, ...served.peers]) {

@@ -108,44 +108,25 @@ export interface Secure {
   server: Handle;
 }
 
-/** Both ends on one engine, secured; the overrides are of contexts and starts. */
-export async function securePair(
-  driver: Driver,
-  {
-    server = {},
-    client = {},
-    serverStart = {},
-    clientStart = {},
-    halfOpen = false,
-  }: {
-    server?: Partial<TlsContextSettings>;
-    client?: Partial<TlsContextSettings>;
-    serverStart?: Partial<TlsStart>;
-    clientStart?: Partial<TlsStart>;
-    halfOpen?: boolean;
-  } = {},
-): Promise<Secure> {
-  const pair = await startedPair(driver, { server, client, serverStart, clientStart, halfOpen });
+/** Overrides of contexts and starts. */
+interface PairOptions {
+  server?: Partial<TlsContextSettings>;
+  client?: Partial<TlsContextSettings>;
+  serverStart?: Partial<TlsStart>;
+  clientStart?: Partial<TlsStart>;
+  halfOpen?: boolean;
+}
+
+/** Both ends on one engine, secured. */
+export async function securePair(driver: Driver, options: PairOptions = {}): Promise<Secure> {
+  const pair = await startedPair(driver, options);
   await driver.until(() => driver.has("secured", pair.client) && driver.has("secured", pair.server), "both secured");
   return pair;
 }
 
-export async function startedPair(
-  driver: Driver,
-  {
-    server = {},
-    client = {},
-    serverStart = {},
-    clientStart = {},
-    halfOpen = false,
-  }: {
-    server?: Partial<TlsContextSettings>;
-    client?: Partial<TlsContextSettings>;
-    serverStart?: Partial<TlsStart>;
-    clientStart?: Partial<TlsStart>;
-    halfOpen?: boolean;
-  } = {},
-): Promise<Secure> {
+/** Both ends on one engine, their handshake begun. */
+export async function startedPair(driver: Driver, options: PairOptions = {}): Promise<Secure> {
+  const { server, client, serverStart, clientStart, halfOpen = false } = options;
   const { engine } = driver;
   const pair = await driver.pair({ halfOpen });
   const serverContext = engine.createTlsContext(settings({ identities: [localhost], ...server }));
