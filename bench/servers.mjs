@@ -116,7 +116,7 @@ const recipes = {
     node: true,
     command: () => [process.execPath, peer("node_tls_echo.mjs"), ...tlsIdentity()],
   },
-  "tls-bun": { title: "Bun.listen, TLS", command: () => [program("bun"), peer("bun_tls_echo.js"), ...tlsIdentity()] },
+  "tls-bun": { title: "Bun.listen, TLS", command: () => [program("bun"), peer("bun_echo.js"), ...tlsIdentity()] },
   bun: { title: "Bun.listen", command: () => [program("bun"), peer("bun_echo.js")] },
   deno: { title: "Deno.listen", command: () => [program("deno"), "run", "--no-config", "-A", peer("deno_echo.js")] },
   uvloop: {

@@ -1,7 +1,12 @@
 // Bun.listen: the runtime's own socket handlers, one object for all connections. What a write did not take is kept.
+// With a certificate and a key it speaks TLS (BoringSSL).
+//
+//   bun_echo.js [CERTIFICATE KEY]
+const [certificate, key] = process.argv.slice(2);
 const server = Bun.listen({
   hostname: "127.0.0.1",
   port: 0,
+  ...(key === undefined ? {} : { tls: { cert: Bun.file(certificate), key: Bun.file(key) } }),
   socket: {
     open(socket) {
       socket.setNoDelay(true);

@@ -1,54 +1,9 @@
 // The yardstick: the leanest honest echo loop that plain C and epoll allow.
-// Level-triggered, one recv and one send per readable event, no allocation while the peer keeps up. What a full
-// socket buffer refuses is queued, and the connection is not read again until that is gone.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+// One recv and one send per readable event. What a full socket buffer refuses is queued, and the connection is not read
+// again until that is gone.
+#include "epoll_server.h"
 
-enum { MAX_EVENTS = 1024, BUFFER_SIZE = 64 * 1024 };
-
-struct connection {
-  int fd;
-  char *queued;
-  size_t queued_from, queued_to;
-};
-
-static int epoll_fd;
-static char buffer[BUFFER_SIZE];
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static void watch(struct connection *c, uint32_t events) {
-  struct epoll_event event = {.events = events, .data.ptr = c};
-  if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0) fail("epoll_ctl");
-}
-
-static void drop(struct connection *c) {
-  close(c->fd);
-  free(c->queued);
-  free(c);
-}
-
-static void queue_rest(struct connection *c, const char *rest, size_t length) {
-  c->queued = malloc(length);
-  if (!c->queued) fail("malloc");
-  memcpy(c->queued, rest, length);
-  c->queued_from = 0;
-  c->queued_to = length;
-  watch(c, EPOLLOUT);
-}
+static void on_open(struct connection *c) { (void)c; }
 
 static void on_readable(struct connection *c) {
   ssize_t got = recv(c->fd, buffer, sizeof buffer, 0);
@@ -71,67 +26,11 @@ static void on_readable(struct connection *c) {
 
 static void on_writable(struct connection *c) {
   ssize_t sent = send(c->fd, c->queued + c->queued_from, c->queued_to - c->queued_from, MSG_NOSIGNAL);
-  if (sent < 0) {
-    if (errno != EAGAIN && errno != EINTR) drop(c);
-    return;
-  }
-  c->queued_from += (size_t)sent;
-  if (c->queued_from < c->queued_to) return;
-  free(c->queued);
-  c->queued = NULL;
-  watch(c, EPOLLIN);
-}
-
-// One accept per event: under level triggering the next epoll_wait tells of the rest, without a closing EAGAIN.
-static void on_acceptable(int listener) {
-  int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0) {
-    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
-    fail("accept4");
-  }
-  struct connection *c = calloc(1, sizeof *c);
-  if (!c) fail("calloc");
-  c->fd = fd;
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
-}
-
-static int listen_on_loopback(void) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) fail("socket");
-  int on = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it on Linux
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
-  if (listen(listener, 1024) < 0) fail("listen");
-  socklen_t length = sizeof address;
-  if (getsockname(listener, (struct sockaddr *)&address, &length) < 0) fail("getsockname");
-  printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
-  fflush(stdout);
-  return listener;
-}
-
-int main(void) {
-  epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_fd < 0) fail("epoll_create1");
-  int listener = listen_on_loopback();
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) < 0) fail("epoll_ctl");
-
-  struct epoll_event events[MAX_EVENTS];
-  for (;;) {
-    int count = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);
-    if (count < 0 && errno != EINTR) fail("epoll_wait");
-    for (int i = 0; i < count; i++) {
-      struct connection *c = events[i].data.ptr;
-      if (!c) {
-        on_acceptable(listener);
-      } else if (c->queued) {
-        on_writable(c);
-      } else {
-        on_readable(c);
-      }
-    }
+  if (sent >= 0) {
+    queue_sent(c, (size_t)sent);
+  } else if (errno != EAGAIN && errno != EINTR) {
+    drop(c);
   }
 }
+
+int main(void) { serve(); }
