@@ -16,7 +16,7 @@ const TIMEOUT = 180_000;
 const VERSIONS = ["20.19.0", "22", "24", "26"];
 
 // What meets Node most closely, in a few seconds: its OpenSSL and node:tls, the memory it lends and gives, async context.
-const NATIVE = ["stream", "tls", "tls_handshake", "tls_sessions", "tls_ends", "tls_bytes", "tls_files"];
+const NATIVE = ["stream", "tls", "tls_start", "tls_handshake", "tls_sessions", "tls_ends", "tls_bytes", "tls_files"];
 const BOTH = [
   "asynccontext",
   "life",

@@ -1,128 +1,25 @@
 import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
-import { PassThrough } from "node:stream";
 import { inspect } from "node:util";
-import { Connection, EventMachineError, PeriodicTimer, Reactor, Timer, TlsContext, TlsInfo } from "eventmachine";
+import { Connection, EventMachineError, TlsInfo } from "eventmachine";
 import { clientContext, serverContext } from "../tls/pki.js";
 import { pattern } from "./bytes.js";
 import { type EngineSuite, onEveryEngine } from "./harness.js";
 import type { Recorder, Script } from "./recorder.js";
+import {
+  address,
+  type Check,
+  checkComplete,
+  flag,
+  type Member,
+  nothing,
+  optional,
+  outcome,
+  size,
+  sweep,
+  text,
+} from "./sweep.js";
 import type { Trial } from "./trial.js";
-
-/**
- * Every public member of every public class, in every state, with right arguments and with all sorts of wrong ones:
- * what comes out is a documented value or an EventMachineError, and never anything else.
- */
-
-type Check = (value: unknown) => boolean;
-
-interface Member {
-  /** Argument lists that are right; of each one every position is also tried with everything in WRONG. */
-  readonly calls?: readonly (readonly unknown[])[];
-  /** Values to set; WRONG is tried too. */
-  readonly sets?: readonly unknown[];
-  /** What a call returns, or resolves to, or a getter gives. */
-  readonly gives: Check;
-}
-
-const WRONG: readonly unknown[] = [
-  undefined,
-  null,
-  Number.NaN,
-  -1,
-  1.5,
-  Number.POSITIVE_INFINITY,
-  2 ** 60,
-  7n,
-  true,
-  "",
-  "text",
-  Symbol("symbol"),
-  {},
-  [],
-  [null],
-  () => {},
-  new Date(0),
-  Object.create(null),
-  new Proxy({}, {}),
-];
-
-/** Members that are symbols, by the names the tables give them. */
-const SYMBOLS = {
-  asyncDispose: Symbol.asyncDispose,
-  dispose: Symbol.dispose,
-  asyncIterator: Symbol.asyncIterator,
-};
-
-const nothing: Check = (value) => value === undefined;
-const size: Check = (value) => typeof value === "number" && value >= 0;
-const flag: Check = (value) => typeof value === "boolean";
-const text: Check = (value) => typeof value === "string";
-const address: Check = (value) => value === undefined || text((value as { family: unknown }).family);
-
-/** No arguments, those given, and each of them replaced by each wrong value. */
-function* argumentLists(calls: readonly (readonly unknown[])[]): Generator<readonly unknown[]> {
-  yield [];
-  for (const right of calls) {
-    yield right;
-    for (const position of right.keys()) {
-      for (const wrong of WRONG) yield right.map((value, at) => (at === position ? wrong : value));
-    }
-  }
-}
-
-/** Does it, and says what was wrong with the outcome, if anything. */
-async function outcome(action: () => unknown, gives: Check): Promise<string | undefined> {
-  let value: unknown;
-  try {
-    value = action();
-    if (value instanceof Promise) value = await value;
-  } catch (error) {
-    return error instanceof EventMachineError ? undefined : `threw ${error}`;
-  }
-  try {
-    return gives(value) ? undefined : `gave ${inspect(value)}`;
-  } catch {
-    return `gave ${inspect(value)}`;
-  }
-}
-
-/** Every use of every member on objects that `on` makes: a fresh one for each, since most uses change it. */
-async function sweep(
-  members: Record<string, Member>,
-  use: (what: string, action: (on: never) => unknown, gives: Check) => Promise<void>,
-): Promise<void> {
-  for (const [name, { calls, sets, gives }] of Object.entries(members)) {
-    const key = (SYMBOLS as Record<string, symbol>)[name] ?? name;
-    if (calls !== undefined) {
-      for (const list of argumentLists(calls)) {
-        const what = `${name}(${list.map((value) => inspect(value, { depth: 0 })).join(", ")})`;
-        await use(
-          what,
-          (on: never) => (on as Record<PropertyKey, (...args: unknown[]) => unknown>)[key]?.(...list),
-          gives,
-        );
-      }
-    } else await use(name, (on: never) => on[key as never], gives);
-    for (const value of sets === undefined ? [] : [...sets, ...WRONG]) {
-      const set = (on: never) => {
-        (on as Record<PropertyKey, unknown>)[key] = value;
-      };
-      await use(`${name} = ${inspect(value, { depth: 0 })}`, set, nothing);
-    }
-  }
-}
-
-/** The table must name every member that the class has: a new one cannot be forgotten. */
-function checkComplete(prototype: object, members: Record<string, Member>, apart: readonly string[]): void {
-  const has = Reflect.ownKeys(prototype)
-    .filter((key) => key !== "constructor" && String(key) !== "Symbol(nodejs.util.inspect.custom)")
-    .map((key) => Object.entries(SYMBOLS).find(([, symbol]) => symbol === key)?.[0] ?? String(key))
-    .filter((key) => !apart.includes(key));
-  assert.deepEqual(has.sort(), Object.keys(members).sort());
-}
-
-// Connections ----------------------------------------------------------------------------------------------------
 
 const CALLBACKS = [
   "postInit",
@@ -139,11 +36,6 @@ const CALLBACKS = [
 
 const SERVER_TLS = serverContext();
 const CLIENT_TLS = clientContext();
-
-const optional =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
 
 const deadline: Member = { sets: [0, 60_000], gives: size };
 
@@ -481,148 +373,5 @@ onEveryEngine("misuse", (engine: EngineSuite) => {
       });
     }
     assert.deepEqual(faults, []);
-  });
-
-  // The other classes --------------------------------------------------------------------------------------------
-
-  const noAddress = { host: "127.0.0.1", port: 1 };
-  const reactorMembers: Record<string, Member> = {
-    run: { calls: [[() => {}, {}]], gives: nothing },
-    drain: { calls: [[1]], gives: (value) => size((value as { finished: number }).finished) },
-    isRunning: { gives: flag },
-    isStopping: { gives: flag },
-    ref: { calls: [], gives: (value) => value instanceof Reactor },
-    unref: { calls: [], gives: (value) => value instanceof Reactor },
-    addShutdownHook: { calls: [[() => {}]], gives: nothing },
-    onError: { calls: [[() => {}]], gives: nothing },
-    now: { calls: [], gives: size },
-    currentTime: { gives: size },
-    addTimer: { calls: [[60_000, () => {}]], gives: (value) => value instanceof Timer },
-    addPeriodicTimer: { calls: [[60_000, () => {}]], gives: (value) => value instanceof PeriodicTimer },
-    cancelTimer: { calls: [[{}]], gives: nothing },
-    timerCount: { gives: size },
-    nextTick: { calls: [[() => {}]], gives: nothing },
-    schedule: { calls: [[() => {}]], gives: nothing },
-    startServer: { calls: [[{ host: "127.0.0.1", port: 0 }, Connection]], gives: (value) => value instanceof Object },
-    attachServer: { calls: [[{ fd: 999_999 }, Connection]], gives: () => false },
-    stopServer: { calls: [[{}]], gives: () => false },
-    connect: { calls: [[noAddress], [noAddress, Connection]], gives: (value) => value instanceof Connection },
-    bindConnect: {
-      calls: [[{ host: "127.0.0.1" }, noAddress, Connection]],
-      gives: (value) => value instanceof Connection,
-    },
-    attach: { calls: [[{ fd: 999_999 }, Connection]], gives: (value) => value instanceof Connection },
-    fromDuplex: {
-      get calls() {
-        return [[new PassThrough(), Connection]];
-      },
-      gives: (value) => value instanceof Connection,
-    },
-    connectionCount: { gives: size },
-    stats: { calls: [], gives: (value) => size((value as { events: number }).events) },
-  };
-
-  async function sweepReactor(reactor: Reactor, apart: readonly string[] = []): Promise<string[]> {
-    const faults: string[] = [];
-    const members = Object.fromEntries(Object.entries(reactorMembers).filter(([name]) => !apart.includes(name)));
-    await sweep(members, async (what, action, gives) => {
-      const fault = await outcome(() => action(reactor as never), gives);
-      if (fault !== undefined) faults.push(`${what} ${fault}`);
-    });
-    return faults;
-  }
-
-  engine.runRule("every member of a Reactor: idle, running, stopping and stopped", async (trial) => {
-    checkComplete(Reactor.prototype, reactorMembers, ["stop"]);
-    const reactor = trial.makeReactor();
-    // Functions that it takes on the way, as hooks and as ticks, must not make the runs below fail.
-    assert.deepEqual(await sweepReactor(reactor, ["run"]), []);
-    let faults: string[] = [];
-    await reactor.run(async () => {
-      faults = await sweepReactor(reactor);
-      reactor.stop();
-      faults.push(...(await sweepReactor(reactor)));
-    });
-    assert.deepEqual(faults, []);
-    assert.deepEqual(await sweepReactor(reactor, ["run"]), []);
-  });
-
-  engine.rule("every member of a Listener, open and closed", async (trial) => {
-    const members: Record<string, Member> = {
-      address: { gives: address },
-      addresses: { gives: Array.isArray },
-      port: { gives: size },
-      connectionCount: { gives: size },
-      acceptedCount: { gives: size },
-      isListening: { gives: flag },
-      setTlsContext: { calls: [[SERVER_TLS]], gives: nothing },
-      close: { calls: [], gives: nothing },
-      asyncDispose: { calls: [], gives: nothing },
-    };
-    for (const { listener } of [await trial.serve(), await trial.serve({}, { tls: SERVER_TLS })]) {
-      checkComplete(Object.getPrototypeOf(listener) as object, members, []);
-      for (let round = 0; round < 2; round++) {
-        await sweep(members, async (what, action, gives) => {
-          assert.equal(await outcome(() => action(listener as never), gives), undefined, what);
-        });
-      }
-    }
-  });
-
-  engine.rule("every member of a TlsContext, served with and not, and of what a handshake came to", async (trial) => {
-    const members: Record<string, Member> = {
-      certificates: { gives: Array.isArray },
-      sessionCount: { gives: size },
-      setTicketKeys: { calls: [[[Buffer.alloc(48)]], [[Buffer.alloc(48), Buffer.alloc(48)]]], gives: nothing },
-      setOcspResponse: { calls: [[Buffer.from([0x30, 0x03])], [undefined]], gives: nothing },
-    };
-    checkComplete(TlsContext.prototype, members, []);
-    const context = serverContext();
-    for (let round = 0; round < 2; round++) {
-      await sweep(members, async (what, action, gives) => {
-        assert.equal(await outcome(() => action(context as never), gives), undefined, what);
-      });
-      context.setTicketKeys([Buffer.alloc(48)]);
-      await trial.serve({}, { tls: context });
-    }
-    const { client } = await trial.over("tls").pair();
-    const info: Record<string, Member> = {
-      isAuthorized: { gives: flag },
-      peerCertificate: { gives: optional((value) => text((value as { subject: unknown }).subject)) },
-      peerCertificates: { gives: Array.isArray },
-    };
-    checkComplete(TlsInfo.prototype, info, []);
-    await sweep(info, async (what, action, gives) => {
-      assert.equal(await outcome(() => action(client.tls as never), gives), undefined, what);
-    });
-  });
-
-  engine.rule("every member of a Timer: waiting, fired, cancelled, and in its own callback", async (trial) => {
-    const members: Record<string, Member> = {
-      active: { gives: flag },
-      cancel: { calls: [], gives: nothing },
-      dispose: { calls: [], gives: nothing },
-      ref: { calls: [], gives: (value) => value instanceof Timer },
-      unref: { calls: [], gives: (value) => value instanceof Timer },
-      hasRef: { calls: [], gives: flag },
-    };
-    const check = (timer: Timer, table: Record<string, Member>) =>
-      sweep(table, async (what, action, gives) => {
-        assert.equal(await outcome(() => action(timer as never), gives), undefined, what);
-      });
-    const { reactor } = trial;
-    const fired = reactor.addTimer(0, () => {});
-    const cancelled = reactor.addTimer(1, () => {});
-    cancelled.cancel();
-    await trial.sleep(3);
-    for (const timer of [fired, cancelled, reactor.addTimer(60_000, () => {})]) await check(timer, members);
-    const periodic = { ...members, interval: { sets: [0, 5, 60_000], gives: size } };
-    await check(
-      reactor.addPeriodicTimer(60_000, () => {}),
-      periodic,
-    );
-    await new Promise<void>((resolve, reject) => {
-      const inside = reactor.addPeriodicTimer(1, () => check(inside, periodic).then(resolve, reject));
-    });
   });
 });
