@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { type CloseReason, type ServerOptions, TlsError } from "eventmachine";
+import type { ServerOptions } from "eventmachine";
 import { clientContext, serverContext } from "../tls/pki.js";
 import { pattern, sameBytes } from "./bytes.js";
 import { onEveryEngine } from "./harness.js";
 import type { Recorder, Script } from "./recorder.js";
+import { tlsError } from "./tls_error.js";
 import type { Trial } from "./trial.js";
 
 const SERVER = serverContext();
 const CLIENT = clientContext();
-
-function tlsError(reason: CloseReason | undefined): TlsError {
-  assert.equal(reason?.kind, "tls-error", `ended by ${JSON.stringify(reason)}`);
-  const { error } = reason as CloseReason & { kind: "tls-error" };
-  assert.ok(error instanceof TlsError);
-  return error;
-}
 
 /** A TLS server, and a client that speaks no TLS of its own accord. */
 async function withPlainClient(

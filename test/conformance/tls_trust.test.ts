@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { type CloseReason, type TlsContext, TlsError, type TlsStartOptions } from "eventmachine";
+import type { TlsContext, TlsStartOptions } from "eventmachine";
 import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../tls/pki.js";
 import { onEveryEngine } from "./harness.js";
 import type { Recorder, Script } from "./recorder.js";
+import { tlsError } from "./tls_error.js";
 import type { Trial } from "./trial.js";
 
 type Tls = TlsContext | Omit<TlsStartOptions, "received">;
 
 const CLIENT = clientContext();
-
-function tlsError(reason: CloseReason | undefined): TlsError {
-  assert.equal(reason?.kind, "tls-error", `ended by ${JSON.stringify(reason)}`);
-  const { error } = reason as CloseReason & { kind: "tls-error" };
-  assert.ok(error instanceof TlsError);
-  return error;
-}
 
 /** A client against a server that shows one of the test certificates. */
 async function meet(
