@@ -55,7 +55,8 @@ const { values } = parseArgs({
   },
 });
 const engine = values.engine as EngineName;
-const terms = { clear: termsOf(engineInfo(engine), false), secure: termsOf(engineInfo(engine), true) };
+const info = engineInfo(engine);
+const terms = { clear: termsOf(info, false), secure: termsOf(info, true) };
 const seed = wholeNumber("seed", values.seed);
 const seconds = wholeNumber("seconds", values.seconds);
 const connections = wholeNumber("connections", values.connections);
@@ -155,7 +156,7 @@ async function soak(ports: Ports, askServer: () => Promise<Account>): Promise<st
     for (const side of ["client", "server"] as const) {
       console.log(`${side} before: ${inWords(before[side])}`);
       console.log(`${side} after:  ${inWords(after[side])}`);
-      problems.push(...excess(before[side], after[side]).map((what) => `${side}: ${what}`));
+      problems.push(...excess(before[side], after[side], info.engine).map((what) => `${side}: ${what}`));
     }
     for (const { wrongs, samples } of [warmUp, ledger, server.ledger]) {
       if (wrongs > 0) problems.push(`${wrongs} times:`, ...samples);
