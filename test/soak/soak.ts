@@ -81,10 +81,11 @@ async function serve(file: string): Promise<void> {
     const clear = await reactor.startServer(at, SoakServer, ledger, random, terms.clear, file);
     const tls = soakServerContext();
     const secure = await reactor.startServer({ ...at, tls }, SoakServer, ledger, random, terms.secure, file);
+    // Also where the parent was killed: nobody would end this process then.
+    process.on("disconnect", () => reactor.stop());
     process.on("message", async (what) => {
       if (what === "stop") {
         process.disconnect();
-        reactor.stop();
         return;
       }
       while (reactor.connectionCount > 0) await sleep(10);
