@@ -32,7 +32,6 @@ export class Deadlines {
     const now = this.#transport.core.now();
     this.#opened = now;
     this.#startClocks(now);
-    if (this.#transport.isPaused) this.#pausedAt = now;
     this.#arm(now);
   }
 
@@ -79,6 +78,7 @@ export class Deadlines {
     this.#idleFrom = now;
     this.#readFrom = now;
     this.#writeFrom = now;
+    if (this.#transport.isPaused) this.#pausedAt = now;
   }
 
   #readBase(): number {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import type { DeadlineName } from "eventmachine";
 import { pattern } from "./bytes.js";
 import { onEveryEngine } from "./harness.js";
@@ -171,6 +173,41 @@ onEveryEngine("deadlines", (engine) => {
     await trial.until(() => server.bytes === 5, "the last byte");
     await endsAfter(trial, server, 500, from);
     timedOut(server, "read");
+  });
+
+  engine.ruleOnStreams("read: set on a paused connection it begins when that is resumed", async (trial) => {
+    const { client, server } = await trial.pair();
+    server.pause();
+    server.readTimeout = 60;
+    client.sendData("x");
+    await trial.sleep(200);
+    assert.equal(server.state, "open");
+    const from = trial.now();
+    server.resume();
+    await trial.allUnbound(server);
+    timedOut(server, "read");
+    assert.equal(server.bytes, 1);
+    assert.ok(server.unboundAt - from >= 59.5);
+  });
+
+  engine.rule("what came while the loop was held up is read before a deadline is judged", async (trial) => {
+    const served = await trial.serve({}, { readTimeout: 400, commInactivityTimeout: 400 });
+    const { port } = served.at as { port: number };
+    const peer = connect(port, "127.0.0.1");
+    peer.resume();
+    await once(peer, "connect");
+    const server = await served.peer();
+    for (const count of [1, 2]) {
+      // Not inside a batch that was under way when the deadline fell due.
+      await trial.sleep(1);
+      peer.write("x");
+      trial.block(500);
+      await trial.until(() => server.bytes === count || server.isUnbound, "what the peer has sent");
+      assert.equal(server.state, "open");
+      assert.equal(server.bytes, count);
+    }
+    peer.destroy();
+    await trial.allUnbound();
   });
 
   engine.ruleOnStreams("write: passes when output makes no progress", async (trial) => {

@@ -4,12 +4,16 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1;
 /**
  * One moment to call back at, over one setTimeout that never holds the process. Node counts from its loop's rounded
  * clock, so its timer may come early by part of a millisecond: then it is set once more.
+ *
+ * Node's loop runs timers before it looks at sockets. In a loop that was held up, a deadline would so be judged by what had
+ * been read before; the callback therefore waits for the check phase, when what came meanwhile is delivered.
  */
 export class Deadline {
   readonly #passed: () => void;
   #at = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  #due: NodeJS.Immediate | undefined;
 
   constructor(passed: () => void) {
     this.#passed = passed;
@@ -18,6 +22,8 @@ export class Deadline {
   /** Infinity for never. */
   set(at: number): void {
     this.#at = at;
+    // What is due already finds the moment when it is called back.
+    if (this.#due !== undefined) return;
     // A timer that is due before the moment finds out when it fires; only one that is due after it must be replaced.
     if (this.#timerAt <= at) return;
     this.#arm();
@@ -28,6 +34,8 @@ export class Deadline {
     this.#timerAt = Number.POSITIVE_INFINITY;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    clearImmediate(this.#due);
+    this.#due = undefined;
   }
 
   #arm(): void {
@@ -41,6 +49,11 @@ export class Deadline {
   #fired(): void {
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#due = setImmediate(() => this.#judge());
+  }
+
+  #judge(): void {
+    this.#due = undefined;
     if (this.#at === Number.POSITIVE_INFINITY) return;
     if (performance.now() < this.#at) {
       this.#arm();
