@@ -1,3 +1,5 @@
+import { describe } from "../base/describe.js";
+
 /**
  * An error on its way to another thread. The structured clone would lose its name, its code and whatever else its makers
  * hung on it.
@@ -34,7 +36,14 @@ const NATIVE: Readonly<Record<string, ErrorConstructor>> = {
 export function packError(error: unknown, depth = 0): CarriedError {
   if (!(error instanceof Error)) return packValue(error);
   const facts: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(error)) if (isFact(value)) facts[key] = value;
+  for (const key of Object.keys(error)) {
+    try {
+      const value = (error as unknown as Record<string, unknown>)[key];
+      if (isFact(value)) facts[key] = value;
+    } catch {
+      // A getter that throws says nothing that could be carried.
+    }
+  }
   const isDeep = depth >= DEPTH;
   const errors = error instanceof AggregateError && !isDeep ? error.errors.slice(0, BREADTH) : undefined;
   return {
@@ -68,7 +77,15 @@ function packValue(value: unknown): CarriedError {
   try {
     return { ...none, thrown: structuredClone(value) };
   } catch {
-    return { ...none, thrown: String(value) };
+    return { ...none, thrown: inWords(value) };
+  }
+}
+
+function inWords(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return describe(value);
   }
 }
 

@@ -91,7 +91,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     if (!Array.isArray(args)) throw new ArgumentError(`args must be an array, not ${describe(args)}`);
     this.#callLimit = checkCount(callLimit, "callLimit", 1);
     this.#clock = options.clock;
-    const workerData: ResourceThreadData = { module: module.href, args };
+    const workerData: ResourceThreadData = { module: module.href, args: args.map((arg) => ownBytes(arg).value) };
     this.#worker = copying("args", () => new Worker(THREAD, { ...thread, workerData }));
     this.#opened = new Promise((resolve, reject) => {
       this.#made = settle(resolve, reject);
@@ -128,7 +128,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
 
   /**
    * Calls a method of the resource. The Completion succeeds with what the method returned or what that resolved to, and
-   * fails with what it threw; in a turn of the reactor, and while that does not run, in one of Node's. Its `timeout` gives up
+   * fails with what it threw; in a turn of the reactor, and while that stops or does not run, in one of Node's. Its `timeout` gives up
    * waiting, and does not stop the method.
    *
    * Fails with `ERR_EM_RESOURCE_CALL_LIMIT` when too many calls wait, `ERR_EM_CLOSED` behind `shutdown` and `terminate`,
@@ -244,7 +244,8 @@ function deliver({ completion, clock }: Call, settle: (completion: Completion) =
   const turn = () => {
     if (!completion.isCompleted) settle(completion);
   };
-  if (clock.isRunning === false) queueMicrotask(turn);
+  // A reactor that is stopping may have had its last turn.
+  if (clock.isRunning === false || clock.isStopping === true) queueMicrotask(turn);
   else clock.nextTick(turn);
 }
 

@@ -124,6 +124,42 @@ describe("ThreadedResource", () => {
     assert.equal(returned.buffer.byteLength, returned.byteLength);
   });
 
+  it("sends bytes that it is made with, and not the memory around them", async () => {
+    const small = Buffer.from("seven bytes");
+    assert.ok(small.buffer.byteLength > small.length, "a Buffer of Node's pool");
+    const module = text("export default (bytes) => ({ memory: () => bytes.buffer.byteLength })");
+    await using resource = new ThreadedResource<{ memory(): number }>(module, { args: [small] });
+    assert.equal(await within(resource.dispatch("memory")), small.length);
+  });
+
+  it("answers a call whose answer comes while the reactor has its last turns", async () => {
+    await using resource = new ThreadedResource<{ one(): number }>(text("export default () => ({ one: () => 1 })"));
+    await within(resource.opened);
+    const calls: Completion<{ succeeded: number; failed: unknown }>[] = [];
+    const own = new Reactor();
+    await own.run(() => {
+      own.nextTick(() => {
+        calls.push(resource.dispatch("one"));
+        // The answer is there when the turn ends.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+        own.stop();
+      });
+    });
+    assert.equal(await within(calls[0] as Completion<{ succeeded: number; failed: unknown }>), 1);
+  });
+
+  it("lives on when a method throws what cannot be put into words, or an error that cannot be read", async () => {
+    const module = text(`export default () => ({
+      one: () => 1,
+      odd() { throw Object.assign(Object.create(null), { call() {} }); },
+      sly() { throw Object.defineProperty(new Error("sly"), "bad", { enumerable: true, get() { throw 1; } }); },
+    })`);
+    await using resource = new ThreadedResource<{ one(): number; odd(): void; sly(): void }>(module);
+    assert.equal(await failure(resource.dispatch("odd")), "an object");
+    assert.equal((await failure(resource.dispatch("sly"))).message, "sly");
+    assert.equal(await within(resource.dispatch("one")), 1);
+  });
+
   it("is a resource for a Pool, several of which work side by side", async () => {
     const gates = [makeGate(), makeGate()];
     const pool = new Pool<ThreadedResource<Ledger>>({ create: () => open(), size: 2 });
