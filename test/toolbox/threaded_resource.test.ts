@@ -133,13 +133,15 @@ describe("ThreadedResource", () => {
   });
 
   it("answers a call whose answer comes while the reactor has its last turns", async () => {
-    await using resource = new ThreadedResource<{ one(): number }>(text("export default () => ({ one: () => 1 })"));
+    await using resource = new ThreadedResource<{ one(): number }>(
+      text("export default () => ({ one: () => new Promise((resolve) => setTimeout(resolve, 50, 1)) })"),
+    );
     await within(resource.opened);
     const calls: Completion<{ succeeded: number; failed: unknown }>[] = [];
     const own = new Reactor();
     await own.run(() => {
-      own.nextTick(() => {
-        calls.push(resource.dispatch("one"));
+      own.schedule(() => calls.push(resource.dispatch("one")));
+      own.addTimer(1, () => {
         // The answer is there when the turn ends.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
         own.stop();
