@@ -3,6 +3,7 @@ import { Duplex } from "node:stream";
 import type { SocketAddress } from "../base/addresses.js";
 import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { checkNames, type Names } from "../base/known_names.js";
 import { Connection } from "../reactor/connection.js";
 import { checkBoolean, checkDuration, checkInt, checkObject } from "../reactor/options.js";
 import { State } from "../reactor/transport.js";
@@ -19,6 +20,8 @@ export interface DuplexOptions {
   /** The stream's own high-water mark, in bytes, for each direction; the connection's comes on top. Default: Node's. */
   highWaterMark?: number;
 }
+
+const OPTIONS: Names<DuplexOptions> = { allowHalfOpen: true, highWaterMark: true };
 
 /**
  * A connection as the libraries of the Node ecosystem expect a socket: a Duplex with the members of `net.Socket`, to which
@@ -236,6 +239,7 @@ export class ConnectionDuplex extends Duplex {
 export function toDuplex(connection: Connection, options: DuplexOptions = {}): ConnectionDuplex {
   checkConnection(connection);
   checkObject(options, "options");
+  checkNames(options, OPTIONS, "options");
   const { allowHalfOpen, highWaterMark } = options;
   if (allowHalfOpen !== undefined) checkBoolean(allowHalfOpen, "allowHalfOpen");
   if (highWaterMark !== undefined) checkInt(highWaterMark, "highWaterMark", 0);

@@ -3,6 +3,7 @@ import { inspect, types } from "node:util";
 import { describe, formatAddress, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { checkNames } from "../base/known_names.js";
 import { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import type { TlsVersion } from "../engine/tls.js";
@@ -213,6 +214,7 @@ export class Connection {
   #sendFile(path: string, options: { httpChunks?: boolean }): Promise<number> {
     const transport = this.#attached();
     checkObject(options, "options");
+    checkNames(options, { httpChunks: true }, "options");
     const { httpChunks = false } = options;
     checkBoolean(httpChunks, "httpChunks");
     if (transport.state >= State.closing || transport.isWriteEnded) {

@@ -2,11 +2,13 @@ import { AsyncResource } from "node:async_hooks";
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { checkNames } from "../base/known_names.js";
 import { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { AdoptedStream, Dialer } from "./dialer.js";
 import { ForeignStream, noTls } from "./foreign_streams.js";
 import type { ConnectionMaker } from "./listener.js";
+import { CONNECT_TO } from "./option_names.js";
 import {
   type ConnectAddress,
   checkConnectAddress,
@@ -92,6 +94,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
 
   #dialer(address: ConnectAddress): { dialer: Dialer; plan: TlsPlan | undefined } {
     const target = checkConnectAddress(address);
+    checkNames(address, CONNECT_TO, "address");
     const settings = checkStreamOptions(address);
     requireOptions(this.#core.engine, settings.socket);
     const dialer = new Dialer(this.#core, target, checkConnectOptions(address), settings);

@@ -1,5 +1,6 @@
 import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { checkNames, type Names } from "../base/known_names.js";
 import { isThenable } from "../base/thenable.js";
 import type { Core } from "./core.js";
 import { flushAtExit } from "./exit_flush.js";
@@ -20,6 +21,8 @@ export interface RunOptions {
   /** How long that drain waits. Default 10 s. */
   drainDeadline?: number;
 }
+
+const RUN_OPTIONS: Names<RunOptions> = { tail: true, signals: true, drainDeadline: true };
 
 export interface LifecycleHost {
   /** Opens the core on a new engine. */
@@ -184,6 +187,7 @@ export class Lifecycle {
 function checkRunOptions(block: unknown, options: RunOptions) {
   if (typeof block !== "function") throw new ArgumentError(`block must be a function, not ${describe(block)}`);
   checkObject(options, "options");
+  checkNames(options, RUN_OPTIONS, "options");
   const { tail = [], signals = false, drainDeadline = DRAIN_TIMEOUT } = options;
   const tails = typeof tail === "function" ? [tail] : tail;
   if (!Array.isArray(tails) || tails.some((each) => typeof each !== "function")) {

@@ -1,5 +1,6 @@
 import { checkPort, describe, literalAddress } from "../base/addresses.js";
 import { ArgumentError } from "../base/errors.js";
+import { checkNames, type Names } from "../base/known_names.js";
 import {
   ACCEPT_QUOTA,
   CONNECT_TIMEOUT,
@@ -201,9 +202,14 @@ export function checkHost(host: unknown, name = "host"): string {
   return host;
 }
 
+const KEEP_ALIVE: Names<KeepAlive> = { idle: true, interval: true, count: true };
+/** `family` comes with an address that a connection has told. */
+const LOCAL_ADDRESS: Names<LocalAddress | { family: unknown }> = { host: true, port: true, family: true };
+
 export function checkKeepAlive(value: unknown): KeepAlive | undefined {
   if (typeof value === "boolean") return value ? {} : undefined;
   checkObject(value, "keepAlive");
+  checkNames(value as object, KEEP_ALIVE, "keepAlive");
   const { idle, interval, count } = value as KeepAlive;
   const result: KeepAlive = {};
   if (idle !== undefined) result.idle = checkDuration(idle, "keepAlive.idle");
@@ -287,6 +293,7 @@ export function checkConnectOptions(options: ConnectOptions): DialSettings {
 
 function checkLocalAddress(address: { host: string; port?: number }): { host: string; port: number } {
   checkObject(address, "localAddress");
+  checkNames(address, LOCAL_ADDRESS, "localAddress");
   if (literalAddress(checkHost(address.host, "localAddress.host"), 0) === undefined) {
     throw new ArgumentError(`localAddress.host must be an IP address, not ${describe(address.host)}`);
   }
@@ -303,7 +310,7 @@ export type ServerTarget =
 
 export function checkServerAddress(address: InetServerAddress | UnixServerAddress): ServerTarget {
   checkObject(address, "address");
-  if ("path" in address) {
+  if (isPath(address)) {
     const { mode } = address;
     if (mode !== undefined && checkInt(mode, "mode", 0) > 0o777) {
       throw new ArgumentError(`mode must be permission bits from 0 to 0o777, not 0o${mode.toString(8)}`);
@@ -320,8 +327,16 @@ export type ConnectTarget = { host: string; port: number } | { path: string };
 
 export function checkConnectAddress(address: InetConnectAddress | UnixConnectAddress): ConnectTarget {
   checkObject(address, "address");
-  if ("path" in address) return { path: checkUnixPath(address.path) };
+  if (isPath(address)) return { path: checkUnixPath(address.path) };
   return { host: checkHost(address.host), port: checkPort(address.port, 1) };
+}
+
+/** Whether an address is a Unix socket's. */
+function isPath<A extends { path: string }>(address: A | { host?: string; port: number }): address is A {
+  if (!("path" in address)) return false;
+  const { host, port } = address as { host?: unknown; port?: unknown };
+  if (host === undefined && port === undefined) return true;
+  throw new ArgumentError("address must have a path or a port, not both");
 }
 
 function given<T>(value: unknown, otherwise: T, check: (value: unknown) => T): T {

@@ -3,6 +3,7 @@ import { describe } from "../base/addresses.js";
 import type { Clock } from "../base/clock.js";
 import type { CloseReasonKind } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { checkNames, type Names } from "../base/known_names.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
 import type { EngineCounters } from "../engine/engine.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
@@ -13,6 +14,7 @@ import { setCurrentReactor } from "./current.js";
 import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
 import { Listener } from "./listener.js";
 import { ListenerTls } from "./listener_tls.js";
+import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER } from "./option_names.js";
 import {
   type ConnectAddress,
   checkDuration,
@@ -58,6 +60,8 @@ export interface ReactorStats extends EngineCounters {
   readonly loopDelay: { readonly samples: number; readonly mean: number; readonly max: number };
 }
 
+const OPTIONS: Names<ReactorOptions> = { engine: true, resolver: true, outboundLimit: true, asyncContext: true };
+
 /** Takes what no connection took; see `Reactor.onError`. */
 export type ErrorHandler = (error: unknown, source: Connection | undefined) => unknown;
 
@@ -75,6 +79,7 @@ export class Reactor implements Clock {
 
   constructor(options: ReactorOptions = {}) {
     checkObject(options, "options");
+    checkNames(options, OPTIONS, "options");
     const { engine = "auto", resolver = systemResolver, outboundLimit = REACTOR_OUTBOUND_LIMIT } = options;
     if (typeof resolver !== "function") {
       throw new ArgumentError(`resolver must be a function, not ${describe(resolver)}`);
@@ -232,7 +237,9 @@ export class Reactor implements Clock {
     ...args: A
   ): Promise<Listener> {
     this.#mustRun("startServer");
-    return this.#starter(checkServerAddress(address), address, handler, args);
+    const target = checkServerAddress(address);
+    checkNames(address, START_SERVER, "address");
+    return this.#starter(target, address, handler, args);
   }
 
   /**
@@ -246,6 +253,7 @@ export class Reactor implements Clock {
   ): Promise<Listener> {
     this.#mustRun("attachServer");
     checkObject(server, "server");
+    checkNames(server, ATTACH_SERVER, "server");
     return this.#starter({ fd: checkInt(server.fd, "fd", 0) }, server, handler, args);
   }
 
@@ -320,6 +328,7 @@ export class Reactor implements Clock {
   ): C {
     this.#mustRun("attach");
     checkObject(stream, "stream");
+    checkNames(stream, ATTACH, "stream");
     const fd = checkInt(stream.fd, "fd", 0);
     return this.#within(() => new ConnectionFactory(this.#core, handler, args).adopt(fd, stream));
   }
@@ -341,6 +350,7 @@ export class Reactor implements Clock {
     this.#mustRun("fromDuplex");
     checkObject(duplex, "duplex");
     const given = "duplex" in duplex ? duplex : { duplex };
+    checkNames(given, FROM_DUPLEX, "duplex");
     return this.#within(() => new ConnectionFactory(this.#core, handler, args).over(given.duplex, given));
   }
 

@@ -96,14 +96,15 @@ function startOptions(given: unknown): TlsStartOptions {
 
 function contextOf(options: TlsStartOptions, role: TlsRole): { context: TlsContext; isOwned: boolean } {
   const { context } = options;
-  const others = Object.keys(options).filter((name) => !OF_THE_START.has(name));
+  const others = Object.fromEntries(Object.entries(options).filter(([name]) => !OF_THE_START.has(name)));
+  const [first] = Object.keys(others);
   if (context === undefined) {
-    if (others.length === 0 && role === "client") return { context: defaultClientContext(), isOwned: false };
-    return { context: new TlsContext(options), isOwned: true };
+    if (first === undefined && role === "client") return { context: defaultClientContext(), isOwned: false };
+    return { context: new TlsContext(others), isOwned: true };
   }
   if (!(context instanceof TlsContext))
     throw new ArgumentError(`context must be a TlsContext, not ${describe(context)}`);
-  if (others.length > 0) throw new ArgumentError(`${others[0]} is the context's: it cannot be given beside one`);
+  if (first !== undefined) throw new ArgumentError(`${first} is the context's: it cannot be given beside one`);
   return { context, isOwned: false };
 }
 

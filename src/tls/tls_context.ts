@@ -2,6 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import { inspect } from "node:util";
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
+import { checkNames, type Names } from "../base/known_names.js";
 import type { TlsContextSettings } from "../engine/tls.js";
 import { oneLine } from "./identity.js";
 import { ServerNames } from "./server_names.js";
@@ -11,6 +12,7 @@ import {
   checkOcspResponse,
   checkTicketKeys,
   checkTlsSettings,
+  SETTINGS,
   type TlsSettingsOptions,
 } from "./tls_options.js";
 import { NO_TRUST } from "./trust.js";
@@ -31,6 +33,8 @@ export interface TlsOptions extends TlsSettingsOptions {
   /** Server: is asked for names that `contexts` does not have; may return a promise, and the handshake waits for it. */
   selectContext?: (serverName: string) => SelectedContext | PromiseLike<SelectedContext>;
 }
+
+const OPTIONS: Names<TlsOptions> = { ...SETTINGS, contexts: true, selectContext: true };
 
 /** What an engine made of a context, which has to hear of what changes. */
 export interface ContextUse {
@@ -70,6 +74,7 @@ export class TlsContext {
     if (typeof options !== "object" || options === null) {
       throw new ArgumentError(`options must be an object, not ${describe(options)}`);
     }
+    checkNames(options, OPTIONS, "options");
     this.#checked = checkTlsSettings(options);
     this.#ticketKeys = this.#checked.settings.ticketKeys;
     this.#staple = this.#checked.settings.staple;

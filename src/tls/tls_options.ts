@@ -2,6 +2,7 @@ import { createHash, type X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
+import { checkNames, type Names } from "../base/known_names.js";
 import { MAX_TIMER_DELAY, TLS_HANDSHAKE_TIMEOUT, TLS_SESSION_CACHE_SIZE, TLS_SESSION_TIMEOUT } from "../base/limits.js";
 import type { TlsContextSettings, TlsIdentity, TlsTrust, TlsVersion } from "../engine/tls.js";
 import { keyKind, readIdentity, type TlsIdentityOptions } from "./identity.js";
@@ -57,6 +58,34 @@ export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
   /** How long a handshake may take, certificates' lookups included. Default 20 s; 0 for no limit. */
   handshakeTimeout?: number;
 }
+
+const IDENTITY: Names<TlsIdentityOptions> = { cert: true, key: true, passphrase: true };
+
+export const SETTINGS: Names<TlsSettingsOptions> = {
+  ...IDENTITY,
+  identities: true,
+  ca: true,
+  minVersion: true,
+  maxVersion: true,
+  ciphers: true,
+  cipherSuites: true,
+  preferServerCiphers: true,
+  curves: true,
+  dhParameters: true,
+  alpn: true,
+  requestCertificate: true,
+  requireCertificate: true,
+  rejectUnauthorized: true,
+  sessionTickets: true,
+  ticketKeys: true,
+  sessionTimeout: true,
+  sessionIdContext: true,
+  sessionCacheSize: true,
+  ocspResponse: true,
+  requestOcsp: true,
+  keyLog: true,
+  handshakeTimeout: true,
+};
 
 /** The options, checked. */
 export interface CheckedOptions {
@@ -159,6 +188,7 @@ function readIdentities(options: TlsSettingsOptions): { identities: TlsIdentity[
     if (typeof each !== "object" || each === null) {
       throw new ArgumentError(`identities[${index}] must be an object, not ${describe(each)}`);
     }
+    checkNames(each, IDENTITY, `identities[${index}]`);
     found.push(readIdentity(each, `identities[${index}].`));
   }
   const kinds = new Set<string>();
