@@ -6,7 +6,7 @@ import { checkNames } from "../base/known_names.js";
 import { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { AdoptedStream, Dialer } from "./dialer.js";
-import { ForeignStream, noTls } from "./foreign_streams.js";
+import { ForeignStream, noTls } from "./foreign_stream.js";
 import type { ConnectionMaker } from "./listener.js";
 import { CONNECT_TO } from "./option_names.js";
 import {

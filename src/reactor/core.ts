@@ -3,6 +3,7 @@ import { isThenable } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
 import { EngineContexts } from "../tls/engine_contexts.js";
+import type { CoreHost } from "./core_host.js";
 import { reactorTurn } from "./diagnostics.js";
 import type { Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
@@ -10,21 +11,7 @@ import type { Resolver } from "./resolve.js";
 import { TickQueue } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import { TimerService, type TimerServiceHost } from "./timer_service.js";
-import type { Transport } from "./transport.js";
 import type { TransportHome } from "./transport_home.js";
-
-/** What the reactor's parts need of the reactor itself: how to report, and when the last handle is gone. */
-export interface CoreHost {
-  /** The reactor, as the user has it. */
-  readonly reactor: object;
-  /** An error nobody took: a handler's, a tick's, a timer's. `source` is the connection, where there is one. */
-  reportError(error: unknown, source: object | undefined): void;
-  /** The last open handle has closed. */
-  idle(): void;
-  /** The reactor's callbacks begin and end: module-level functions act on it in between. */
-  entered(): void;
-  left(): void;
-}
 
 /**
  * The heart of a reactor: the table from handles to what stands behind them, the timers, the ticks, and the engine
@@ -44,7 +31,7 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   connectionCount = 0;
   endedCount = 0;
   /** Connections on their way, which may have no handle yet. */
-  readonly dialing = new Set<Transport>();
+  readonly dialing = new Set<Endpoint>();
   /** Connections over Node's own streams. */
   readonly foreign = new ForeignStreams(this);
   /** Whether new servers and connects are taken: from `run` until `stop`. */

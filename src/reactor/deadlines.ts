@@ -1,8 +1,21 @@
-import type { DeadlineName } from "../base/close_reason.js";
+import type { CloseReason, DeadlineName } from "../base/close_reason.js";
+import type { Handle } from "../engine/streams.js";
 import type { StreamSettings } from "./options.js";
 import { deadlinePassed } from "./reasons.js";
 import type { Timer } from "./timer.js";
-import type { Transport } from "./transport.js";
+import type { TransportHome } from "./transport_home.js";
+
+/** What deadlines look at, and what they end: an open connection. */
+export interface DeadlinesOwner {
+  readonly core: TransportHome;
+  readonly handle: Handle;
+  readonly settings: StreamSettings;
+  readonly isPaused: boolean;
+  readonly bytesIn: number;
+  readonly isSendingFile: boolean;
+  outboundSize(): number;
+  end(reason: CloseReason): void;
+}
 
 /**
  * The deadlines of one connection, on one timer. Traffic does not touch the timer: when it fires, the engine is asked
@@ -10,7 +23,7 @@ import type { Transport } from "./transport.js";
  * costs nothing per message, and is exact to the timer's own millisecond.
  */
 export class Deadlines {
-  readonly #transport: Transport;
+  readonly #owner: DeadlinesOwner;
   #timer: Timer | undefined;
   /** When the connection opened, and from when each clock runs at the earliest. */
   #opened = 0;
@@ -19,8 +32,8 @@ export class Deadlines {
   #writeFrom = 0;
   #pausedAt: number | undefined;
 
-  constructor(transport: Transport) {
-    this.#transport = transport;
+  constructor(owner: DeadlinesOwner) {
+    this.#owner = owner;
   }
 
   static wanted(settings: StreamSettings): boolean {
@@ -29,7 +42,7 @@ export class Deadlines {
   }
 
   start(): void {
-    const now = this.#transport.core.now();
+    const now = this.#owner.core.now();
     this.#opened = now;
     this.#startClocks(now);
     this.#arm(now);
@@ -37,7 +50,7 @@ export class Deadlines {
 
   /** The settings changed. */
   changed(): void {
-    const now = this.#transport.core.now();
+    const now = this.#owner.core.now();
     if (this.#opened === 0) this.#opened = now;
     this.#startClocks(now);
     this.#arm(now);
@@ -49,12 +62,12 @@ export class Deadlines {
   }
 
   paused(): void {
-    this.#pausedAt = this.#transport.core.now();
+    this.#pausedAt = this.#owner.core.now();
   }
 
   /** The read deadline stood still: what had run of it before the pause is all that has run. */
   resumed(): void {
-    const now = this.#transport.core.now();
+    const now = this.#owner.core.now();
     if (this.#pausedAt !== undefined) {
       const ran = this.#pausedAt - this.#readBase();
       this.#readFrom = now - Math.max(0, ran);
@@ -65,9 +78,9 @@ export class Deadlines {
 
   /** Output is about to be queued on a connection that had none: the write deadline begins. */
   outputBegins(): void {
-    const { writeTimeout } = this.#transport.settings;
+    const { writeTimeout } = this.#owner.settings;
     if (writeTimeout === 0) return;
-    const now = this.#transport.core.now();
+    const now = this.#owner.core.now();
     this.#writeFrom = now;
     // A timer that is due before finds the deadline when it fires.
     if (this.#timer !== undefined && this.#timer.deadline <= now + writeTimeout) return;
@@ -78,25 +91,25 @@ export class Deadlines {
     this.#idleFrom = now;
     this.#readFrom = now;
     this.#writeFrom = now;
-    if (this.#transport.isPaused) this.#pausedAt = now;
+    if (this.#owner.isPaused) this.#pausedAt = now;
   }
 
   #readBase(): number {
-    const { core, handle } = this.#transport;
+    const { core, handle } = this.#owner;
     return Math.max(this.#readFrom, core.engine.lastRead(handle));
   }
 
   /** The deadline that passes first, and when. */
   #earliest(): { name: DeadlineName; at: number; after: number } | undefined {
-    const transport = this.#transport;
-    const { settings, handle } = transport;
-    const { engine } = transport.core;
+    const owner = this.#owner;
+    const { settings, handle } = owner;
+    const { engine } = owner.core;
     let first: { name: DeadlineName; at: number; after: number } | undefined;
     const consider = (name: DeadlineName, after: number, from: number) => {
       if (after > 0 && (first === undefined || from + after < first.at)) first = { name, at: from + after, after };
     };
     consider("lifetime", settings.lifetimeTimeout, this.#opened);
-    if (transport.bytesIn === 0) consider("first-byte", settings.firstByteTimeout, this.#opened);
+    if (owner.bytesIn === 0) consider("first-byte", settings.firstByteTimeout, this.#opened);
     const lastWrite = engine.lastWrite(handle);
     consider(
       "inactivity",
@@ -104,7 +117,7 @@ export class Deadlines {
       Math.max(this.#idleFrom, engine.lastRead(handle), lastWrite),
     );
     if (this.#pausedAt === undefined) consider("read", settings.readTimeout, this.#readBase());
-    if (transport.outboundSize() > 0 || transport.isSendingFile) {
+    if (owner.outboundSize() > 0 || owner.isSendingFile) {
       consider("write", settings.writeTimeout, Math.max(this.#writeFrom, lastWrite));
     }
     return first;
@@ -118,14 +131,14 @@ export class Deadlines {
 
   #set(at: number, now: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#transport.core.addTimer(Math.max(0, at - now), () => this.#check());
+    this.#timer = this.#owner.core.addTimer(Math.max(0, at - now), () => this.#check());
   }
 
   #check(): void {
     this.#timer = undefined;
-    const now = this.#transport.core.now();
+    const now = this.#owner.core.now();
     const first = this.#earliest();
-    if (first !== undefined && first.at <= now) this.#transport.end(deadlinePassed(first.name, first.after));
+    if (first !== undefined && first.at <= now) this.#owner.end(deadlinePassed(first.name, first.after));
     else this.#arm(now);
   }
 }

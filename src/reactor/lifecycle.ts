@@ -168,8 +168,9 @@ export class Lifecycle {
   }
 
   #transports(): Transport[] {
-    const open = this.#core.endpoints().filter((endpoint) => endpoint instanceof Transport);
-    return [...open, ...this.#core.dialing, ...this.#core.foreign.transports];
+    const { dialing, foreign } = this.#core;
+    const endpoints = [...this.#core.endpoints(), ...dialing, ...foreign.transports];
+    return endpoints.filter((endpoint) => endpoint instanceof Transport);
   }
 
   #signalled(count: number, deadline: number): void {

@@ -6,12 +6,33 @@ import type { TlsFailure, TlsState } from "../engine/tls.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
+import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import * as reasons from "./reasons.js";
 import { notSecured } from "./refusals.js";
 import { type Settling, settling } from "./settling.js";
 import type { Timer } from "./timer.js";
 import type { TlsPlan } from "./tls_start.js";
-import type { Transport } from "./transport.js";
+import type { TransportHome } from "./transport_home.js";
+
+/** The connection that TLS is on: its engine, how its user is called, and how it ends. */
+export interface TlsOwner {
+  readonly core: TransportHome;
+  readonly handle: Handle;
+  readonly isOpen: boolean;
+  readonly isClosed: boolean;
+  readonly reason: CloseReason | undefined;
+  readonly callbacks: ConnectionCallbacks;
+  call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): void;
+  ask<A extends unknown[], R>(
+    question: (...args: A) => R | PromiseLike<R>,
+    receiver: unknown,
+    args: A,
+    answered: (answer: R) => void,
+    failed: () => void,
+  ): void;
+  handlerFailed(thrown: unknown): void;
+  end(reason: CloseReason): void;
+}
 
 /** Which of TLS's callbacks a connection has of its own: the others are not worth the questions they would cost. */
 export interface TlsHooks {
@@ -21,10 +42,10 @@ export interface TlsHooks {
 
 /** TLS on one connection, from `startTls` on: waiting for the connect, in its handshake, secured. */
 export class TlsLife {
-  readonly #transport: Transport;
+  readonly #owner: TlsOwner;
   readonly #plan: TlsPlan;
   readonly #hooks: TlsHooks;
-  /** The transport's, from the beginning until `unbind` has returned. */
+  /** The connection's, from the beginning until `unbind` has returned. */
   #handle: Handle = NO_HANDLE;
   #deadline: Timer | undefined;
   #info: TlsInfo | undefined;
@@ -35,15 +56,15 @@ export class TlsLife {
   #early: Buffer | undefined;
   isSecured = false;
 
-  constructor(transport: Transport, plan: TlsPlan, hooks: TlsHooks) {
-    this.#transport = transport;
+  constructor(owner: TlsOwner, plan: TlsPlan, hooks: TlsHooks) {
+    this.#owner = owner;
     this.#plan = plan;
     this.#hooks = hooks;
   }
 
   /** The connection is open: the engine starts TLS behind what it has queued. */
   begin(): void {
-    const { core, handle } = this.#transport;
+    const { core, handle } = this.#owner;
     const { context, role, serverName, verifyName, received } = this.#plan;
     const { handshakeTimeout, sessions, names, selectContext } = TlsContext.insides(context);
     this.#handle = handle;
@@ -62,24 +83,24 @@ export class TlsLife {
     } catch (error) {
       // All of it was checked when it was given. Whatever has become of it since: nothing may go on in clear.
       sessions.forget(this.#sessionKey);
-      this.#transport.end({ kind: "tls-error", error: error as TlsError });
+      this.#owner.end({ kind: "tls-error", error: error as TlsError });
       return;
     }
     if (handshakeTimeout === 0) return;
     this.#deadline = core.addTimer(handshakeTimeout, () =>
-      this.#transport.end(reasons.deadlinePassed("handshake", handshakeTimeout)),
+      this.#owner.end(reasons.deadlinePassed("handshake", handshakeTimeout)),
     );
   }
 
   /** Engines write sessions down in forms of their own. */
   get #sessionKey(): string {
-    return `${this.#transport.core.engine.name} ${this.#plan.sessionKey}`;
+    return `${this.#owner.core.engine.name} ${this.#plan.sessionKey}`;
   }
 
   /** What the handshake came to; undefined before it is through, and where nobody asked before `unbind` had returned. */
   get info(): TlsInfo | undefined {
     if (this.#info === undefined && this.isSecured && this.#handle !== NO_HANDLE) {
-      const state = this.#transport.core.engine.tlsState(this.#handle);
+      const state = this.#owner.core.engine.tlsState(this.#handle);
       if (state !== undefined) this.#info = new TlsInfo(state, this.#certificates(state));
     }
     return this.#info;
@@ -95,9 +116,9 @@ export class TlsLife {
   secured(): Promise<TlsInfo> {
     if (this.#securing === undefined) {
       this.#securing = settling();
-      const { reason } = this.#transport;
+      const { reason } = this.#owner;
       if (this.info !== undefined) this.#securing.resolve(this.info);
-      else if (this.#transport.isClosed) this.#securing.reject(notSecured(reason));
+      else if (this.#owner.isClosed) this.#securing.reject(notSecured(reason));
     }
     return this.#securing.promise;
   }
@@ -108,11 +129,11 @@ export class TlsLife {
     const { names, selectContext } = TlsContext.insides(this.#plan.context);
     const found = names.find(name);
     if (found !== undefined || selectContext === undefined) this.#answerName(found);
-    else this.#transport.ask(selectContext, undefined, [name], (answer) => this.#answerName(answer), this.#refuseName);
+    else this.#owner.ask(selectContext, undefined, [name], (answer) => this.#answerName(answer), this.#refuseName);
   }
 
   #answerName(selected: SelectedContext): void {
-    const { core } = this.#transport;
+    const { core } = this.#owner;
     if (selected === undefined || selected === null) {
       core.engine.answerServerName(this.#handle, selected === null ? "refuse" : "same");
       return;
@@ -122,24 +143,24 @@ export class TlsLife {
       TlsContext.requireServer(selected);
       core.engine.answerServerName(this.#handle, core.tlsContexts.idFor(selected, "server"));
     } catch (error) {
-      this.#transport.handlerFailed(error);
+      this.#owner.handlerFailed(error);
       this.#refuseName();
     }
   }
 
   readonly #refuseName = (): void => {
-    this.#transport.core.engine.answerServerName(this.#handle, "refuse");
+    this.#owner.core.engine.answerServerName(this.#handle, "refuse");
   };
 
   onVerify(): void {
-    const { engine } = this.#transport.core;
+    const { engine } = this.#owner.core;
     const state = engine.tlsState(this.#handle);
     const chain = (state?.peerCertificates ?? []).map((der) => new X509Certificate(der));
     const verdict: TlsVerdict = { isAuthorized: state?.verifyError === undefined, error: state?.verifyError, chain };
     const answer = (accepted: boolean) => engine.answerVerify(this.#handle, accepted);
-    this.#transport.ask(
-      this.#transport.callbacks.sslVerifyPeer,
-      this.#transport.callbacks,
+    this.#owner.ask(
+      this.#owner.callbacks.sslVerifyPeer,
+      this.#owner.callbacks,
       [chain[0] as X509Certificate, verdict],
       (accepts) => answer(accepts !== false),
       () => answer(false),
@@ -151,9 +172,9 @@ export class TlsLife {
     this.#deadline?.cancel();
     if (this.#early !== undefined) this.onSession(this.#early);
     if (this.#securing !== undefined && this.info !== undefined) this.#securing.resolve(this.info);
-    if (!this.#hooks.completes || !this.#transport.isOpen) return;
+    if (!this.#hooks.completes || !this.#owner.isOpen) return;
     const { info } = this;
-    if (info !== undefined) this.#transport.call(this.#transport.callbacks.sslHandshakeCompleted, info);
+    if (info !== undefined) this.#owner.call(this.#owner.callbacks.sslHandshakeCompleted, info);
   }
 
   /** Kept once the connection is secured, and only where the certificate holds: to resume it is to trust it again. */
@@ -167,14 +188,14 @@ export class TlsLife {
 
   onKeyLog(line: string): void {
     const { keyLog } = TlsContext.insides(this.#plan.context);
-    if (keyLog !== undefined) this.#transport.ask(keyLog, undefined, [line], nothing, nothing);
+    if (keyLog !== undefined) this.#owner.ask(keyLog, undefined, [line], nothing, nothing);
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
 
   /** Why TLS ended the connection, while its `closed` is delivered. */
   failure(): CloseReason {
-    const { engine } = this.#transport.core;
+    const { engine } = this.#owner.core;
     if (!this.isSecured) TlsContext.insides(this.#plan.context).sessions.forget(this.#sessionKey);
     return { kind: "tls-error", error: tlsError(engine.tlsFailure(this.#handle)) };
   }
@@ -182,7 +203,7 @@ export class TlsLife {
   /** The peer's end, while `closed` is delivered. */
   peerClosed(): CloseReason {
     if (!this.isSecured) return reasons.PEER_CLOSED;
-    return { kind: "peer-closed", truncated: this.#transport.core.engine.tlsTruncated(this.#handle) };
+    return { kind: "peer-closed", truncated: this.#owner.core.engine.tlsTruncated(this.#handle) };
   }
 
   /** The connection has ended, and `unbind` is about to be called. */
@@ -194,7 +215,7 @@ export class TlsLife {
   /** `unbind` has returned. */
   forget(): void {
     this.#handle = NO_HANDLE;
-    if (this.#plan.isOwned && this.#transport.core.isOpen) this.#transport.core.tlsContexts.release(this.#plan.context);
+    if (this.#plan.isOwned && this.#owner.core.isOpen) this.#owner.core.tlsContexts.release(this.#plan.context);
   }
 }
 

@@ -1,10 +1,9 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { EngineContexts } from "../tls/engine_contexts.js";
-import type { CoreHost } from "./core.js";
+import type { CoreHost } from "./core_host.js";
 import type { Endpoint } from "./endpoint.js";
 import type { Timer, TimerCallback } from "./timer.js";
-import type { Transport } from "./transport.js";
 
 /** What a transport needs of the reactor it lives in, and of the engine that carries it: the core, or what stands for it. */
 export interface TransportHome {
@@ -15,7 +14,8 @@ export interface TransportHome {
   /** What the reactor's engine has made of TLS contexts. */
   readonly tlsContexts: EngineContexts;
   readonly outboundLimit: number;
-  readonly dialing: Set<Transport>;
+  /** Connections on their way, which may have no handle yet. */
+  readonly dialing: Set<Endpoint>;
   connectionCount: number;
   nextId(): number;
   now(): number;

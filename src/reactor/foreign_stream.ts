@@ -1,0 +1,212 @@
+import type { Duplex } from "node:stream";
+import { describe } from "../base/addresses.js";
+import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
+import { ArgumentError, EventMachineError, StateError, UnsupportedError } from "../base/errors.js";
+import { SystemError } from "../base/system_error.js";
+import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
+import type { StreamEngine } from "../engine/engine.js";
+import type { Ended, Handle } from "../engine/streams.js";
+import type { Core } from "./core.js";
+import type { CoreHost } from "./core_host.js";
+import type { Endpoint } from "./endpoint.js";
+import type { StreamSettings } from "./options.js";
+import type { Origin } from "./origin.js";
+import * as reasons from "./reasons.js";
+import type { Timer, TimerCallback } from "./timer.js";
+import type { Transport } from "./transport.js";
+import type { TransportHome } from "./transport_home.js";
+
+/** The handle of a stream: each has a driver of its own, which does not ask. */
+const ONLY: Handle = 0;
+
+/**
+ * Stands for the core, and for its engine, to the one transport of a stream: everything of the reactor is the core's own,
+ * and the engine is the driver of this stream.
+ */
+export class ForeignStream implements TransportHome, Origin, DuplexEvents {
+  readonly accepts = true;
+  readonly tlsRole = undefined;
+  readonly peer = undefined;
+  readonly sharedLocalAddress = undefined;
+  readonly #core: Core;
+  readonly #duplex: Duplex;
+  #engine: DuplexStream | undefined;
+  #transport: Transport | undefined;
+  #isCancelled = false;
+
+  constructor(core: Core, duplex: Duplex) {
+    this.#core = core;
+    this.#duplex = checkDuplex(duplex);
+  }
+
+  start(transport: Transport, settings: StreamSettings): void {
+    this.#transport = transport;
+    this.#core.foreign.transports.add(transport);
+    this.#engine = new DuplexStream(this.#duplex, settings, this.#core.foreign.turn, this);
+  }
+
+  // The origin -------------------------------------------------------------------------------------------------------
+
+  get connectTimeout(): number {
+    return 0;
+  }
+  set connectTimeout(_ms: number) {}
+
+  cancel(): void {
+    this.#isCancelled = true;
+    this.#engine?.close();
+  }
+
+  calledOff(): CloseReason {
+    return reasons.connectAborted("a stream", []);
+  }
+
+  ended(): void {
+    this.#core.foreign.transports.delete(this.#transport as Transport);
+  }
+
+  // What the stream tells --------------------------------------------------------------------------------------------
+
+  onConnected(): void {
+    this.#transport?.connected(ONLY);
+  }
+
+  onData(chunk: Buffer): void {
+    this.#transport?.onData(chunk, 0, chunk.length);
+  }
+
+  onEnd(): void {
+    this.#transport?.onEnd();
+  }
+
+  onWritable(): void {
+    this.#transport?.onWritable();
+  }
+
+  onFileSent(): void {
+    this.#transport?.onFileSent();
+  }
+
+  onClosed(ended: Ended, error: NodeJS.ErrnoException | undefined): void {
+    const transport = this.#transport;
+    if (transport === undefined || this.#isCancelled) return;
+    if (error !== undefined && error.errno === undefined) transport.reason ??= streamFailed(error);
+    if (transport.handle === ONLY) transport.onClosed(ONLY, ended, error?.errno ?? 0, error?.syscall ?? "read");
+    else transport.failed(reasons.connectFailure("a stream", [attemptError(error)]));
+    this.#core.checkIdle();
+  }
+
+  // The core ---------------------------------------------------------------------------------------------------------
+
+  get engine(): StreamEngine {
+    return this.#engine as DuplexStream;
+  }
+
+  get isOpen(): boolean {
+    return this.#core.isOpen;
+  }
+
+  get tlsContexts(): never {
+    throw noTls();
+  }
+
+  get host(): CoreHost {
+    return this.#core.host;
+  }
+
+  get outboundLimit(): number {
+    return this.#core.outboundLimit;
+  }
+
+  get dialing(): Set<Endpoint> {
+    return this.#core.dialing;
+  }
+
+  get connectionCount(): number {
+    return this.#core.connectionCount;
+  }
+  set connectionCount(count: number) {
+    this.#core.connectionCount = count;
+  }
+
+  nextId(): number {
+    return this.#core.nextId();
+  }
+
+  now(): number {
+    return this.#core.now();
+  }
+
+  turnTime(): number {
+    return this.#core.turnTime();
+  }
+
+  addTimer(delay: number, callback: TimerCallback): Timer {
+    return this.#core.addTimer(delay, callback);
+  }
+
+  nextTick(callback: () => unknown): void {
+    this.#core.nextTick(callback);
+  }
+
+  endpoints(): Endpoint[] {
+    return [...this.#core.foreign.transports];
+  }
+
+  connectionEnded(kind: CloseReasonKind): void {
+    this.#core.connectionEnded(kind);
+  }
+
+  checkIdle(): void {
+    this.#core.checkIdle();
+  }
+}
+
+function streamError(error: Error | undefined): EventMachineError {
+  const message = error === undefined ? "the stream ended" : `the stream failed: ${error.message}`;
+  return new EventMachineError("ERR_EM_STREAM_FAILED", message, { cause: error });
+}
+
+/** TLS over a stream is a stream itself. */
+export function noTls(): UnsupportedError {
+  return new UnsupportedError("tls", "duplex", "put node:tls's TLSSocket under the connection instead");
+}
+
+function attemptError(
+  error: (NodeJS.ErrnoException & { address?: string; port?: number }) | undefined,
+): EventMachineError {
+  if (error?.errno === undefined) return streamError(error);
+  const { address, port } = error;
+  return new SystemError(error.errno, error.syscall ?? "connect", {
+    cause: error,
+    ...(address === undefined ? {} : { address }),
+    ...(port === undefined ? {} : { port }),
+  });
+}
+
+/** An error that is none of the system's: a TLS alert, a parser's. */
+function streamFailed(error: Error): CloseReason {
+  return { kind: "system-error", error: streamError(error) };
+}
+
+/** A Duplex of bytes that is open in both directions. */
+function checkDuplex(value: Duplex): Duplex {
+  const isDuplex =
+    typeof value === "object" &&
+    value !== null &&
+    typeof value.on === "function" &&
+    typeof value.read === "function" &&
+    typeof value.write === "function" &&
+    typeof value.destroy === "function";
+  if (!isDuplex) throw new ArgumentError(`duplex must be a stream.Duplex, not ${describe(value)}`);
+  if (value.readableObjectMode || value.writableObjectMode) {
+    throw new ArgumentError("duplex must carry bytes, and this one is in object mode");
+  }
+  if (value.readableEncoding !== null) {
+    throw new ArgumentError("duplex must carry bytes, and this one decodes them (setEncoding)");
+  }
+  if (value.destroyed || value.writableEnded) {
+    throw new StateError("ERR_EM_CLOSED", "the stream is closed, or its writing side has ended");
+  }
+  return value;
+}
