@@ -67,6 +67,12 @@ export function formatAddress(address: SocketAddress): string {
   return address.family === "IPv6" ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
+/** An IPv4 address that is given as one number. */
+export function ipv4Address(ip: number, port: number): InetAddress {
+  const host = `${(ip >>> 24) & 255}.${(ip >>> 16) & 255}.${(ip >>> 8) & 255}.${ip & 255}`;
+  return { family: "IPv4", host, port };
+}
+
 /** `::ffff:192.0.2.1` is said as the IPv4 address it stands for, so that one peer has one name. */
 export function unmapAddress(host: string, port: number): InetAddress {
   const tail = host.startsWith("::ffff:") ? host.slice("::ffff:".length) : "";

@@ -6,7 +6,7 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { Connection } from "../reactor/connection.js";
 import { checkBoolean, checkDuration, checkInt, checkObject } from "../reactor/options.js";
-import { State } from "../reactor/transport.js";
+import { State } from "../reactor/transport_state.js";
 import { DuplexLink } from "./duplex_link.js";
 import { IdleTimeout } from "./idle_timeout.js";
 import type { Piece } from "./outgoing.js";

@@ -1,4 +1,5 @@
-import { State, type Transport } from "../reactor/transport.js";
+import type { Transport } from "../reactor/transport.js";
+import { State } from "../reactor/transport_state.js";
 
 /** What a stream hands over in one piece at most: the engine copies what of it the kernel does not take. */
 const PIECE_SIZE = 256 * 1024;

@@ -7,7 +7,8 @@ import { ChunkReader, failureOf } from "../reactor/chunk_reader.js";
 import { Connection } from "../reactor/connection.js";
 import * as reasons from "../reactor/reasons.js";
 import { type Settling, settling } from "../reactor/settling.js";
-import { State, type Transport } from "../reactor/transport.js";
+import type { Transport } from "../reactor/transport.js";
+import { State } from "../reactor/transport_state.js";
 import { checkConnection } from "./connection_duplex.js";
 
 /** A connection as web streams: `toWeb` makes them. */

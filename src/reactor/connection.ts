@@ -23,7 +23,8 @@ import {
 } from "./options.js";
 import * as reasons from "./reasons.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
-import { State, type Transport } from "./transport.js";
+import type { Transport } from "./transport.js";
+import { State } from "./transport_state.js";
 
 /** What `sendData` takes: bytes, text, or a list of them that leaves as one. */
 export type SendData = Uint8Array | string | readonly (Uint8Array | string)[];

@@ -8,7 +8,8 @@ import { ListenSocket } from "./listener.js";
 import { checkDuration, checkObject } from "./options.js";
 import { DRAIN_DEADLINE, STOPPED } from "./reasons.js";
 import { SignalWatch } from "./signals.js";
-import { State, Transport } from "./transport.js";
+import { Transport } from "./transport.js";
+import { State } from "./transport_state.js";
 
 /** How long `drain` waits where it is not told. */
 export const DRAIN_TIMEOUT = 10_000;

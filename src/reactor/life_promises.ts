@@ -1,0 +1,73 @@
+import type { CloseReason } from "../base/close_reason.js";
+import { notDetached, notOpened } from "./refusals.js";
+import { type Settling, settling } from "./settling.js";
+
+/** A descriptor that was given up, and what was read from it and never delivered. */
+export interface Detached {
+  fd: number;
+  unread: Buffer;
+}
+
+/** The life that the promises are about. */
+export interface LifePromisesOwner {
+  readonly wasOpened: boolean;
+  readonly isClosed: boolean;
+  readonly reason: CloseReason | undefined;
+}
+
+/** The promises of one life of a connection, each of them made when somebody asks for it. */
+export class LifePromises {
+  readonly #owner: LifePromisesOwner;
+  #opened: Settling<void> | undefined;
+  #closed: Settling<CloseReason> | undefined;
+  #detached: Settling<Detached> | undefined;
+
+  constructor(owner: LifePromisesOwner) {
+    this.#owner = owner;
+  }
+
+  /** Rejects where the connection ends without having been open. */
+  get opened(): Promise<void> {
+    if (this.#opened === undefined) {
+      const { wasOpened, isClosed, reason } = this.#owner;
+      this.#opened = settling();
+      if (wasOpened) this.#opened.resolve();
+      else if (isClosed) this.#opened.reject(notOpened(reason));
+    }
+    return this.#opened.promise;
+  }
+
+  get closed(): Promise<CloseReason> {
+    if (this.#closed === undefined) {
+      const { isClosed, reason } = this.#owner;
+      this.#closed = settling();
+      if (isClosed) this.#closed.resolve(reason as CloseReason);
+    }
+    return this.#closed.promise;
+  }
+
+  /** To be asked for when the connection is told to detach. */
+  get detached(): Promise<Detached> {
+    this.#detached ??= settling();
+    return this.#detached.promise;
+  }
+
+  onOpened(): void {
+    this.#opened?.resolve();
+  }
+
+  onDetached(what: Detached): void {
+    this.#detached?.resolve(what);
+  }
+
+  /** The connection has ended, and `unbind` is about to be called. */
+  onEnded(reason: CloseReason): void {
+    if (!this.#owner.wasOpened) this.#opened?.reject(notOpened(reason));
+    if (reason.kind !== "detached") this.#detached?.reject(notDetached(reason));
+  }
+
+  /** `unbind` has returned. */
+  onUnbound(reason: CloseReason): void {
+    this.#closed?.resolve(reason);
+  }
+}

@@ -1,0 +1,209 @@
+import type { CloseReason } from "../base/close_reason.js";
+import { EventMachineError } from "../base/errors.js";
+import { type Handle, NO_HANDLE } from "../engine/streams.js";
+import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
+import { HandlerCalls } from "./handler_calls.js";
+import { OpeningQueue } from "./opening_queue.js";
+import type { StreamSettings } from "./options.js";
+import * as reasons from "./reasons.js";
+import { writeEnded } from "./refusals.js";
+import type { TransportExtras } from "./transport_extras.js";
+import type { TransportHome } from "./transport_home.js";
+import { AWAITS_DRAIN, FINISHING, State, WRITE_ENDED } from "./transport_state.js";
+
+/**
+ * What a connection sends: bytes and files in the order of the calls, from before it is open; the water marks, between
+ * which the program is told to stop and to go on; and the limits, past which the connection ends.
+ */
+export abstract class Outbound extends HandlerCalls {
+  abstract handle: Handle;
+  abstract state: State;
+  abstract settings: StreamSettings;
+  protected abstract flags: number;
+  protected abstract extras: TransportExtras | undefined;
+  /** All that was sent in this life, files apart. */
+  #written = 0;
+
+  /** The extras, made if need be. */
+  protected abstract more(): TransportExtras;
+
+  abstract adjust(changes: Partial<StreamSettings>): void;
+
+  /** Unsent bytes, file bytes apart. */
+  outboundSize(): number {
+    if (this.handle !== NO_HANDLE) return this.core.engine.outboundSize(this.handle);
+    return this.extras?.opening?.size ?? 0;
+  }
+
+  /** Bytes handed to the kernel, file bytes apart. */
+  bytesOut(): number {
+    return this.#written - this.outboundSize();
+  }
+
+  // Bytes --------------------------------------------------------------------------------------------------------
+
+  sendBytes(data: Uint8Array): boolean {
+    if (this.state !== State.open) return this.#sendUnopened(data);
+    const { engine } = this.core;
+    const { handle } = this;
+    if (!this.#mayWrite(engine.outboundSize(handle))) return false;
+    engine.write(handle, data);
+    this.#written += data.length;
+    return this.#belowHighWater(engine.outboundSize(handle));
+  }
+
+  sendString(text: string, encoding: BufferEncoding): boolean {
+    if (this.state !== State.open) return this.#sendUnopened(Buffer.from(text, encoding));
+    const { engine } = this.core;
+    const { handle } = this;
+    if (!this.#mayWrite(engine.outboundSize(handle))) return false;
+    this.#written += engine.writeString(handle, text, encoding);
+    return this.#belowHighWater(engine.outboundSize(handle));
+  }
+
+  #mayWrite(unsent: number): boolean {
+    if (this.flags & WRITE_ENDED) throw writeEnded();
+    if (unsent === 0) {
+      if (this.extras !== undefined) this.#outputBegins();
+      return true;
+    }
+    if (unsent <= this.settings.outboundLimit) return true;
+    this.#limitPassed(unsent);
+    return false;
+  }
+
+  #limitPassed(unsent: number): void {
+    this.end(reasons.outboundLimitPassed(unsent, this.settings.outboundLimit, "connection"));
+  }
+
+  /** Output comes behind none: that of a file under way has begun before. */
+  #outputBegins(): void {
+    if (!this.isSendingFile) this.extras?.deadlines?.outputBegins();
+  }
+
+  #belowHighWater(unsent: number): boolean {
+    const { core } = this;
+    if (unsent >= this.settings.highWaterMark) {
+      if (core.engine.totalOutbound() > core.outboundLimit) relieve(core);
+      if (this.state === State.open && (this.flags & AWAITS_DRAIN) === 0) {
+        this.flags |= AWAITS_DRAIN;
+        core.engine.awaitWritable(this.handle);
+      }
+      return false;
+    }
+    if (unsent > 0 && core.engine.totalOutbound() > core.outboundLimit) relieve(core);
+    return true;
+  }
+
+  override onWritable(): void {
+    if ((this.flags & AWAITS_DRAIN) === 0) return;
+    this.flags &= ~AWAITS_DRAIN;
+    if (this.state === State.open) this.call(this.receiver.drained);
+  }
+
+  /** Has `drained` called when all that was sent is with the kernel: for the owner of an output that has ended. */
+  awaitFlushed(): void {
+    this.adjust({ lowWaterMark: 0 });
+    if (this.flags & AWAITS_DRAIN) return;
+    this.flags |= AWAITS_DRAIN;
+    if (this.state === State.open) this.core.engine.awaitWritable(this.handle);
+  }
+
+  // Before the connection is open --------------------------------------------------------------------------------
+
+  #sendUnopened(data: Uint8Array): boolean {
+    if (this.state !== State.connecting || this.flags & FINISHING) return false;
+    if (this.flags & WRITE_ENDED) throw writeEnded();
+    const opening = this.#opening();
+    if (opening.size > this.settings.outboundLimit) {
+      this.#limitPassed(opening.size);
+      return false;
+    }
+    opening.add(data);
+    this.#written += data.length;
+    if (opening.size < this.settings.highWaterMark) return true;
+    this.flags |= AWAITS_DRAIN;
+    return false;
+  }
+
+  /** Does it when the connection is open, in its place among what is sent. Not at all where it is closing. */
+  protected whenOpen(action: () => void): void {
+    if (this.state === State.open) action();
+    else if (this.state === State.connecting) this.#opening().addAction(action);
+  }
+
+  #opening(): OpeningQueue {
+    const extras = this.more();
+    extras.opening ??= new OpeningQueue();
+    return extras.opening;
+  }
+
+  /** The connection is open: what waited for it leaves. */
+  protected sendQueued(opening: OpeningQueue): void {
+    const { engine } = this.core;
+    const extras = this.more();
+    extras.opening = undefined;
+    extras.deadlines?.outputBegins();
+    opening.run((data) => engine.write(this.handle, data));
+    if (this.flags & AWAITS_DRAIN) engine.awaitWritable(this.handle);
+  }
+
+  // Files --------------------------------------------------------------------------------------------------------
+
+  /** Sends an open file, after `head` and before `tail` where those are given. */
+  sendFile(file: OpenFile, head: string, tail: string): Promise<number> {
+    if (head !== "") this.sendString(head, "latin1");
+    const sent = this.#sendRange(file);
+    if (tail !== "") this.sendString(tail, "latin1");
+    return sent;
+  }
+
+  #sendRange(file: OpenFile): Promise<number> {
+    if (file.size === 0) {
+      closeFile(file.fd);
+      return Promise.resolve(0);
+    }
+    const extras = this.more();
+    extras.files ??= new FileSends();
+    if (this.outboundSize() === 0) this.#outputBegins();
+    const sent = extras.files.add(file);
+    this.whenOpen(() => this.core.engine.sendFile(this.handle, file.fd, 0, file.size));
+    return sent;
+  }
+
+  get isSendingFile(): boolean {
+    return (this.extras?.files?.size ?? 0) > 0;
+  }
+
+  override onFileSent(): void {
+    this.extras?.files?.finishOne();
+  }
+
+  // Ending -------------------------------------------------------------------------------------------------------
+
+  /** The engine is about to forget the handle, and what of its output it has not sent. */
+  protected dropUnsent(): void {
+    this.#written -= this.core.engine.outboundSize(this.handle);
+  }
+
+  /** The connection has ended: nothing of its output goes out any more. */
+  protected outputEnded(extras: TransportExtras, reason: CloseReason): void {
+    extras.opening = undefined;
+    const message = `the connection closed (${reason.kind}) before the file was sent`;
+    extras.files?.fail(new EventMachineError("ERR_EM_CLOSED", message));
+  }
+}
+
+/** The reactor as a whole holds too much unsent output: the largest queues go, until it does not. */
+function relieve(core: TransportHome): void {
+  const holders = core
+    .endpoints()
+    .filter((endpoint): endpoint is Outbound => endpoint instanceof Outbound && endpoint.state === State.open)
+    .sort((a, b) => b.outboundSize() - a.outboundSize());
+  let excess = core.engine.totalOutbound() - core.outboundLimit;
+  for (const holder of holders) {
+    if (excess <= 0) return;
+    excess -= holder.outboundSize();
+    holder.end(reasons.outboundLimitPassed(core.engine.totalOutbound(), core.outboundLimit, "reactor"));
+  }
+}

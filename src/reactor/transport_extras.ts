@@ -1,0 +1,23 @@
+import type { SocketAddress } from "../base/addresses.js";
+import type { ConnectionCallbacks } from "./connection_callbacks.js";
+import type { Deadlines } from "./deadlines.js";
+import type { FileSends } from "./file_sends.js";
+import type { LifePromises } from "./life_promises.js";
+import type { OpeningQueue } from "./opening_queue.js";
+import type { Timer } from "./timer.js";
+import type { TlsLife } from "./tls_life.js";
+
+/** What few connections need, so that the others do not pay for it: each is made when it is first asked for. */
+export interface TransportExtras {
+  deadlines?: Deadlines;
+  files?: FileSends;
+  opening?: OpeningQueue | undefined;
+  promises?: LifePromises;
+  tls?: TlsLife;
+  linger?: Timer;
+  /** The addresses of a connection that is closed. */
+  local?: SocketAddress | undefined;
+  remote?: SocketAddress | undefined;
+  /** The connection itself, where another has claimed its callbacks. */
+  owner?: ConnectionCallbacks;
+}

@@ -1,0 +1,20 @@
+/** Where one life of a connection stands, in order: from `closing` on it takes no orders. */
+export const State = { connecting: 0, open: 1, closing: 2, closed: 3 } as const;
+export type State = (typeof State)[keyof typeof State];
+
+// What else is true of it, as bits of one number: many connections are idle, and every field of theirs is memory.
+
+export const PAUSED = 1;
+/** The handler takes views of the engine's memory. */
+export const BORROWS = 2;
+/** `drained` is owed. */
+export const AWAITS_DRAIN = 4;
+export const WRITE_ENDED = 8;
+/** To be closed when all is sent. */
+export const FINISHING = 16;
+/** The engine has to be asked for an address, before the kernel forgets it. */
+export const LIVE_ADDRESS = 32;
+/** The low-water mark was set before there was a handle to tell the engine of. */
+export const MARKS_CHANGED = 64;
+/** Half-open in the engine: somebody has claimed the connection, and decides what the peer's FIN means. */
+export const HELD_OPEN = 128;
