@@ -20,9 +20,12 @@
         "native/stream_io.cc",
         "native/tls_calls.cc",
         "native/tls_context.cc",
+        "native/tls_ends.cc",
+        "native/tls_handshake.cc",
         "native/tls_output.cc",
         "native/tls_session.cc",
-        "native/tls_stream.cc"
+        "native/tls_stream.cc",
+        "native/tls_wire.cc"
       ],
       "cflags_cc": ["-std=c++20", "-O2", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O3", "-fexceptions", "-frtti"],

@@ -111,4 +111,8 @@ class Core {
   Piece pieces_[kMaxPieces];
 };
 
+// What the program wants of a handle now; JavaScript writes these flags itself.
+inline bool is_paused(const Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kPaused) != 0; }
+inline bool is_muted(const Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kMuted) != 0; }
+
 }  // namespace em

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "tls_stream.h"
+#include "tls_output.h"
 
 namespace em {
 

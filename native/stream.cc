@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "stream_io.h"
+#include "tls_ends.h"
+#include "tls_output.h"
 #include "tls_stream.h"
 
 namespace em {
@@ -103,8 +105,6 @@ void mute(Core& core, Slot& slot) {
   slot.unset(kWantWritable);
   slot.due &= kDueFileSent | kDueTls;
 }
-
-bool is_muted(Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kMuted) != 0; }
 
 }  // namespace
 

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 
+#include "tls_output.h"
 #include "tls_stream.h"
+#include "tls_wire.h"
 
 namespace em {
 

@@ -5,7 +5,7 @@
 
 #include "calls.h"
 #include "tls_core.h"
-#include "tls_stream.h"
+#include "tls_handshake.h"
 
 namespace em {
 

@@ -1,7 +1,7 @@
 #include "tls_session.h"
 
 #include "tls_core.h"
-#include "tls_stream.h"
+#include "tls_wire.h"
 
 namespace em {
 
