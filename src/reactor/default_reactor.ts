@@ -5,7 +5,8 @@ import { currentReactor } from "./current.js";
 import type { RunOptions } from "./lifecycle.js";
 import type { Listener } from "./listener.js";
 import type { ConnectAddress, LocalAddress, ServerAddress, ServerOptions, StreamOptions } from "./options.js";
-import { type ErrorHandler, Reactor, type ReactorStats } from "./reactor.js";
+import { type ErrorHandler, Reactor } from "./reactor.js";
+import type { ReactorStats } from "./reactor_stats.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "./timer.js";
 import type { ClientTls } from "./tls_start.js";
 

@@ -1,11 +1,9 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import type { Clock } from "../base/clock.js";
-import type { CloseReasonKind } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
-import type { EngineCounters } from "../engine/engine.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
 import { Connection } from "./connection.js";
 import { ConnectionFactory, type Handler } from "./connection_factory.js";
@@ -30,6 +28,7 @@ import {
   type ServerOptions,
   type StreamOptions,
 } from "./options.js";
+import { type ReactorStats, StatsTaker } from "./reactor_stats.js";
 import { requireCapability } from "./required.js";
 import { type Resolver, systemResolver } from "./resolve.js";
 import { ServerStarter } from "./serve.js";
@@ -50,17 +49,6 @@ export interface ReactorOptions {
   asyncContext?: boolean;
 }
 
-/** Counters since the reactor was made; `connections` and `timers` are what there is now. */
-export interface ReactorStats extends EngineCounters {
-  readonly engine: string | undefined;
-  readonly connections: number;
-  readonly timers: number;
-  /** Connections that have ended, by the kind of their reason. */
-  readonly closed: Readonly<Partial<Record<CloseReasonKind, number>>>;
-  /** How late timers fired, in milliseconds: what the loop was kept from its work. */
-  readonly loopDelay: { readonly samples: number; readonly mean: number; readonly max: number };
-}
-
 const OPTIONS: Names<ReactorOptions> = { engine: true, resolver: true, outboundLimit: true, asyncContext: true };
 
 /** Takes what no connection took; see `Reactor.onError`. */
@@ -74,9 +62,8 @@ export class Reactor implements Clock {
   readonly #core: Core;
   readonly #lifecycle: Lifecycle;
   readonly #engine: EngineName;
+  readonly #stats: StatsTaker;
   #errorHandler: ErrorHandler | undefined;
-  /** What engines that are gone have counted. */
-  #past: EngineCounters = noCounters();
 
   constructor(options: ReactorOptions = {}) {
     checkObject(options, "options");
@@ -94,10 +81,11 @@ export class Reactor implements Clock {
       left: () => this.#leave(),
     };
     this.#core = new Core(host, resolver, checkSize(outboundLimit, "outboundLimit"), options.asyncContext === true);
+    this.#stats = new StatsTaker(this.#core);
     this.#lifecycle = new Lifecycle(this.#core, {
       open: () => this.#core.open(createEngine(this.#engine)),
       close: () => {
-        this.#past = this.#counters();
+        this.#stats.keep();
         this.#core.close();
       },
       within: (action) => this.#within(action),
@@ -364,27 +352,7 @@ export class Reactor implements Clock {
 
   /** Plain counters; taking them costs little. */
   stats(): ReactorStats {
-    const { timers, closedBy, connectionCount } = this.#core;
-    return {
-      ...this.#counters(),
-      engine: this.#core.isOpen ? this.#core.engine.name : undefined,
-      connections: connectionCount,
-      timers: timers.size,
-      closed: { ...closedBy },
-      loopDelay: {
-        samples: timers.fired,
-        mean: timers.fired === 0 ? 0 : timers.lateness / timers.fired,
-        max: timers.worstLateness,
-      },
-    };
-  }
-
-  #counters(): EngineCounters {
-    const sum = { ...this.#past };
-    if (!this.#core.isOpen) return sum;
-    const now = this.#core.engine.counters();
-    for (const name of Object.keys(sum) as (keyof EngineCounters)[]) sum[name] += now[name];
-    return sum;
+    return this.#stats.take();
   }
 
   // Insides ------------------------------------------------------------------------------------------------------
@@ -435,8 +403,4 @@ function checkCallback<F extends (...args: never[]) => unknown>(callback: F, nam
     throw new ArgumentError(`${name} must be a function, not ${describe(callback)}`);
   }
   return callback;
-}
-
-function noCounters(): EngineCounters {
-  return { accepted: 0, connected: 0, bytesIn: 0, bytesOut: 0, events: 0, batches: 0, systemCalls: 0 };
 }

@@ -1,0 +1,62 @@
+import type { CloseReasonKind } from "../base/close_reason.js";
+import type { EngineCounters } from "../engine/engine.js";
+import type { Core } from "./core.js";
+
+/** Counters since the reactor was made; `connections` and `timers` are what there is now. */
+export interface ReactorStats extends EngineCounters {
+  readonly engine: string | undefined;
+  readonly connections: number;
+  readonly timers: number;
+  /** Connections that have ended, by the kind of their reason. */
+  readonly closed: Readonly<Partial<Record<CloseReasonKind, number>>>;
+  /** How late timers fired, in milliseconds: what the loop was kept from its work. */
+  readonly loopDelay: { readonly samples: number; readonly mean: number; readonly max: number };
+}
+
+/** Takes the counters of a reactor: an engine's are its own, and a reactor that runs again has another engine. */
+export class StatsTaker {
+  readonly #core: Core;
+  /** What engines that are gone have counted. */
+  #past: EngineCounters = {
+    accepted: 0,
+    connected: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    events: 0,
+    batches: 0,
+    systemCalls: 0,
+  };
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** The running engine is about to go. */
+  keep(): void {
+    this.#past = this.#counters();
+  }
+
+  take(): ReactorStats {
+    const { timers, closedBy, connectionCount } = this.#core;
+    return {
+      ...this.#counters(),
+      engine: this.#core.isOpen ? this.#core.engine.name : undefined,
+      connections: connectionCount,
+      timers: timers.size,
+      closed: { ...closedBy },
+      loopDelay: {
+        samples: timers.fired,
+        mean: timers.fired === 0 ? 0 : timers.lateness / timers.fired,
+        max: timers.worstLateness,
+      },
+    };
+  }
+
+  #counters(): EngineCounters {
+    const sum = { ...this.#past };
+    if (!this.#core.isOpen) return sum;
+    const now = this.#core.engine.counters();
+    for (const name of Object.keys(sum) as (keyof EngineCounters)[]) sum[name] += now[name];
+    return sum;
+  }
+}
