@@ -14,6 +14,9 @@ import { AWAITS_DRAIN, FINISHING, State, WRITE_ENDED } from "./transport_state.j
 /**
  * What a connection sends: bytes and files in the order of the calls, from before it is open; the water marks, between
  * which the program is told to stop and to go on; and the limits, past which the connection ends.
+ *
+ * Its own methods are protected and not `#private`: a class with private methods marks each of its instances with a field
+ * of its own, and the transport has its mark already.
  */
 export abstract class Outbound extends HandlerCalls {
   abstract handle: Handle;
@@ -43,45 +46,45 @@ export abstract class Outbound extends HandlerCalls {
   // Bytes --------------------------------------------------------------------------------------------------------
 
   sendBytes(data: Uint8Array): boolean {
-    if (this.state !== State.open) return this.#sendUnopened(data);
+    if (this.state !== State.open) return this.sendUnopened(data);
     const { engine } = this.core;
     const { handle } = this;
-    if (!this.#mayWrite(engine.outboundSize(handle))) return false;
+    if (!this.mayWrite(engine.outboundSize(handle))) return false;
     engine.write(handle, data);
     this.#written += data.length;
-    return this.#belowHighWater(engine.outboundSize(handle));
+    return this.belowHighWater(engine.outboundSize(handle));
   }
 
   sendString(text: string, encoding: BufferEncoding): boolean {
-    if (this.state !== State.open) return this.#sendUnopened(Buffer.from(text, encoding));
+    if (this.state !== State.open) return this.sendUnopened(Buffer.from(text, encoding));
     const { engine } = this.core;
     const { handle } = this;
-    if (!this.#mayWrite(engine.outboundSize(handle))) return false;
+    if (!this.mayWrite(engine.outboundSize(handle))) return false;
     this.#written += engine.writeString(handle, text, encoding);
-    return this.#belowHighWater(engine.outboundSize(handle));
+    return this.belowHighWater(engine.outboundSize(handle));
   }
 
-  #mayWrite(unsent: number): boolean {
+  protected mayWrite(unsent: number): boolean {
     if (this.flags & WRITE_ENDED) throw writeEnded();
     if (unsent === 0) {
-      if (this.extras !== undefined) this.#outputBegins();
+      if (this.extras !== undefined) this.outputBegins();
       return true;
     }
     if (unsent <= this.settings.outboundLimit) return true;
-    this.#limitPassed(unsent);
+    this.limitPassed(unsent);
     return false;
   }
 
-  #limitPassed(unsent: number): void {
+  protected limitPassed(unsent: number): void {
     this.end(reasons.outboundLimitPassed(unsent, this.settings.outboundLimit, "connection"));
   }
 
   /** Output comes behind none: that of a file under way has begun before. */
-  #outputBegins(): void {
+  protected outputBegins(): void {
     if (!this.isSendingFile) this.extras?.deadlines?.outputBegins();
   }
 
-  #belowHighWater(unsent: number): boolean {
+  protected belowHighWater(unsent: number): boolean {
     const { core } = this;
     if (unsent >= this.settings.highWaterMark) {
       if (core.engine.totalOutbound() > core.outboundLimit) relieve(core);
@@ -111,12 +114,12 @@ export abstract class Outbound extends HandlerCalls {
 
   // Before the connection is open --------------------------------------------------------------------------------
 
-  #sendUnopened(data: Uint8Array): boolean {
+  protected sendUnopened(data: Uint8Array): boolean {
     if (this.state !== State.connecting || this.flags & FINISHING) return false;
     if (this.flags & WRITE_ENDED) throw writeEnded();
-    const opening = this.#opening();
+    const opening = this.opening();
     if (opening.size > this.settings.outboundLimit) {
-      this.#limitPassed(opening.size);
+      this.limitPassed(opening.size);
       return false;
     }
     opening.add(data);
@@ -129,10 +132,10 @@ export abstract class Outbound extends HandlerCalls {
   /** Does it when the connection is open, in its place among what is sent. Not at all where it is closing. */
   protected whenOpen(action: () => void): void {
     if (this.state === State.open) action();
-    else if (this.state === State.connecting) this.#opening().addAction(action);
+    else if (this.state === State.connecting) this.opening().addAction(action);
   }
 
-  #opening(): OpeningQueue {
+  protected opening(): OpeningQueue {
     const extras = this.more();
     extras.opening ??= new OpeningQueue();
     return extras.opening;
@@ -153,19 +156,19 @@ export abstract class Outbound extends HandlerCalls {
   /** Sends an open file, after `head` and before `tail` where those are given. */
   sendFile(file: OpenFile, head: string, tail: string): Promise<number> {
     if (head !== "") this.sendString(head, "latin1");
-    const sent = this.#sendRange(file);
+    const sent = this.sendRange(file);
     if (tail !== "") this.sendString(tail, "latin1");
     return sent;
   }
 
-  #sendRange(file: OpenFile): Promise<number> {
+  protected sendRange(file: OpenFile): Promise<number> {
     if (file.size === 0) {
       closeFile(file.fd);
       return Promise.resolve(0);
     }
     const extras = this.more();
     extras.files ??= new FileSends();
-    if (this.outboundSize() === 0) this.#outputBegins();
+    if (this.outboundSize() === 0) this.outputBegins();
     const sent = extras.files.add(file);
     this.whenOpen(() => this.core.engine.sendFile(this.handle, file.fd, 0, file.size));
     return sent;
