@@ -1,23 +1,26 @@
 // What a library costs over the bridge and over node:net: prints the CPU time in nanoseconds of one operation.
 //   bridges.mjs LIBRARY native|net
-// Client and server are this process where both are libraries; redis-server and postgres are processes of their own, and
-// then the figure is the client's. The carriers and the servers are those of the tests (npm run build:test).
+// Client and server are this process where both are libraries; redis-server, postgres and rabbitmq-server are processes of
+// their own, and then the figure is the client's. The carriers and the servers are those of the tests (npm run build:test).
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import tls from "node:tls";
+import { promisify } from "node:util";
 import { Aedes } from "aedes";
+import amqp from "amqplib";
 import { AbstractConnector, Redis } from "ioredis";
 import { MqttClient } from "mqtt";
 import nodemailer from "nodemailer";
 import pg from "pg";
 import postgres from "postgres";
 import { SMTPServer } from "smtp-server";
+import stompit from "stompit";
 import { Client } from "undici";
 import { WebSocket, WebSocketServer } from "ws";
 import { BridgeCarrier, nodeNet } from "../.build/test/interop/carriers.js";
 import { makeIdentity } from "../.build/test/interop/identity.js";
-import { startPostgres, startRedis } from "../.build/test/interop/servers/servers.js";
+import { startPostgres, startRabbit, startRedis } from "../.build/test/interop/servers/servers.js";
 
 const [library, side] = process.argv.slice(2);
 const carrier = side === "net" ? nodeNet : new BridgeCarrier(side);
@@ -185,6 +188,47 @@ const libraries = {
     });
     const end = [() => sql.end(), server.stop];
     return { count: 6_000, operation: () => sql`SELECT 1`, end };
+  },
+
+  /** A message to a queue of RabbitMQ and back, over TLS: amqplib takes no stream without it. */
+  async amqp() {
+    const server = await startRabbit();
+    const socketOptions = { socket: carrier.dial(server.tlsPort, halfOpen), ca: server.ca, servername: "localhost" };
+    const broker = await amqp.connect({ protocol: "amqps", hostname: "localhost" }, socketOptions);
+    const channel = await broker.createChannel();
+    const { queue } = await channel.assertQueue("", { exclusive: true });
+    let received;
+    await channel.consume(queue, () => received(), { noAck: true });
+    const message = Buffer.from("a message");
+    const operation = () =>
+      new Promise((resolve) => {
+        received = resolve;
+        channel.sendToQueue(queue, message);
+      });
+    return { count: 4_000, operation, end: [() => broker.close(), server.stop] };
+  },
+
+  /** The same without TLS, in STOMP. */
+  async stomp() {
+    const server = await startRabbit();
+    const options = {
+      connect: (_options, connected) => carrier.dial(server.stomp.port).once("connect", connected),
+      connectHeaders: { host: "/", login: "guest", passcode: "guest", "heart-beat": "0,0" },
+    };
+    const client = await promisify(stompit.connect)(options);
+    const destination = "/queue/bench";
+    let received;
+    client.subscribe({ destination, ack: "auto" }, async (_error, message) => {
+      await read(message);
+      received();
+    });
+    const operation = () =>
+      new Promise((resolve) => {
+        received = resolve;
+        client.send({ destination }).end("a message");
+      });
+    const end = [() => new Promise((resolve) => client.disconnect(resolve)), server.stop];
+    return { count: 4_000, operation, end };
   },
 };
 

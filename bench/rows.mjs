@@ -118,6 +118,8 @@ function bridgesRow() {
     ["redis", "ioredis"],
     ["pg", "pg"],
     ["postgres", "postgres.js"],
+    ["stomp", "stompit"],
+    ["amqp", "amqplib, over TLS"],
   ];
   return libraries.map(([library, title]) => ({
     title: "bridges",

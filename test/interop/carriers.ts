@@ -189,6 +189,20 @@ export async function until(condition: () => boolean, what: string, limit = 20_0
   }
 }
 
+/** Waits until a figure has stood still for a while, and returns it: what could move has moved. */
+export async function standstill(figure: () => number, still = 150, limit = 20_000): Promise<number> {
+  const end = performance.now() + limit;
+  let last = figure();
+  for (let since = performance.now(); performance.now() - since < still; await sleep(5)) {
+    const now = figure();
+    if (now === last) continue;
+    if (performance.now() > end) throw new Error(`it still moves after ${limit} ms`);
+    last = now;
+    since = performance.now();
+  }
+  return last;
+}
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

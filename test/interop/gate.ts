@@ -2,10 +2,22 @@ import { once } from "node:events";
 import net, { type AddressInfo, type Socket } from "node:net";
 import { until } from "./carriers.js";
 
+/** From whom the bytes come. */
+export type Side = "client" | "server";
+
+interface Pair {
+  readonly client: Socket;
+  readonly server: Socket;
+}
+
+function directed({ client, server }: Pair, side: Side): [from: Socket, to: Socket] {
+  return side === "client" ? [client, server] : [server, client];
+}
+
 /** Stands between a client and its server, over node:net, and does to their connections what networks and peers do. */
 export class Gate {
   readonly #server: net.Server;
-  readonly #pairs: { client: Socket; server: Socket }[] = [];
+  readonly #pairs: Pair[] = [];
 
   private constructor(server: net.Server) {
     this.#server = server;
@@ -56,17 +68,21 @@ export class Gate {
     }
   }
 
-  /** Stops carrying anything from the servers. */
-  stall(): void {
-    for (const { server, client } of this.#pairs) {
-      server.unpipe(client);
-      server.pause();
+  /** Stops carrying what comes from one side; it is not even read. */
+  stall(side: Side): void {
+    for (const pair of this.#pairs) {
+      const [from, to] = directed(pair, side);
+      from.unpipe(to);
+      from.pause();
     }
   }
 
   /** Carries on. */
-  flow(): void {
-    for (const { server, client } of this.#pairs) server.pipe(client);
+  flow(side: Side): void {
+    for (const pair of this.#pairs) {
+      const [from, to] = directed(pair, side);
+      from.pipe(to);
+    }
   }
 
   async close(): Promise<void> {

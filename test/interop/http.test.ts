@@ -3,9 +3,10 @@ import { once } from "node:events";
 import http, { type IncomingMessage, type RequestListener } from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
 import { test } from "node:test";
 import { pattern, sameBytes } from "../conformance/bytes.js";
-import { bridges, type Carrier, onEveryCarrier, sameAsNodeNet, until } from "./carriers.js";
+import { bridges, type Carrier, onEveryCarrier, sameAsNodeNet, sleep, standstill, until } from "./carriers.js";
 import { makeIdentity } from "./identity.js";
 
 const halfOpen = { allowHalfOpen: true };
@@ -113,6 +114,123 @@ sameAsNodeNet("a client that goes away under its request", async (carrier, note)
   await until(() => responseEnded, "the response is given up");
   await close();
 });
+
+const PIECE = Buffer.alloc(1_000_000, "0123456789");
+const PIECES = 60;
+
+/** Writes 60 MB as fast as they are taken; `written` is how many bytes that was so far. */
+function writeMuch(to: Writable): { readonly written: number } {
+  const progress = { written: 0 };
+  (async () => {
+    for (let count = 0; count < PIECES; count++) {
+      progress.written += PIECE.length;
+      if (!to.write(PIECE)) await once(to, "drain");
+    }
+    to.end();
+  })().catch(() => {});
+  return progress;
+}
+
+onEveryCarrier("node:http and slow readers", ({ test }) => {
+  test("a response waits for its client", async (carrier) => {
+    let progress = { written: 0 };
+    const { port, close } = await serveHttp(carrier, (_request, response) => {
+      progress = writeMuch(response);
+    });
+    const agent = agentOf(carrier);
+    const request = http.get({ host: "127.0.0.1", port, agent });
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    const stood = await standstill(() => progress.written);
+    assert.ok(stood < 40_000_000, `${stood} bytes were taken for a client that does not read`);
+    assert.equal((await body(response)).length, PIECES * PIECE.length);
+    agent.destroy();
+    await close();
+  });
+
+  test("a request waits for its server", async (carrier) => {
+    let arrived: (request: IncomingMessage) => void = () => {};
+    const atServer = new Promise<IncomingMessage>((resolve) => {
+      arrived = resolve;
+    });
+    const { port, close } = await serveHttp(carrier, (request, response) => {
+      arrived(request);
+      request.on("end", () => response.end("thank you"));
+    });
+    const agent = agentOf(carrier);
+    const request = http.request({ host: "127.0.0.1", port, agent, method: "POST" });
+    const progress = writeMuch(request);
+    const held = await atServer;
+    const stood = await standstill(() => progress.written);
+    assert.ok(stood < 40_000_000, `${stood} bytes were taken for a server that does not read`);
+    const answered = once(request, "response");
+    assert.equal((await body(held)).length, PIECES * PIECE.length);
+    const [response] = (await answered) as [IncomingMessage];
+    assert.equal(String(await body(response)), "thank you");
+    agent.destroy();
+    await close();
+  });
+});
+
+for (const how of ["reset", "end"] as const) {
+  sameAsNodeNet(`http.Agent: a ${how} instead of an answer`, async (carrier, note) => {
+    const { port, close } = await carrier.serve((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => (how === "reset" ? socket.resetAndDestroy() : socket.end()));
+    });
+    const agent = agentOf(carrier, { keepAlive: true });
+    const request = http.get({ host: "127.0.0.1", port, agent });
+    const [error] = (await once(request, "error")) as [NodeJS.ErrnoException];
+    note(error.code, error.message);
+    await until(() => Object.keys(agent.sockets).length === 0, "the agent forgets the connection");
+    agent.destroy();
+    await close();
+  });
+
+  sameAsNodeNet(`http.Agent: a ${how} in the middle of an answer`, async (carrier, note) => {
+    const { port, close } = await carrier.serve((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => {
+        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na beginning");
+        setTimeout(() => (how === "reset" ? socket.resetAndDestroy() : socket.end()), 30);
+      });
+    });
+    const agent = agentOf(carrier);
+    const request = http.get({ host: "127.0.0.1", port, agent });
+    request.on("error", (error: NodeJS.ErrnoException) => note("request", error.code, error.message));
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    await assert.rejects(body(response), (error: NodeJS.ErrnoException) => {
+      note("response", error.code, error.message, response.complete);
+      return true;
+    });
+    agent.destroy();
+    await close();
+  });
+
+  sameAsNodeNet(`http.Server: a ${how} in the middle of a request`, async (carrier, note) => {
+    let isOver = false;
+    const { port, close, server } = await serveHttp(carrier, (request, response) => {
+      request.on("data", (data) => note("request", data));
+      request.on("error", (error: NodeJS.ErrnoException) => note("request failed", error.code, error.message));
+      request.on("close", () => note("request closed", request.complete));
+      response.on("close", () => {
+        note("response closed");
+        isOver = true;
+      });
+    });
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+      note("client error", error.code);
+      socket.destroy();
+    });
+    const socket = carrier.dial(port);
+    socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na beginning");
+    await sleep(30);
+    if (how === "reset") socket.resetAndDestroy();
+    else socket.end();
+    await until(() => isOver, "the server gives it up");
+    socket.destroy();
+    await close();
+  });
+}
 
 for (const bridge of bridges()) {
   test(`HTTPS: an http.Server on connections with TLS of their own, on ${bridge.name}`, { timeout: 60_000 }, () =>

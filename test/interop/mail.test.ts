@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import nodemailer from "nodemailer";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
-import { type Carrier, onEveryCarrier, sameAsNodeNet, until } from "./carriers.js";
+import { type Carrier, onEveryCarrier, sameAsNodeNet, standstill, until } from "./carriers.js";
 import { makeIdentity } from "./identity.js";
 
 const identity = makeIdentity();
@@ -91,6 +91,40 @@ onEveryCarrier("nodemailer and smtp-server", ({ test }) => {
       await close();
     });
   }
+});
+
+onEveryCarrier("nodemailer and a server that is slow to take a mail", ({ test }) => {
+  test("the mail waits, and arrives whole", async (carrier) => {
+    const attachment = Buffer.alloc(30_000_000, "attached ");
+    let text = 0;
+    let takeIt: () => void = () => {};
+    const { port, close, sockets } = await serveSmtp(carrier, false, {
+      onData(stream, _session, callback) {
+        takeIt = () => {
+          stream.on("data", (chunk: Buffer) => {
+            text += chunk.length;
+          });
+          stream.on("end", () => callback());
+        };
+      },
+    });
+    const mailer = mailerOver(carrier, port, false, false);
+    const sent = mailer.sendMail({
+      from: "a@example.com",
+      to: "b@example.com",
+      text: "hello",
+      attachments: [{ filename: "large", content: attachment }],
+    });
+    await until(() => (sockets[0]?.bytesRead ?? 0) > 1_000, "it has begun");
+    const stood = await standstill(() => (sockets[0] as Socket).bytesRead);
+    assert.ok(stood < 20_000_000, `the server has read ${stood} bytes that nobody takes`);
+    takeIt();
+    const { accepted } = await sent;
+    assert.deepEqual(accepted, ["b@example.com"]);
+    assert.ok(text > 40_000_000, "as base64");
+    mailer.close();
+    await close();
+  });
 });
 
 sameAsNodeNet("nodemailer: nobody listens", async (carrier, note) => {

@@ -3,8 +3,8 @@ import { after, before } from "node:test";
 import pg from "pg";
 import postgres from "postgres";
 import { onEveryEngine } from "../examples/example.js";
-import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
-import { Gate } from "./gate.js";
+import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep } from "./carriers.js";
+import { Gate, type Side } from "./gate.js";
 import { startPostgres, type TestServer } from "./servers/servers.js";
 
 let server: TestServer & { readonly user: string };
@@ -130,20 +130,48 @@ sameAsNodeNet("pg: nobody listens", async (carrier, note) => {
   });
 });
 
-sameAsNodeNet("pg: a server that stands still for a while", async (carrier, note) => {
-  const gate = await Gate.to(server.port);
-  const client = pgOver(carrier, gate.port);
-  await client.connect();
-  gate.stall();
-  const query = client.query("SELECT repeat('x', 5000000) AS text");
+const LARGE = 20_000_000;
+
+/** The questions and the answers of a slow session: one has to wait for the other side, whichever it is. */
+async function slowly(gate: Gate, side: Side, ask: (text: string) => Promise<{ given: number; got: number }>) {
+  await ask("quick");
+  gate.stall(side);
+  const answer = ask(side === "client" ? "x".repeat(LARGE) : "");
   await sleep(100);
-  gate.flow();
-  const { rows } = await query;
-  note(rows[0].text.length);
-  await client.end();
-  await until(() => gate.connections === 1, "there was one connection");
-  await gate.close();
-});
+  gate.flow(side);
+  const { given, got } = await answer;
+  assert.deepEqual([given, got], side === "client" ? [LARGE, LARGE] : [0, LARGE]);
+}
+
+for (const side of ["client", "server"] as const) {
+  const what = side === "client" ? "a query that the server does not read" : "an answer that does not come";
+  onEveryCarrier(`pg: ${what} for a while`, ({ test }) => {
+    test("it is whole in the end", async (carrier) => {
+      const gate = await Gate.to(server.port);
+      const client = pgOver(carrier, gate.port);
+      await client.connect();
+      await slowly(gate, side, async (text) => {
+        const { rows } = await client.query("SELECT length($1::text) AS given, repeat('x', $2) AS got", [text, LARGE]);
+        return { given: rows[0].given, got: rows[0].got.length };
+      });
+      await client.end();
+      await gate.close();
+    });
+  });
+
+  onEveryCarrier(`postgres.js: ${what} for a while`, ({ test }) => {
+    test("it is whole in the end", async (carrier) => {
+      const gate = await Gate.to(server.port);
+      const sql = postgresOver(carrier, gate.port);
+      await slowly(gate, side, async (text) => {
+        const [row] = await sql`SELECT length(${text}::text) AS given, repeat('x', ${LARGE}::int) AS got`;
+        return { given: row?.given, got: row?.got.length };
+      });
+      await sql.end();
+      await gate.close();
+    });
+  });
+}
 
 onEveryEngine("the example bridges/postgres", async ({ start }) => {
   const example = start("bridges/postgres", `127.0.0.1:${server.port}`, server.user);

@@ -8,7 +8,7 @@ import tls from "node:tls";
 import amqp from "amqplib";
 import stompit from "stompit";
 import { onEveryEngine } from "../examples/example.js";
-import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep } from "./carriers.js";
+import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { Gate } from "./gate.js";
 import { startRabbit, type TestServer } from "./servers/servers.js";
 
@@ -64,6 +64,60 @@ for (const how of ["reset", "end"] as const) {
     await closed;
     note("closed");
     await gate.close();
+  });
+}
+
+const LARGE = Buffer.alloc(500_000, "large ");
+const MANY = 30;
+
+for (const side of ["client", "server"] as const) {
+  const what =
+    side === "client" ? "a broker that does not read for a while" : "a consumer that does not read for a while";
+  onEveryCarrier(`amqplib: ${what}`, ({ test }) => {
+    test("nothing is lost", async (carrier) => {
+      const gate = await Gate.to(server.tlsPort);
+      const connection = await amqpOver(carrier, gate.port);
+      const channel = await connection.createConfirmChannel();
+      const { queue } = await channel.assertQueue("", { exclusive: true });
+      let received = 0;
+      const taken = (message: amqp.ConsumeMessage | null): void => {
+        received += message?.content.equals(LARGE) ? 1 : 0;
+      };
+      await channel.consume(queue, taken, { noAck: true });
+      gate.stall(side);
+      for (let count = 0; count < MANY; count++) channel.sendToQueue(queue, LARGE);
+      await sleep(100);
+      assert.equal(received, 0, "it was held up");
+      gate.flow(side);
+      await channel.waitForConfirms();
+      await until(() => received === MANY, "every message");
+      await connection.close();
+      await gate.close();
+    });
+  });
+
+  onEveryCarrier(`stompit: ${what}`, ({ test }) => {
+    test("nothing is lost", async (carrier) => {
+      const gate = await Gate.to(server.stomp.port);
+      const client = await stompOver(carrier, gate.port);
+      const destination = `/queue/slow-${carrier.name.replace(":", "-")}-${side}`;
+      let received = 0;
+      client.subscribe({ destination, ack: "auto" }, async (_error, message) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of message) chunks.push(chunk as Buffer);
+        received += Buffer.concat(chunks).equals(LARGE) ? 1 : 0;
+      });
+      gate.stall(side);
+      for (let count = 0; count < MANY; count++) {
+        client.send({ destination, "content-length": LARGE.length }).end(LARGE);
+      }
+      await sleep(100);
+      assert.equal(received, 0, "it was held up");
+      gate.flow(side);
+      await until(() => received === MANY, "every message");
+      await new Promise<void>((resolve) => client.disconnect(() => resolve()));
+      await gate.close();
+    });
   });
 }
 

@@ -68,15 +68,34 @@ onEveryCarrier("ioredis", ({ test }) => {
     await session(carrier, redisOver(carrier, tlsPort, ca), redisOver(carrier, tlsPort, ca));
   });
 
-  test("a server that stands still for a while loses nothing", async (carrier) => {
+  test("answers that stand still for a while are all there in the end", async (carrier) => {
     const gate = await Gate.to(server.port);
     const redis = redisOver(carrier, gate.port);
     await redis.set(`${carrier.name}:large`, "x".repeat(1_000_000));
-    gate.stall();
+    gate.stall("server");
     const answers = Promise.all(Array.from({ length: 20 }, () => redis.get(`${carrier.name}:large`)));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    gate.flow();
+    await sleep(100);
+    gate.flow("server");
     assert.ok((await answers).every((text) => text?.length === 1_000_000));
+    redis.disconnect();
+    await gate.close();
+  });
+
+  test("a server that reads nothing for a while gets every command", async (carrier) => {
+    const gate = await Gate.to(server.port);
+    const redis = redisOver(carrier, gate.port);
+    await redis.ping();
+    const key = `${carrier.name}:slow`;
+    await redis.del(key);
+    gate.stall("client");
+    const large = "x".repeat(1_000_000);
+    const answers = Promise.all(Array.from({ length: 20 }, () => redis.append(key, large)));
+    await sleep(100);
+    gate.flow("client");
+    assert.deepEqual(
+      await answers,
+      Array.from({ length: 20 }, (_, count) => (count + 1) * 1_000_000),
+    );
     redis.disconnect();
     await gate.close();
   });

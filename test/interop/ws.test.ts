@@ -3,9 +3,11 @@ import { randomFillSync } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 import https from "node:https";
+import type { Socket } from "node:net";
 import tls from "node:tls";
 import { WebSocket, WebSocketServer } from "ws";
-import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
+import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, standstill, until } from "./carriers.js";
+import { Gate } from "./gate.js";
 import { makeIdentity } from "./identity.js";
 
 const MOST = 128 * 1024 * 1024;
@@ -98,6 +100,64 @@ onEveryCarrier("ws", ({ test }) => {
     socket.terminate();
     await close();
   });
+});
+
+onEveryCarrier("ws: a server that does not read for a while", ({ test }) => {
+  test("makes the client's buffer grow, and gets everything in the end", async (carrier) => {
+    let received = 0;
+    const { port, close } = await serveWs(carrier, (socket) => {
+      socket.on("message", (data: Buffer) => {
+        received += data.length;
+      });
+    });
+    const gate = await Gate.to(port);
+    const socket = dialWs(carrier, gate.port);
+    await once(socket, "open");
+    gate.stall("client");
+    const piece = Buffer.alloc(1_000_000);
+    for (let count = 0; count < 60; count++) socket.send(piece);
+    const held = await standstill(() => socket.bufferedAmount);
+    assert.ok(held > 10_000_000, "the client holds what the server does not read");
+    gate.flow("client");
+    await until(() => received === 60_000_000, "everything arrives");
+    assert.equal(socket.bufferedAmount, 0);
+    socket.close();
+    await once(socket, "close");
+    await gate.close();
+    await close();
+  });
+});
+
+sameAsNodeNet("ws: an end without a closing handshake, from either side", async (carrier, note) => {
+  for (const side of ["client", "server"] as const) {
+    let other: WebSocket | undefined;
+    const {
+      port,
+      close,
+      socket: accepted,
+    } = await serveWs(carrier, (socket) => {
+      other = socket;
+    });
+    const gate = await Gate.to(port);
+    const socket = dialWs(carrier, gate.port);
+    await once(socket, "open");
+    await until(() => other !== undefined, "the server has it");
+    socket.on("error", (error: NodeJS.ErrnoException) => note("client error", error.code));
+    const [code] = await (async () => {
+      if (side === "server") {
+        const closed = once(socket, "close");
+        (await accepted()).end();
+        return (await closed) as [number];
+      }
+      const closed = once(other as WebSocket, "close");
+      (socket as unknown as { _socket: Socket })._socket.end();
+      return (await closed) as [number];
+    })();
+    note(side, code);
+    socket.terminate();
+    await gate.close();
+    await close();
+  }
 });
 
 sameAsNodeNet("ws: a peer that terminates", async (carrier, note) => {

@@ -1,0 +1,18 @@
+import tls from "node:tls";
+import type { Carrier } from "./carriers.js";
+import { makeIdentity } from "./identity.js";
+
+export const identity = makeIdentity();
+
+export const halfOpen = { allowHalfOpen: true };
+
+/** A TLS client over the carrier. Half-open: TLS has something to say behind the FIN of its peer. */
+export function secured(carrier: Carrier, port: number, options: tls.ConnectionOptions = {}): tls.TLSSocket {
+  return tls.connect({ socket: carrier.dial(port, halfOpen), ca: identity.cert, servername: "localhost", ...options });
+}
+
+export async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
