@@ -9,6 +9,7 @@ import { checkBoolean, checkDuration, checkInt, checkObject } from "../reactor/o
 import { State } from "../reactor/transport_state.js";
 import { DuplexLink } from "./duplex_link.js";
 import { IdleTimeout } from "./idle_timeout.js";
+import { LastWord } from "./last_word.js";
 import type { Piece } from "./outgoing.js";
 
 export interface DuplexOptions {
@@ -45,7 +46,7 @@ export class ConnectionDuplex extends Duplex {
       emitClose: false,
       ...(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark }),
     });
-    this.#link = new DuplexLink(connection, Connection.transportOf(connection), this);
+    this.#link = new DuplexLink(connection, Connection.transportOf(connection), this, this.#peerEnds);
     // A socket reads from the start, up to its high-water mark, so that it notices how its peer ends.
     this.read(0);
   }
@@ -66,12 +67,27 @@ export class ConnectionDuplex extends Duplex {
     encoding: BufferEncoding,
     callback: (error?: Error | null) => void,
   ): void {
-    this.#link.outgoing.write(chunk, encoding, callback);
+    this.#link.outgoing.write(chunk, encoding, this.#link.lastWord?.around(callback) ?? callback);
   }
 
   override _writev(chunks: Piece[], callback: (error?: Error | null) => void): void {
-    this.#link.outgoing.writeAll(chunks, callback);
+    this.#link.outgoing.writeAll(chunks, this.#link.lastWord?.around(callback) ?? callback);
   }
+
+  /** What ends itself does not do so in the next tick, as a Duplex would: see LastWord. */
+  readonly #peerEnds = (): void => {
+    if (this.allowHalfOpen) return;
+    const lastWord = new LastWord(this, this.#link);
+    this.#link.lastWord = lastWord;
+    // Listened to only now: postgres.js removes all listeners of a stream that it gives to TLS.
+    this.once("end", () => {
+      this.allowHalfOpen = true;
+      process.nextTick(() => {
+        this.allowHalfOpen = false;
+      });
+      lastWord.await();
+    });
+  };
 
   override _final(callback: (error?: Error | null) => void): void {
     this.#link.outgoing.end(callback);

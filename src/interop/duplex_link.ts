@@ -8,6 +8,7 @@ import * as reasons from "../reactor/reasons.js";
 import type { Transport } from "../reactor/transport.js";
 import { State } from "../reactor/transport_state.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
+import type { LastWord } from "./last_word.js";
 import { Outgoing } from "./outgoing.js";
 import { streamError, writeLost } from "./stream_error.js";
 
@@ -27,16 +28,21 @@ export class DuplexLink implements ConnectionCallbacks {
   readonly outgoing: Outgoing;
   readonly #connection: Connection;
   readonly #duplex: Duplex;
+  readonly #peerEnds: () => void;
   /** As set, or to be set when the connection is open. */
   readonly #options: WishedOptions;
+  /** What the stream still says when its peer has ended and it is about to end itself. */
+  lastWord: LastWord | undefined;
   #peerEnded = false;
   #isReset = false;
   #hadError = false;
   /** `close` was emitted already, for a stream whose connection still sends. */
   #isClosed = false;
 
-  constructor(connection: Connection, transport: Transport, duplex: Duplex) {
+  /** `peerEnds` is told that the peer has ended, before the stream is. */
+  constructor(connection: Connection, transport: Transport, duplex: Duplex, peerEnds: () => void) {
     this.#connection = connection;
+    this.#peerEnds = peerEnds;
     this.transport = transport;
     this.#duplex = duplex;
     this.outgoing = new Outgoing(transport);
@@ -83,6 +89,7 @@ export class DuplexLink implements ConnectionCallbacks {
 
   receiveEnd(): void {
     this.#peerEnded = true;
+    this.#peerEnds();
     this.#duplex.push(null);
     // The end is told even where nobody reads, if there is nothing left to read.
     this.#duplex.read(0);
@@ -106,8 +113,10 @@ export class DuplexLink implements ConnectionCallbacks {
 
   unbind(reason: CloseReason): unknown {
     const duplex = this.#duplex;
-    const error = streamError(reason);
-    const inOrder = reason.kind === "peer-closed";
+    // A reset of a connection whose peer had ended, and had been sent everything, has broken nothing: TLS and others send
+    // a last word to peers that are gone. node:net reads no more then, and never hears of it.
+    const inOrder = reason.kind === "peer-closed" || (reason.kind === "peer-reset" && this.lastWord?.isSent === true);
+    const error = inOrder ? undefined : streamError(reason);
     if (inOrder) this.outgoing.ended();
     this.outgoing.fail(error ?? writeLost(reason));
     if (duplex.destroyed) {

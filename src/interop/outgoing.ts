@@ -51,6 +51,17 @@ export class Outgoing {
     if (this.#transport.state !== State.connecting) this.#go();
   }
 
+  /** Calls back behind the write that is under way, if one is. */
+  behindWrite(callback: () => void): boolean {
+    const done = this.#done;
+    if (done === undefined) return false;
+    this.#done = (error) => {
+      done(error);
+      callback();
+    };
+    return true;
+  }
+
   /** Ends the sending direction; `done` when all that was sent is with the kernel, and the FIN with it. */
   end(done: Done): void {
     this.#final = done;

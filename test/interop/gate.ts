@@ -2,6 +2,15 @@ import { once } from "node:events";
 import net, { type AddressInfo, type Socket } from "node:net";
 import { until } from "./carriers.js";
 
+/** What may become of a connection, plain and under TLS. */
+export const endings = (["reset", "end"] as const).flatMap((how) =>
+  [false, true].map((secure) => ({
+    how,
+    secure,
+    title: `${how === "end" ? "an end" : "a reset"}${secure ? " of the connection under TLS" : ""}`,
+  })),
+);
+
 /** From whom the bytes come. */
 export type Side = "client" | "server";
 

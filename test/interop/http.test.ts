@@ -172,7 +172,7 @@ onEveryCarrier("node:http and slow readers", ({ test }) => {
 });
 
 for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`http.Agent: a ${how} instead of an answer`, async (carrier, note) => {
+  sameAsNodeNet(`http.Agent: ${how === "end" ? "an end" : "a reset"} instead of an answer`, async (carrier, note) => {
     const { port, close } = await carrier.serve((socket) => {
       socket.on("error", () => {});
       socket.once("data", () => (how === "reset" ? socket.resetAndDestroy() : socket.end()));
@@ -186,50 +186,56 @@ for (const how of ["reset", "end"] as const) {
     await close();
   });
 
-  sameAsNodeNet(`http.Agent: a ${how} in the middle of an answer`, async (carrier, note) => {
-    const { port, close } = await carrier.serve((socket) => {
-      socket.on("error", () => {});
-      socket.once("data", () => {
-        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na beginning");
-        setTimeout(() => (how === "reset" ? socket.resetAndDestroy() : socket.end()), 30);
+  sameAsNodeNet(
+    `http.Agent: ${how === "end" ? "an end" : "a reset"} in the middle of an answer`,
+    async (carrier, note) => {
+      const { port, close } = await carrier.serve((socket) => {
+        socket.on("error", () => {});
+        socket.once("data", () => {
+          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na beginning");
+          setTimeout(() => (how === "reset" ? socket.resetAndDestroy() : socket.end()), 30);
+        });
       });
-    });
-    const agent = agentOf(carrier);
-    const request = http.get({ host: "127.0.0.1", port, agent });
-    request.on("error", (error: NodeJS.ErrnoException) => note("request", error.code, error.message));
-    const [response] = (await once(request, "response")) as [IncomingMessage];
-    await assert.rejects(body(response), (error: NodeJS.ErrnoException) => {
-      note("response", error.code, error.message, response.complete);
-      return true;
-    });
-    agent.destroy();
-    await close();
-  });
+      const agent = agentOf(carrier);
+      const request = http.get({ host: "127.0.0.1", port, agent });
+      request.on("error", (error: NodeJS.ErrnoException) => note("request", error.code, error.message));
+      const [response] = (await once(request, "response")) as [IncomingMessage];
+      await assert.rejects(body(response), (error: NodeJS.ErrnoException) => {
+        note("response", error.code, error.message, response.complete);
+        return true;
+      });
+      agent.destroy();
+      await close();
+    },
+  );
 
-  sameAsNodeNet(`http.Server: a ${how} in the middle of a request`, async (carrier, note) => {
-    let isOver = false;
-    const { port, close, server } = await serveHttp(carrier, (request, response) => {
-      request.on("data", (data) => note("request", data));
-      request.on("error", (error: NodeJS.ErrnoException) => note("request failed", error.code, error.message));
-      request.on("close", () => note("request closed", request.complete));
-      response.on("close", () => {
-        note("response closed");
-        isOver = true;
+  sameAsNodeNet(
+    `http.Server: ${how === "end" ? "an end" : "a reset"} in the middle of a request`,
+    async (carrier, note) => {
+      let isOver = false;
+      const { port, close, server } = await serveHttp(carrier, (request, response) => {
+        request.on("data", (data) => note("request", data));
+        request.on("error", (error: NodeJS.ErrnoException) => note("request failed", error.code, error.message));
+        request.on("close", () => note("request closed", request.complete));
+        response.on("close", () => {
+          note("response closed");
+          isOver = true;
+        });
       });
-    });
-    server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-      note("client error", error.code);
+      server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+        note("client error", error.code);
+        socket.destroy();
+      });
+      const socket = carrier.dial(port);
+      socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na beginning");
+      await sleep(30);
+      if (how === "reset") socket.resetAndDestroy();
+      else socket.end();
+      await until(() => isOver, "the server gives it up");
       socket.destroy();
-    });
-    const socket = carrier.dial(port);
-    socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na beginning");
-    await sleep(30);
-    if (how === "reset") socket.resetAndDestroy();
-    else socket.end();
-    await until(() => isOver, "the server gives it up");
-    socket.destroy();
-    await close();
-  });
+      await close();
+    },
+  );
 }
 
 for (const bridge of bridges()) {

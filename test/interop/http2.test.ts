@@ -45,7 +45,7 @@ onEveryCarrier("node:http2", ({ test }) => {
 });
 
 for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`http2: a ${how} under a session`, async (carrier, note) => {
+  sameAsNodeNet(`http2: ${how === "end" ? "an end" : "a reset"} under a session`, async (carrier, note) => {
     const server = http2.createServer();
     server.on("sessionError", () => {});
     server.on("stream", (stream) => stream.on("error", () => {}));
@@ -67,40 +67,43 @@ for (const how of ["reset", "end"] as const) {
     await close();
   });
 
-  sameAsNodeNet(`http2: a ${how} of the client under a server's session`, async (carrier, note) => {
-    const server = http2.createServer();
-    let isOver = false;
-    server.on("session", (session) => {
-      session.on("error", (error: NodeJS.ErrnoException) => note("session", error.code));
-      session.on("close", () => {
-        note("session", "closed");
-        isOver = true;
+  sameAsNodeNet(
+    `http2: ${how === "end" ? "an end" : "a reset"} of the client under a server's session`,
+    async (carrier, note) => {
+      const server = http2.createServer();
+      let isOver = false;
+      server.on("session", (session) => {
+        session.on("error", (error: NodeJS.ErrnoException) => note("session", error.code));
+        session.on("close", () => {
+          note("session", "closed");
+          isOver = true;
+        });
       });
-    });
-    server.on("stream", (stream) => {
-      stream.on("error", (error: NodeJS.ErrnoException) => note("stream", error.code));
-      stream.on("aborted", () => note("stream", "aborted"));
-      stream.on("close", () => note("stream", "closed", stream.rstCode));
-    });
-    const { port, close } = await carrier.serve((socket) => server.emit("connection", socket));
-    let socket: Socket | undefined;
-    const client = http2.connect(`http://localhost:${port}`, {
-      createConnection: () => {
-        socket = carrier.dial(port);
-        return socket;
-      },
-    });
-    client.on("error", () => {});
-    const stream = client.request({ ":path": "/", ":method": "POST" });
-    stream.on("error", () => {});
-    await once(client, "connect");
-    await sleep(30);
-    if (how === "reset") socket?.resetAndDestroy();
-    else socket?.end();
-    await until(() => isOver, "the server's session ends");
-    client.destroy();
-    await close();
-  });
+      server.on("stream", (stream) => {
+        stream.on("error", (error: NodeJS.ErrnoException) => note("stream", error.code));
+        stream.on("aborted", () => note("stream", "aborted"));
+        stream.on("close", () => note("stream", "closed", stream.rstCode));
+      });
+      const { port, close } = await carrier.serve((socket) => server.emit("connection", socket));
+      let socket: Socket | undefined;
+      const client = http2.connect(`http://localhost:${port}`, {
+        createConnection: () => {
+          socket = carrier.dial(port);
+          return socket;
+        },
+      });
+      client.on("error", () => {});
+      const stream = client.request({ ":path": "/", ":method": "POST" });
+      stream.on("error", () => {});
+      await once(client, "connect");
+      await sleep(30);
+      if (how === "reset") socket?.resetAndDestroy();
+      else socket?.end();
+      await until(() => isOver, "the server's session ends");
+      client.destroy();
+      await close();
+    },
+  );
 }
 
 onEveryCarrier("node:http2 and peers that stand still", ({ test }) => {

@@ -138,7 +138,7 @@ sameAsNodeNet("nodemailer: nobody listens", async (carrier, note) => {
 });
 
 for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`nodemailer: a ${how} instead of an answer`, async (carrier, note) => {
+  sameAsNodeNet(`nodemailer: ${how === "end" ? "an end" : "a reset"} instead of an answer`, async (carrier, note) => {
     const { port, close } = await carrier.serve((socket) => {
       socket.on("error", () => {});
       socket.write("220 localhost ESMTP\r\n");
@@ -152,31 +152,34 @@ for (const how of ["reset", "end"] as const) {
     await close();
   });
 
-  sameAsNodeNet(`smtp-server: a ${how} in the middle of a mail`, async (carrier, note) => {
-    let over = false;
-    const { port, close, mails } = await serveSmtp(carrier, false, {
-      onClose: () => {
-        over = true;
-      },
-    });
-    const socket = carrier.dial(port);
-    socket.on("error", () => {});
-    const said: string[] = [];
-    socket.on("data", (data: Buffer) => said.push(String(data)));
-    const dialogue = ["EHLO me\r\n", "MAIL FROM:<a@example.com>\r\n", "RCPT TO:<b@example.com>\r\n", "DATA\r\n"];
-    for (const line of dialogue) {
+  sameAsNodeNet(
+    `smtp-server: ${how === "end" ? "an end" : "a reset"} in the middle of a mail`,
+    async (carrier, note) => {
+      let over = false;
+      const { port, close, mails } = await serveSmtp(carrier, false, {
+        onClose: () => {
+          over = true;
+        },
+      });
+      const socket = carrier.dial(port);
+      socket.on("error", () => {});
+      const said: string[] = [];
+      socket.on("data", (data: Buffer) => said.push(String(data)));
+      const dialogue = ["EHLO me\r\n", "MAIL FROM:<a@example.com>\r\n", "RCPT TO:<b@example.com>\r\n", "DATA\r\n"];
+      for (const line of dialogue) {
+        await once(socket, "data");
+        socket.write(line);
+      }
       await once(socket, "data");
-      socket.write(line);
-    }
-    await once(socket, "data");
-    socket.write("Subject: never ends\r\n\r\nhello");
-    await until(() => said.some((text) => text.startsWith("354")), "it takes data");
-    if (how === "reset") socket.resetAndDestroy();
-    else socket.end();
-    await until(() => over, "it notices");
-    note("mails", mails.length);
-    await close();
-  });
+      socket.write("Subject: never ends\r\n\r\nhello");
+      await until(() => said.some((text) => text.startsWith("354")), "it takes data");
+      if (how === "reset") socket.resetAndDestroy();
+      else socket.end();
+      await until(() => over, "it notices");
+      note("mails", mails.length);
+      await close();
+    },
+  );
 }
 
 sameAsNodeNet("smtp-server: a client that says nothing is told off", async (carrier, note) => {

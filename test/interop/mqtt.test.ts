@@ -5,7 +5,7 @@ import tls from "node:tls";
 import { Aedes } from "aedes";
 import { type IClientOptions, MqttClient } from "mqtt";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
-import { Gate, type Side } from "./gate.js";
+import { endings, Gate, type Side } from "./gate.js";
 import { makeIdentity } from "./identity.js";
 import { startMosquitto, type TestServer } from "./servers/servers.js";
 
@@ -80,10 +80,10 @@ onEveryCarrier("mqtt with aedes", ({ test }) => {
   }
 });
 
-for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`mqtt: a ${how} under a session`, async (carrier, note) => {
-    const gate = await Gate.to(server.port);
-    const client = mqttOver(carrier, gate.port);
+for (const { how, secure, title } of endings) {
+  sameAsNodeNet(`mqtt: ${title} under a session`, async (carrier, note) => {
+    const gate = await Gate.to(secure ? server.tlsPort : server.port);
+    const client = mqttOver(carrier, gate.port, secure ? server.ca : undefined);
     client.on("error", (error: Error & { code?: unknown }) => note("error", error.code, error.message));
     await connected(client);
     await sleep(30);
@@ -147,7 +147,7 @@ for (const side of ["client", "server"] as const) {
 }
 
 for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`aedes: a ${how} under a client with a will`, async (carrier, note) => {
+  sameAsNodeNet(`aedes: ${how === "end" ? "an end" : "a reset"} under a client with a will`, async (carrier, note) => {
     const broker = await Aedes.createBroker();
     for (const event of ["clientError", "connectionError"] as const) {
       broker.on(event, (_client, error: NodeJS.ErrnoException) => note(event, error.code, error.message));

@@ -9,7 +9,7 @@ import amqp from "amqplib";
 import stompit from "stompit";
 import { onEveryEngine } from "../examples/example.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
-import { Gate } from "./gate.js";
+import { endings, Gate } from "./gate.js";
 import { startRabbit, type TestServer } from "./servers/servers.js";
 
 let server: TestServer & { readonly stomp: TestServer };
@@ -54,7 +54,7 @@ onEveryCarrier("amqplib with RabbitMQ, over TLS", ({ test }) => {
 });
 
 for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`amqplib: a ${how} under a session`, async (carrier, note) => {
+  sameAsNodeNet(`amqplib: ${how === "end" ? "an end" : "a reset"} under a session`, async (carrier, note) => {
     const gate = await Gate.to(server.tlsPort);
     const connection = await amqpOver(carrier, gate.port);
     connection.on("error", (error: NodeJS.ErrnoException) => note("error", error.code, error.message));
@@ -180,10 +180,10 @@ onEveryCarrier("stompit with RabbitMQ", ({ test }) => {
   }
 });
 
-for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`stompit: a ${how} under a session`, async (carrier, note) => {
-    const gate = await Gate.to(server.stomp.port);
-    const client = await stompOver(carrier, gate.port);
+for (const { how, secure, title } of endings) {
+  sameAsNodeNet(`stompit: ${title} under a session`, async (carrier, note) => {
+    const gate = await Gate.to(secure ? server.stomp.tlsPort : server.stomp.port);
+    const client = await stompOver(carrier, gate.port, secure ? server.ca : undefined);
     const failed = new Promise<NodeJS.ErrnoException>((resolve) => client.once("error", resolve));
     client.on("error", () => {});
     await sleep(30);

@@ -5,7 +5,7 @@ import tls from "node:tls";
 import { AbstractConnector, Redis } from "ioredis";
 import { onEveryEngine } from "../examples/example.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
-import { Gate } from "./gate.js";
+import { endings, Gate } from "./gate.js";
 import { startRedis, type TestServer } from "./servers/servers.js";
 
 let server: TestServer;
@@ -101,10 +101,10 @@ onEveryCarrier("ioredis", ({ test }) => {
   });
 });
 
-for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`ioredis: a ${how} under a command`, async (carrier, note) => {
-    const gate = await Gate.to(server.port);
-    const redis = redisOver(carrier, gate.port);
+for (const { how, secure, title } of endings) {
+  sameAsNodeNet(`ioredis: ${title} under a command`, async (carrier, note) => {
+    const gate = await Gate.to(secure ? server.tlsPort : server.port);
+    const redis = redisOver(carrier, gate.port, secure ? server.ca : undefined);
     redis.on("error", (error: NodeJS.ErrnoException) => note("error", error.code, error.syscall, error.message));
     redis.on("close", () => note("closed"));
     await redis.ping();

@@ -94,7 +94,7 @@ onEveryCarrier("undici and slow readers", ({ test }) => {
 });
 
 for (const how of ["reset", "end"] as const) {
-  sameAsNodeNet(`undici: a ${how} instead of an answer`, async (carrier, note) => {
+  sameAsNodeNet(`undici: ${how === "end" ? "an end" : "a reset"} instead of an answer`, async (carrier, note) => {
     const { port, close } = await carrier.serve((socket) => {
       socket.on("error", () => {});
       socket.once("data", () => (how === "reset" ? socket.resetAndDestroy() : socket.end()));
