@@ -8,7 +8,7 @@ const { host = "127.0.0.1", port } = parseAddress(process.argv[2] ?? ":5671") as
 const ca = readFileSync(process.argv[3] as string);
 
 await run(async () => {
-  const socket = toDuplex(connect({ host, port }), { allowHalfOpen: true });
+  const socket = toDuplex(connect({ host, port }));
   const broker = await amqp.connect(
     { protocol: "amqps", hostname: host, port },
     { socket, ca, servername: "localhost" },

@@ -7,7 +7,7 @@ const server = createServer((request, response) => response.end(`hello ${request
 
 class Http2 extends Connection {
   override postInit(): void {
-    server.emit("connection", toDuplex(this, { allowHalfOpen: true }));
+    server.emit("connection", toDuplex(this));
   }
 }
 

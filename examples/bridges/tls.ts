@@ -9,8 +9,7 @@ const key = readFileSync(process.argv[3] as string);
 
 class Secured extends Connection {
   override postInit(): void {
-    // Half-open: TLS ends its own way, and has something to say behind the peer's FIN.
-    const socket = new TLSSocket(toDuplex(this, { allowHalfOpen: true }), { isServer: true, cert, key });
+    const socket = new TLSSocket(toDuplex(this), { isServer: true, cert, key });
     socket.on("error", (error) => console.error(error.message));
     socket.pipe(socket);
   }
@@ -18,7 +17,7 @@ class Secured extends Connection {
 
 await run(async () => {
   const { port } = await startServer({ host: "127.0.0.1", port: 0 }, Secured);
-  const plain = toDuplex(connect({ host: "127.0.0.1", port: port as number }), { allowHalfOpen: true });
+  const plain = toDuplex(connect({ host: "127.0.0.1", port: port as number }));
   const socket = connectTls({ socket: plain, ca: cert, servername: "localhost" });
   socket.end("hello over TLS");
   for await (const chunk of socket) console.log(`${socket.getProtocol()}: ${chunk}`);

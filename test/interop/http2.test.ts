@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { pattern, sameBytes } from "../conformance/bytes.js";
 import { onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { Gate } from "./gate.js";
-import { bytesOf, halfOpen, identity, secured } from "./secured.js";
+import { bytesOf, identity, secured } from "./secured.js";
 
 onEveryCarrier("node:http2", ({ test }) => {
   for (const secure of [false, true]) {
@@ -18,8 +18,7 @@ onEveryCarrier("node:http2", ({ test }) => {
       };
       const server = secure ? http2.createSecureServer(identity) : http2.createServer();
       server.on("stream", answer);
-      const options = secure ? halfOpen : {};
-      const { port, close, sockets } = await carrier.serve((socket) => server.emit("connection", socket), options);
+      const { port, close, sockets } = await carrier.serve((socket) => server.emit("connection", socket));
       const client = http2.connect(`${secure ? "https" : "http"}://localhost:${port}`, {
         createConnection: () =>
           secure ? secured(carrier, port, { ALPNProtocols: ["h2"] }) : (carrier.dial(port) as never),

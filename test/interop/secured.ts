@@ -6,9 +6,9 @@ export const identity = makeIdentity();
 
 export const halfOpen = { allowHalfOpen: true };
 
-/** A TLS client over the carrier. Half-open: TLS has something to say behind the FIN of its peer. */
+/** A TLS client over the carrier. */
 export function secured(carrier: Carrier, port: number, options: tls.ConnectionOptions = {}): tls.TLSSocket {
-  return tls.connect({ socket: carrier.dial(port, halfOpen), ca: identity.cert, servername: "localhost", ...options });
+  return tls.connect({ socket: carrier.dial(port), ca: identity.cert, servername: "localhost", ...options });
 }
 
 export async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {

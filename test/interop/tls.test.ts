@@ -3,14 +3,14 @@ import { once } from "node:events";
 import tls from "node:tls";
 import { pattern, sameBytes } from "../conformance/bytes.js";
 import { onEveryCarrier, sameAsNodeNet, sleep, standstill } from "./carriers.js";
-import { bytesOf, halfOpen, identity, secured } from "./secured.js";
+import { bytesOf, identity, secured } from "./secured.js";
 
 onEveryCarrier("node:tls", ({ test }) => {
   test("a TLSSocket on either side: bytes both ways, the peer's certificate, the end", async (carrier) => {
     const { port, close } = await carrier.serve((socket) => {
       const server = new tls.TLSSocket(socket, { isServer: true, ...identity });
       server.pipe(server);
-    }, halfOpen); // Else the stream under TLS would end itself at the FIN, while TLS still has an answer to send.
+    });
     const socket = secured(carrier, port);
     await once(socket, "secureConnect");
     assert.equal(socket.authorized, true);
@@ -41,7 +41,7 @@ onEveryCarrier("node:tls and slow readers", ({ test }) => {
       const sockets: tls.TLSSocket[] = [];
       const { port, close } = await carrier.serve((socket) => {
         sockets.push(new tls.TLSSocket(socket, { isServer: true, ...identity }));
-      }, halfOpen);
+      });
       const client = secured(carrier, port);
       await once(client, "secureConnect");
       const server = sockets[0] as tls.TLSSocket;
