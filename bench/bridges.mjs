@@ -50,7 +50,7 @@ const libraries = {
 
   async http2() {
     const server = http2.createServer((_request, response) => response.end("hello world"));
-    const { port, close } = await carrier.serve((socket) => server.emit("connection", socket), halfOpen);
+    const { port, close } = await carrier.serve((socket) => server.emit("connection", socket));
     const client = http2.connect(`http://127.0.0.1:${port}`, { createConnection: () => carrier.dial(port) });
     return {
       count: 3_000,
@@ -64,8 +64,8 @@ const libraries = {
     const { port, close } = await carrier.serve((socket) => {
       const server = new tls.TLSSocket(socket, { isServer: true, ...identity });
       server.pipe(server);
-    }, halfOpen);
-    const socket = tls.connect({ socket: carrier.dial(port, halfOpen), ca: identity.cert, servername: "localhost" });
+    });
+    const socket = tls.connect({ socket: carrier.dial(port), ca: identity.cert, servername: "localhost" });
     await once(socket, "secureConnect");
     const operation = async () => {
       socket.write("sixteen bytes...");
@@ -193,7 +193,7 @@ const libraries = {
   /** A message to a queue of RabbitMQ and back, over TLS: amqplib takes no stream without it. */
   async amqp() {
     const server = await startRabbit();
-    const socketOptions = { socket: carrier.dial(server.tlsPort, halfOpen), ca: server.ca, servername: "localhost" };
+    const socketOptions = { socket: carrier.dial(server.tlsPort), ca: server.ca, servername: "localhost" };
     const broker = await amqp.connect({ protocol: "amqps", hostname: "localhost" }, socketOptions);
     const channel = await broker.createChannel();
     const { queue } = await channel.assertQueue("", { exclusive: true });

@@ -44,7 +44,8 @@ export interface ReactorOptions {
   outboundLimit?: number;
   /**
    * Run each callback in the async context of the `connect` or `startServer` call that made its connection, so that an
-   * AsyncLocalStorage follows it. Default false: callbacks start from a clean context, at no cost.
+   * AsyncLocalStorage follows it. Default false: every batch of callbacks starts from a clean context, at no cost, but what
+   * one of them enters with `enterWith` shows in those behind it in the batch (`run` never does).
    */
   asyncContext?: boolean;
 }

@@ -81,6 +81,25 @@ describe("Channel", () => {
     assert.deepEqual(seen, [1, 2, 3]);
   });
 
+  it("forgets hundreds that leave, and keeps the order and the places of those that stay", () => {
+    const channel = new Channel<number>();
+    const seen: number[] = [];
+    const all = Array.from({ length: 300 }, (_, name) => channel.subscribe(() => seen.push(name)));
+    for (const [name, subscription] of all.entries()) if (name % 10 !== 0) subscription.unsubscribe();
+    channel.push(1);
+    const stay = Array.from({ length: 30 }, (_, n) => n * 10);
+    assert.deepEqual([seen, channel.numSubscribers], [stay, 30]);
+    // Whoever stands elsewhere now can still leave, from within a push too, and those behind it still hear of the item.
+    all[10]?.unsubscribe();
+    channel.subscribe(() => all[290]?.unsubscribe());
+    seen.length = 0;
+    channel.push(2);
+    channel.push(3);
+    const without10 = stay.filter((name) => name !== 10);
+    assert.deepEqual(seen, [...without10, ...without10.filter((name) => name !== 290)]);
+    assert.equal(channel.numSubscribers, 29);
+  });
+
   it("gives errors to onError, of async subscribers too", async () => {
     const errors: unknown[] = [];
     const channel = new Channel<number>({ onError: (error) => errors.push((error as Error).message) });

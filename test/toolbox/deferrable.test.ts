@@ -77,6 +77,26 @@ describe("Deferrable: callbacks", () => {
 });
 
 describe("Deferrable: settling again", () => {
+  it("has dropped those of the other kind for good", () => {
+    const seen: unknown[] = [];
+    const note = (value: unknown) => seen.push(value);
+    new Deferrable<number, string>().callback(note).fail("no").succeed(1);
+    new Deferrable<number, string>().errback(note).succeed(1).fail("no");
+    assert.deepEqual(seen, []);
+  });
+
+  it("keeps those of the new status when an errback has settled it otherwise", () => {
+    const seen: unknown[] = [];
+    const deferrable = new Deferrable<number, string>();
+    deferrable.errback(() => deferrable.succeed(2)).errback(() => seen.push("errback"));
+    deferrable.callback((value) => seen.push(value));
+    deferrable
+      .fail("no")
+      .setDeferredStatus("failed", "again")
+      .errback((error) => seen.push(error));
+    assert.deepEqual(seen, [2, "again"]);
+  });
+
   it("changes the value for the callbacks that have not run yet", () => {
     const seen: number[] = [];
     const deferrable = new Deferrable<number>();
