@@ -374,8 +374,11 @@ void hold(Core& core, Slot& slot, int32_t offset, int32_t length) {
 }
 
 bool emit_unread(Core& core, Slot& slot) {
-  if (slot.unread == nullptr || slot.state != State::open || (core.shared.flags[slot.index()] & kPaused)) {
+  uint8_t& flags = core.shared.flags[slot.index()];
+  if (slot.unread == nullptr || slot.state != State::open || (flags & kPaused)) {
     slot.due &= static_cast<uint8_t>(~kDueUnread);
+    // Paused again since it was resumed: the bytes stay, and the next `resume` has to ask for them.
+    if (slot.unread != nullptr && (flags & kPaused)) flags |= kNeedsResume;
     return true;
   }
   size_t size = slot.unread->size;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { LimitError } from "eventmachine";
 import { PatternCheck, pattern, sameBytes } from "./bytes.js";
 import { onEveryEngine } from "./harness.js";
-import type { Recorder } from "./recorder.js";
+import type { Recorder, Script } from "./recorder.js";
 import type { Trial } from "./trial.js";
 
 const BIG = 16_000_000;
@@ -372,6 +372,32 @@ onEveryEngine("flow", (engine) => {
     await trial.allUnbound();
     sameBytes(server.received, pattern(300_000));
     assert.equal(server.kind, "peer-closed");
+  });
+
+  engine.ruleOnEach("held bytes come, even if it was resumed and paused again before they could", async (trial) => {
+    let first: Recorder | undefined;
+    const other = () => (first === one.server ? another.server : one.server);
+    const server: Script = {
+      receiveData: (me) => {
+        if (first !== undefined) return;
+        first = me;
+        // What has come for the other one in the same batch is held back.
+        other().pause();
+        trial.reactor.nextTick(() => {
+          other().resume();
+          other().pause();
+        });
+      },
+    };
+    const one = await trial.pair({ server });
+    const another = await trial.pair({ server });
+    one.client.sendData("for one");
+    another.client.sendData("for another");
+    await trial.until(() => first !== undefined, "one of them is read");
+    await trial.settle();
+    assert.equal(other().text, "");
+    other().resume();
+    await trial.until(() => other().text.startsWith("for "), "the held bytes come");
   });
 
   engine.ruleOnEach("a local close drops held bytes", async (trial) => {
