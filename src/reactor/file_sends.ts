@@ -1,6 +1,9 @@
-import { close, fstatSync, openSync } from "node:fs";
+import { close, constants, fstatSync, openSync } from "node:fs";
 import { describe } from "../base/addresses.js";
 import { ArgumentError, EventMachineError } from "../base/errors.js";
+
+/** Opened without it, a FIFO would hold up the whole process until somebody writes to it. Windows has neither. */
+const { O_RDONLY, O_NONBLOCK = 0 } = constants;
 
 /** An open file that is being sent. */
 export interface OpenFile {
@@ -18,7 +21,7 @@ export function openForSending(path: string): OpenFile {
   }
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    fd = openSync(path, O_RDONLY | O_NONBLOCK);
   } catch (cause) {
     throw fileError(path, cause);
   }

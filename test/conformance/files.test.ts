@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { closeSync, ftruncateSync, openSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { PatternCheck, pattern, sameBytes } from "./bytes.js";
 import { onEveryEngine } from "./harness.js";
@@ -145,6 +146,16 @@ onEveryEngine("files", (engine) => {
     await assert.rejects(client.sendFileData(path), { name: "StateError", code: "ERR_EM_CLOSED" });
     await trial.allUnbound();
     await assert.rejects(client.sendFileData(path), { code: "ERR_EM_CLOSED" });
+  });
+
+  engine.ruleOnStreams("what is no regular file is refused, and a FIFO holds nobody up", async (trial) => {
+    const { client } = await trial.pair();
+    const fifo = trial.path();
+    execFileSync("mkfifo", [fifo]);
+    await assert.rejects(client.sendFileData(fifo), { code: "ERR_EM_NOT_A_FILE" });
+    await assert.rejects(client.sendFileData("/dev/zero"), { code: "ERR_EM_NOT_A_FILE" });
+    await assert.rejects(client.sendFileData("/"), { code: "ERR_EM_NOT_A_FILE" });
+    assert.equal(client.state, "open");
   });
 
   engine.ruleOnEach("a file that shrinks ends the connection with its own reason", async (trial) => {
