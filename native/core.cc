@@ -161,6 +161,7 @@ void Core::end_batch() {
     Slot* slot = slots.find(handle);
     if (slot == nullptr) continue;
     drop_descriptor(*this, *slot);
+    if (outlive(*slot)) continue;
     delete_listener(*slot);
     slots.release(*slot);
   }

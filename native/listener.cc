@@ -137,6 +137,7 @@ int32_t adopt_listener(Core& core, int fd, const ListenSettings& settings) {
   }
   core.take_descriptor();
   slot->fd = fd;
+  slot->set(kAdopted);
   if (adopted.internet) slot->set(kInternet);
   int listening = 0;
   socklen_t size = sizeof listening;
@@ -171,6 +172,12 @@ void delete_listener(Slot& slot) {
   slot.accepting = nullptr;
 }
 
+bool outlive(Slot& slot) {
+  if (slot.kind != Kind::listener) return false;
+  slot.accepting->outlived = slot.accepting->connections > 0;
+  return slot.accepting->outlived;
+}
+
 void start_accepting(Core& core, Slot& slot) {
   if (slot.has(kRegistered)) return;
   if (int error = core.poller.add(slot.fd, slot.handle, kIn); error != 0) {
@@ -187,9 +194,10 @@ void resume_accepting(Core& core, Slot& slot) {
 
 void connection_left(Core& core, int32_t listener) {
   Slot* slot = core.slots.find(listener);
-  if (slot == nullptr || slot->state != State::open) return;
   Listener& state = *slot->accepting;
   state.connections--;
+  if (state.outlived && state.connections == 0) core.spend(*slot);
+  if (slot->state != State::open) return;
   if (!state.full) return;
   state.full = false;
   if (!state.backing_off) start_accepting(core, *slot);

@@ -34,6 +34,7 @@ struct Listener {
   uint64_t last_batch = 0;  // in which it was ready
   bool full = false;
   bool backing_off = false;
+  bool outlived = false;  // its `closed` was delivered, and connections it accepted are still there
 };
 
 // Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`: also an address
@@ -43,6 +44,9 @@ int32_t adopt_listener(Core& core, int fd, const ListenSettings& settings);
 
 void close_listener(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall);
 void delete_listener(Slot& slot);
+// Connections name their listener by its handle: it stays taken until the last of them has left. Returns whether that
+// is still to come.
+bool outlive(Slot& slot);
 
 void start_accepting(Core& core, Slot& slot);
 void resume_accepting(Core& core, Slot& slot);

@@ -148,6 +148,7 @@ int32_t adopt_stream(Core& core, int fd, const ConnectSettings& settings) {
   }
   core.take_descriptor();
   slot->fd = fd;
+  slot->set(kAdopted);
   if (adopted.internet) slot->set(kInternet);
   Address peer;
   if (int error = peer.of_peer(fd); error != 0) {
@@ -227,6 +228,7 @@ void save_addresses(Slot& slot) {
 
 void drop_descriptor(Core& core, Slot& slot) {
   if (slot.fd < 0) return;
+  if (slot.has(kAdopted)) core.poller.remove(slot.fd);
   close(slot.fd);
   slot.fd = -1;
   core.descriptor_closed();
