@@ -144,6 +144,10 @@ void tell_session(TlsSession& to, SSL_SESSION* session) {
   std::string bytes(static_cast<size_t>(size), '\0');
   auto* at = reinterpret_cast<uint8_t*>(bytes.data());
   i2d_SSL_SESSION(session, &at);
+  // The newest replaces one that waits to be told: a server may send a thousand at once, each with its certificate.
+  for (TlsSession::News& news : to.news) {
+    if (news.event == Event::tlsSession) return news.bytes.swap(bytes);
+  }
   to.tell(Event::tlsSession, std::move(bytes));
 }
 

@@ -12,6 +12,9 @@ namespace em {
 constexpr size_t kMostPlaintext = 16384;  // of one record
 constexpr size_t kRecordOverhead = 512;   // more than any version and cipher adds
 constexpr size_t kWireSize = 4 * (kMostPlaintext + kRecordOverhead);
+// What is sent by itself waits for the kernel in this measure at most: beyond it, a peer asks and asks (for new keys,
+// for a renegotiation) and reads none of the answers. A batch of records and a long certificate chain fit well.
+constexpr uint64_t kMostAnswers = 256 * 1024;
 // A storm of handshakes, each of which costs as much as a hundred messages, leaves the open connections their turn.
 constexpr uint32_t kHandshakesARound = 8;
 

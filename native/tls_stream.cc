@@ -13,6 +13,7 @@ namespace em {
 
 namespace {
 
+constexpr const char* kUnread = "the peer does not read the answers it asks for";
 constexpr int kLastReads = 4;      // a peer that is gone says nothing more: one of them finds what it said
 constexpr uint32_t kRingLeft = 8;  // for what follows upon the news
 
@@ -87,6 +88,7 @@ void receive(Core& core, Slot& slot, uint32_t may_read) {
   if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
   if (error == SSL_ERROR_ZERO_RETURN) session.peer_closed = true;
   tls_send_wire(session);
+  if (session.wire_in - session.wire_out > kMostAnswers) return tls_fail(core, slot, TlsError::protocol, kUnread);
   if (!session.news.empty()) core.defer(slot, kDueTls);
   if (session.needs_input) {
     session.needs_input = false;
