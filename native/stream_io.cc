@@ -31,6 +31,23 @@ void sent(Core& core, Slot& slot, size_t length, double stamp) {
   slot.last_write = stamp;
 }
 
+// What a peer said before it reset the connection may still lie in the kernel: reading goes on until that is told, and
+// then the connection ends with what the write failed with. It ends at once where nothing is being read.
+void write_failed(Core& core, Slot& slot, int32_t error, Syscall syscall) {
+  const uint8_t flags = core.shared.flags[slot.index()];
+  const bool gone = error == -ECONNRESET || error == -EPIPE;
+  const bool reads = slot.has(kWantIn) && slot.has(kRegistered) && !(flags & (kPaused | kMuted));
+  if (!gone || !reads) return close_stream(core, slot, Ended::error, error, syscall);
+  slot.set(kWriteFailed);
+  slot.error = error;
+  slot.syscall = syscall;
+  core.shared.flags[slot.index()] |= kNoWrite;
+  slot.unset(kWantWritable);
+  slot.queue.clear(core.live);
+  core.forget_pieces(slot);
+  update_interest(core, slot);
+}
+
 // Returns false if the range cannot go on in this round.
 bool send_file_part(Core& core, Slot& slot, Chunk& file, int64_t& quota, double stamp) {
   while (file.left > 0) {
@@ -43,7 +60,7 @@ bool send_file_part(Core& core, Slot& slot, Chunk& file, int64_t& quota, double 
       return false;
     }
     if (took < 0) {
-      if (!is_transient(took)) close_stream(core, slot, Ended::error, static_cast<int32_t>(took), Syscall::sendfile);
+      if (!is_transient(took)) write_failed(core, slot, static_cast<int32_t>(took), Syscall::sendfile);
       return false;
     }
     file.offset += took;
@@ -76,7 +93,7 @@ void send_queue(Core& core, Slot& slot, double stamp) {
     if (took < 0) {
       if (is_transient(took)) break;
       if (slot.has(kTls)) return tls_write_failed(core, slot, took);
-      return close_stream(core, slot, Ended::error, static_cast<int32_t>(took), Syscall::write);
+      return write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
     }
     slot.queue.consume(static_cast<size_t>(took), core.live);
     if (slot.has(kTls)) {
@@ -86,7 +103,7 @@ void send_queue(Core& core, Slot& slot, double stamp) {
     }
     if (static_cast<size_t>(took) < asked) break;
   }
-  if (slot.state != State::open) return;
+  if (slot.state != State::open || slot.has(kWriteFailed)) return;
   update_interest(core, slot);
   if (slot.state != State::open) return;
   if (slot.has(kTls)) return tls_pump(core, slot, nullptr, 0, stamp);
@@ -119,7 +136,7 @@ void send_now(Core& core, Slot& slot, const uint8_t* data, size_t length, double
                               : core.sys.sendmsg(slot.fd, pieces, count);
     if (took < 0) {
       if (is_transient(took)) break;
-      return close_stream(core, slot, Ended::error, static_cast<int32_t>(took), Syscall::write);
+      return write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
     }
     sent(core, slot, static_cast<size_t>(took), stamp);
     auto left = static_cast<size_t>(took);
@@ -190,6 +207,7 @@ void read_ready(Core& core, Slot& slot, uint32_t interest) {
     return;
   }
   core.keep_slab(0);
+  if (slot.has(kWriteFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
   if (got < 0) {
     if (!is_transient(got)) close_stream(core, slot, Ended::error, static_cast<int32_t>(got), Syscall::read);
     return;
@@ -277,7 +295,7 @@ void output_done(Core& core, Slot& slot) {
 // Output -------------------------------------------------------------------------------------------------------------
 
 bool takes_output(const Slot& slot) {
-  return slot.kind == Kind::stream && slot.state != State::closed && !slot.has(kShutWanted | kDetaching);
+  return slot.kind == Kind::stream && slot.state != State::closed && !slot.has(kShutWanted | kDetaching | kWriteFailed);
 }
 
 void queue_pieces(Core& core, Slot& slot) {
@@ -302,7 +320,7 @@ static void send_piece(Core& core, Slot& slot, double stamp) {
   const uint8_t* data = core.shared.out_slab + piece.offset;
   ssize_t took = core.sys.send(slot.fd, data, piece.length);
   if (took < 0) {
-    if (!is_transient(took)) return close_stream(core, slot, Ended::error, static_cast<int32_t>(took), Syscall::write);
+    if (!is_transient(took)) return write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
     took = 0;
   }
   core.forget_pieces(slot);
@@ -319,7 +337,7 @@ static void send_piece(Core& core, Slot& slot, double stamp) {
 
 void flush_stream(Core& core, Slot& slot, double stamp) {
   if (slot.has(kTls)) return tls_pump(core, slot, nullptr, 0, stamp);
-  if (slot.state == State::closed) return core.forget_pieces(slot);
+  if (slot.state == State::closed || slot.has(kWriteFailed)) return core.forget_pieces(slot);
   const bool one = slot.piece_head != kNoPiece && slot.piece_head == slot.piece_tail;
   if (one && slot.state == State::open && slot.queue.empty()) return send_piece(core, slot, stamp);
   if (must_wait(slot)) {

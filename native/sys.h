@@ -30,24 +30,24 @@ class Sys {
   uint64_t calls = 0;
 
   ssize_t recv(int fd, void* to, size_t length) {
-    if (int fault = io_fault(); fault != 0) return fault;
+    if (int fault = io_fault(fd); fault != 0) return fault;
     return result(::recv(fd, to, shortened(length), 0));
   }
 
   // Whether there is something to read, without reading it: 0 at the peer's FIN.
   ssize_t peek(int fd) {
-    if (int fault = io_fault(); fault != 0) return fault;
+    if (int fault = io_fault(fd); fault != 0) return fault;
     char byte;
     return result(::recv(fd, &byte, 1, MSG_PEEK));
   }
 
   ssize_t send(int fd, const void* from, size_t length) {
-    if (int fault = io_fault(); fault != 0) return fault;
+    if (int fault = io_fault(fd); fault != 0) return fault;
     return result(::send(fd, from, shortened(length), MSG_NOSIGNAL));
   }
 
   ssize_t sendmsg(int fd, iovec* pieces, size_t count) {
-    if (int fault = io_fault(); fault != 0) return fault;
+    if (int fault = io_fault(fd); fault != 0) return fault;
     if (kTorture && one_in(4))
       return result(::send(fd, pieces[0].iov_base, shortened(pieces[0].iov_len), MSG_NOSIGNAL));
     msghdr message = {};
@@ -57,7 +57,7 @@ class Sys {
   }
 
   ssize_t sendfile(int to, int from, off_t* offset, size_t length) {
-    if (int fault = io_fault(); fault != 0) return fault;
+    if (int fault = io_fault(to); fault != 0) return fault;
     return result(::sendfile(to, from, offset, shortened(length)));
   }
 
@@ -88,12 +88,16 @@ class Sys {
     return random_ % n == 0;
   }
 
-  int io_fault() {
+  int io_fault(int fd) {
     if (!kTorture) return 0;
     if (one_in(8)) return -EAGAIN;
     if (one_in(16)) return -EINTR;
     if (one_in(64)) return -ENOBUFS;
-    if (resets_ && one_in(512)) return -ECONNRESET;
+    if (resets_ && one_in(512)) {
+      // As behind a reset of the peer's, reading comes to an end.
+      shutdown(fd, SHUT_RDWR);
+      return -ECONNRESET;
+    }
     return 0;
   }
 
