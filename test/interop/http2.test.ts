@@ -43,6 +43,12 @@ onEveryCarrier("node:http2", ({ test }) => {
   }
 });
 
+/** A question and its answer: behind them nothing of the beginning is under way any more. */
+async function quiet(client: http2.ClientHttp2Session): Promise<void> {
+  await new Promise((resolve) => client.ping(resolve));
+  await sleep(10);
+}
+
 for (const how of ["reset", "end"] as const) {
   sameAsNodeNet(`http2: ${how === "end" ? "an end" : "a reset"} under a session`, async (carrier, note) => {
     const server = http2.createServer();
@@ -58,7 +64,7 @@ for (const how of ["reset", "end"] as const) {
     await once(client, "connect");
     await accepted();
     const closed = new Promise((resolve) => client.once("close", resolve));
-    await sleep(30);
+    await quiet(client);
     await gate[how]();
     await closed;
     note("closed");
@@ -95,7 +101,7 @@ for (const how of ["reset", "end"] as const) {
       const stream = client.request({ ":path": "/", ":method": "POST" });
       stream.on("error", () => {});
       await once(client, "connect");
-      await sleep(30);
+      await quiet(client);
       if (how === "reset") socket?.resetAndDestroy();
       else socket?.end();
       await until(() => isOver, "the server's session ends");
