@@ -34,6 +34,15 @@ export function temporaryFolder(name: string): { path: string; remove(): void } 
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+/** Waits for something that a server has to do before it is ready. */
+export async function until(isReady: () => boolean): Promise<void> {
+  const end = performance.now() + START_LIMIT;
+  while (!isReady()) {
+    if (performance.now() > end) throw new Error(`it is not ready after ${START_LIMIT} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** A server of another make, started by a test and stopped by its pid. */
 export class Program {
   readonly #child: ChildProcess;

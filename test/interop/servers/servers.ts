@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findProgram, freePort, makeCertificate, Program, temporaryFolder } from "./program.js";
+import { findProgram, freePort, makeCertificate, Program, temporaryFolder, until } from "./program.js";
 
 /** A server that listens on a plain port and a TLS port of 127.0.0.1. */
 export interface TestServer {
@@ -72,6 +72,13 @@ export async function startPostgres(): Promise<TestServer & { readonly user: str
   const server = await started(new Program(command, args), [port, port], made.cert, folder.remove, () =>
     stopPostgres(data),
   );
+  try {
+    // It listens before it takes anybody.
+    await until(() => readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[7]?.trim() === "ready");
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
   return { ...server, user: "em" };
 }
 
