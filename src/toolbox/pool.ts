@@ -137,7 +137,8 @@ export class Pool<R> implements Disposable {
       const message = `acquire: ${this.#waitingLimit} wait for a resource already`;
       return Promise.reject(new LimitError("ERR_EM_POOL_WAITING_LIMIT", message, this.#waitingLimit));
     }
-    const lease = this.#waiting.wait({ timeout: this.#waitTimeout, clock: this.#options.clock, ...options }, "acquire");
+    const { signal, timeout = this.#waitTimeout, clock = this.#options.clock } = options;
+    const lease = this.#waiting.wait({ signal, timeout, clock }, "acquire");
     this.#serve();
     return lease;
   }

@@ -228,6 +228,23 @@ onEveryCarrier("a socket", ({ test, carrier }) => {
     await close();
   });
 
+  // node:net has no such deadline.
+  if (carrier.isBridge) {
+    test("a write deadline of the connection destroys the stream with ETIMEDOUT", async () => {
+      const { port, close, socket: accepted } = await carrier.serve(undefined, { writeTimeout: 60 });
+      const socket = carrier.dial(port);
+      const peer = await accepted();
+      const failed = once(peer, "error");
+      // Nobody reads at the other end.
+      peer.write(pattern(BIG));
+      const [error] = (await failed) as [NodeJS.ErrnoException];
+      assert.equal(error.code, "ETIMEDOUT");
+      assert.ok(peer.destroyed);
+      socket.destroy();
+      await close();
+    });
+  }
+
   test("destroySoon sends everything first", async () => {
     const all = pattern(BIG);
     const { port, close } = await carrier.serve((socket) => {

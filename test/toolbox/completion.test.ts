@@ -132,7 +132,7 @@ describe("Completion", () => {
     assert.equal(clock.timers, 0);
     completion.timeout(10);
     assert.equal(clock.timers, 0);
-    make(clock).timeout(10).cancelTimeout();
+    make(clock).timeout(10).timeout(20).cancelTimeout();
     assert.equal(clock.timers, 0);
   });
 

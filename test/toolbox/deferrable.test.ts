@@ -240,6 +240,19 @@ describe("withDeferrable", () => {
     assert.equal(lookup.name, "a");
   });
 
+  it("times out on the current reactor, unless that is called off", async () => {
+    const seen: string[] = [];
+    await run(() => {
+      new Lookup("a").errback((error) => seen.push(error)).timeout(1, "late");
+      new Lookup("b")
+        .errback(() => seen.push("called off"))
+        .timeout(1, "never")
+        .cancelTimeout();
+      addTimer(20, stop);
+    });
+    assert.deepEqual(seen, ["late"]);
+  });
+
   it("fails, times out and cancels like a Deferrable", async () => {
     const seen: unknown[] = [];
     const note = (value: unknown) => seen.push(value);

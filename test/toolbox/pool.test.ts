@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
 import { ArgumentError, addTimer, ConnectionPool, Deferrable, LimitError, Pool, run, stop } from "eventmachine";
 import fc from "fast-check";
@@ -139,6 +140,59 @@ describe("Pool: waiting", () => {
     assert.deepEqual([codes.length, pool.numWaiting, clock.timers], [3, 0, 0]);
   });
 
+  it("waits its own time where a call says undefined, and refuses a time that is none", async () => {
+    const clock = new FakeClock();
+    const pool = new Pool<string>({ waitTimeout: 20, clock });
+    const waiting = pool.acquire({ timeout: undefined, clock: undefined });
+    clock.advance(20);
+    await assert.rejects(waiting, { code: "ERR_EM_TIMEOUT" });
+    assert.throws(() => pool.acquire({ timeout: -1 }), ArgumentError);
+  });
+
+  it("lets go of a signal when the resource has come", async () => {
+    const { signal } = new AbortController();
+    const pool = new Pool<string>();
+    const waiting = pool.acquire({ signal });
+    assert.equal(getEventListeners(signal, "abort").length, 1);
+    pool.add("r");
+    await waiting;
+    assert.equal(getEventListeners(signal, "abort").length, 0);
+  });
+
+  it("makes another for one who waits when a lent resource is taken out", async () => {
+    let made = 0;
+    const pool = new Pool<string>({ create: () => `r${++made}`, size: 1 });
+    const first = await pool.acquire();
+    const waiting = pool.acquire();
+    await turn();
+    assert.equal(made, 1);
+    assert.ok(pool.remove(first.resource));
+    assert.equal((await waiting).resource, "r2");
+    first.release();
+    assert.deepEqual(pool.contents, ["r2"]);
+  });
+
+  it("does not count those for whom a resource is being made, and refuses the next", async () => {
+    const made = new Deferrable<string>();
+    const pool = new Pool<string>({ create: () => made, size: 1, waitingLimit: 0 });
+    const first = pool.acquire();
+    await assert.rejects(pool.acquire(), { code: "ERR_EM_POOL_WAITING_LIMIT" });
+    made.succeed("r");
+    assert.equal((await first).resource, "r");
+  });
+
+  it("discards what is ready only behind its close", async () => {
+    const made = new Deferrable<string>();
+    const discarded: string[] = [];
+    const pool = new Pool<string>({ create: () => made, onDiscard: (resource) => discarded.push(resource) });
+    const waiting = pool.acquire();
+    pool.close();
+    await assert.rejects(waiting, { code: "ERR_EM_CLOSED" });
+    made.succeed("late");
+    await turn();
+    assert.deepEqual([discarded, pool.contents], [["late"], []]);
+  });
+
   it("counts on the current reactor by default", async () => {
     await run(async () => {
       await assert.rejects(new Pool({ waitTimeout: 5 }).acquire(), { code: "ERR_EM_TIMEOUT" });
@@ -168,6 +222,12 @@ describe("Pool: waiting", () => {
 });
 
 describe("Pool: health and idleness", () => {
+  it("keeps what is idle where there is no limit", () => {
+    const clock = new FakeClock();
+    const pool = new Pool<string>({ clock }).add("r");
+    assert.deepEqual([clock.timers, pool.contents], [0, ["r"]]);
+  });
+
   it("discards what fails its check, and lends the next", async () => {
     const discarded: string[] = [];
     const pool = new Pool<string>({
