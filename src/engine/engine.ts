@@ -1,19 +1,7 @@
 import type { Capability } from "./capabilities.js";
+import type { EngineCounters } from "./counters.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
 import type { TlsCommands, TlsEvents, TlsStreamCommands } from "./tls.js";
-
-/** What an engine counts; all of them only grow. */
-export interface EngineCounters {
-  accepted: number;
-  connected: number;
-  bytesIn: number;
-  bytesOut: number;
-  /** Events delivered, and the batches they came in. */
-  events: number;
-  batches: number;
-  /** System calls made for input, output and polling; 0 where the engine cannot know. */
-  systemCalls: number;
-}
 
 /** The turn, seen from the engine: it enters the reactor, delivers events, leaves it, and later asks it for its ticks. */
 export interface EngineEvents extends StreamEvents, TlsEvents {

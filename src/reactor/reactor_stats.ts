@@ -1,5 +1,5 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
-import type { EngineCounters } from "../engine/engine.js";
+import { type EngineCounters, noCounters } from "../engine/counters.js";
 import type { Core } from "./core.js";
 
 /** Counters since the reactor was made; `connections` and `timers` are what there is now. */
@@ -17,15 +17,7 @@ export interface ReactorStats extends EngineCounters {
 export class StatsTaker {
   readonly #core: Core;
   /** What engines that are gone have counted. */
-  #past: EngineCounters = {
-    accepted: 0,
-    connected: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    events: 0,
-    batches: 0,
-    systemCalls: 0,
-  };
+  #past: EngineCounters = noCounters();
 
   constructor(core: Core) {
     this.#core = core;

@@ -1,5 +1,5 @@
 import { EventMachineError } from "../../base/errors.js";
-import type { EngineCounters } from "../engine.js";
+import type { EngineCounters } from "../counters.js";
 import type { Handle } from "../streams.js";
 import type { Binding } from "./binding.js";
 import { LentBytes } from "./lent_bytes.js";

@@ -2,7 +2,8 @@ import cluster from "node:cluster";
 import { Socket } from "node:net";
 import type { SocketAddress } from "../../base/addresses.js";
 import type { Capability } from "../capabilities.js";
-import type { Engine, EngineCounters, EngineEvents } from "../engine.js";
+import { type EngineCounters, noCounters } from "../counters.js";
+import type { Engine, EngineEvents } from "../engine.js";
 import type { ConnectOptions, Handle, ListenOptions, SocketOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import { Deadline } from "./deadline.js";
@@ -41,15 +42,7 @@ export class PortableEngine implements Engine, ListenerOwner {
 
   readonly #table = new HandleTable<PortableStream | PortableListener>();
   readonly #tlsContexts = new TlsContextTable();
-  readonly #counters: EngineCounters = {
-    accepted: 0,
-    connected: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    events: 0,
-    batches: 0,
-    systemCalls: 0,
-  };
+  readonly #counters: EngineCounters = noCounters();
   readonly #deadline = new Deadline(() => this.turn.batch(this.turn.events.timer, this.turn.events, undefined));
   #turn: Turn | undefined;
   #isReferenced = false;

@@ -1,4 +1,5 @@
-import type { EngineCounters, EngineEvents } from "../engine.js";
+import type { EngineCounters } from "../counters.js";
+import type { EngineEvents } from "../engine.js";
 import { cleanContext } from "./clean_context.js";
 import { Scratch } from "./scratch.js";
 
