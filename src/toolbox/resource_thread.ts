@@ -1,6 +1,6 @@
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { packError } from "./carried_error.js";
-import { copying, ownBytes } from "./thread_copies.js";
+import { copying, unpooled } from "./thread_copies.js";
 import type { ResourceThreadData, ThreadCall, ThreadReply, ThreadRequest } from "./thread_messages.js";
 
 /**
@@ -32,7 +32,7 @@ async function answer(resource: Methods, { method, args }: ThreadCall): Promise<
   try {
     const call = resource[method];
     if (typeof call !== "function") throw new TypeError(`the resource has no method ${method}`);
-    const { value, transfer } = ownBytes(await call.apply(resource, args));
+    const { value, transfer } = unpooled(await call.apply(resource, args));
     copying(`what ${method} returned`, () => reply({ kind: "returned", value }, transfer));
   } catch (error) {
     reply({ kind: "threw", error: packError(error) });

@@ -4,7 +4,7 @@ import { ArgumentError } from "../base/errors.js";
  * Makes bytes that are sent to another thread stand alone: a view is sent with all the memory it looks into, which for a
  * small Buffer is Node's pool, with other people's bytes in it. The copy is handed over, not copied again.
  */
-export function ownBytes(value: unknown): { value: unknown; transfer: ArrayBuffer[] } {
+export function unpooled(value: unknown): { value: unknown; transfer: ArrayBuffer[] } {
   const isPart =
     value instanceof Uint8Array && value.buffer instanceof ArrayBuffer && value.byteLength < value.buffer.byteLength;
   if (!isPart) return { value, transfer: [] };

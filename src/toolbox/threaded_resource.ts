@@ -8,7 +8,7 @@ import { checkCount, checkDuration } from "./checks.js";
 import { Completion } from "./completion.js";
 import { defaultClock } from "./default_clock.js";
 import { Fifo } from "./fifo.js";
-import { copying, ownBytes } from "./thread_copies.js";
+import { copying, unpooled } from "./thread_copies.js";
 import type { ResourceThreadData, ThreadReply } from "./thread_messages.js";
 
 const THREAD = new URL("./resource_thread.js", import.meta.url);
@@ -91,7 +91,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     if (!Array.isArray(args)) throw new ArgumentError(`args must be an array, not ${describe(args)}`);
     this.#callLimit = checkCount(callLimit, "callLimit", 1);
     this.#clock = options.clock;
-    const workerData: ResourceThreadData = { module: module.href, args: args.map((arg) => ownBytes(arg).value) };
+    const workerData: ResourceThreadData = { module: module.href, args: args.map((arg) => unpooled(arg).value) };
     this.#worker = copying("args", () => new Worker(THREAD, { ...thread, workerData }));
     this.#opened = new Promise((resolve, reject) => {
       this.#made = settle(resolve, reject);
@@ -128,8 +128,8 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
 
   /**
    * Calls a method of the resource. The Completion succeeds with what the method returned or what that resolved to, and
-   * fails with what it threw; in a turn of the reactor, and while that stops or does not run, in one of Node's. Its `timeout` gives up
-   * waiting, and does not stop the method.
+   * fails with what it threw; in a turn of the reactor, and while that stops or does not run, in one of Node's. Its
+   * `timeout` gives up waiting, and does not stop the method.
    *
    * Fails with `ERR_EM_RESOURCE_CALL_LIMIT` when too many calls wait, `ERR_EM_CLOSED` behind `shutdown` and `terminate`,
    * `ERR_EM_RESOURCE_FAILED` where the resource could not be made, `ERR_EM_THREAD_ENDED` where its thread has ended by
@@ -141,7 +141,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     const completion = new Completion<ResourceResult<R, K>>({ clock });
     const refusal = this.#refusal();
     if (refusal !== undefined) return completion.fail(refusal);
-    const copies = (args as unknown[]).map(ownBytes);
+    const copies = (args as unknown[]).map(unpooled);
     const call = { method, args: copies.map(({ value }) => value) };
     const transfer = copies.flatMap(({ transfer }) => transfer);
     copying(`an argument of ${method}`, () => this.#worker.postMessage(call, transfer));
