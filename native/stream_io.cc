@@ -34,9 +34,8 @@ void sent(Core& core, Slot& slot, size_t length, double stamp) {
 // What a peer said before it reset the connection may still lie in the kernel: reading goes on until that is told, and
 // then the connection ends with what the write failed with. It ends at once where nothing is being read.
 void write_failed(Core& core, Slot& slot, int32_t error, Syscall syscall) {
-  const uint8_t flags = core.shared.flags[slot.index()];
   const bool gone = error == -ECONNRESET || error == -EPIPE;
-  const bool reads = slot.has(kWantIn) && slot.has(kRegistered) && !(flags & (kPaused | kMuted));
+  const bool reads = slot.has(kWantIn) && slot.has(kRegistered) && !is_paused(core, slot) && !is_muted(core, slot);
   if (!gone || !reads) return close_stream(core, slot, Ended::error, error, syscall);
   slot.set(kWriteFailed);
   slot.error = error;
