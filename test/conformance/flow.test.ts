@@ -67,7 +67,9 @@ onEveryEngine("flow", (engine) => {
       client: { connectionCompleted: produce, drained: produce },
       server: { keep: false, receiveData: (_, data) => check.take(data) },
     });
+    // Both ends: what has left one is in the kernel's hands for as long as the other takes to read it.
     await trial.until(() => client.drains === rounds && client.outboundSize === 0, "every round");
+    await trial.until(() => server.bytes === sent, "all of it arrives");
     await trial.settle();
     assert.equal(client.drains, rounds);
     assert.equal(check.count, sent);
