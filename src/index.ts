@@ -99,6 +99,7 @@ export { Deferrable } from "./toolbox/deferrable.js";
 export { Deferred, type DeferredStatus, type TimeoutError } from "./toolbox/deferred.js";
 export { FileStreamer } from "./toolbox/file_streamer.js";
 export { future } from "./toolbox/future.js";
+export { interval } from "./toolbox/interval.js";
 export { IOStreamer, type StreamerOptions } from "./toolbox/io_streamer.js";
 export { type EachStep, Iterator, type IteratorSource, type ResultStep } from "./toolbox/iterator.js";
 export type { Lease } from "./toolbox/lease.js";

@@ -80,6 +80,26 @@ export class BufferedTokenizer {
     return rest;
   }
 
+  /**
+   * `for await (const token of tokenizer.tokens(source))`: the tokens of text that comes in pieces, an async iterable or an
+   * iterable of strings. What stands behind the last delimiter when the source ends is the last token, unless it is empty.
+   * The loop throws `ERR_EM_TOKEN_TOO_LONG` behind the tokens before it, and what the source fails with; leaving it early
+   * leaves the source's loop. For the bytes of a connection there is `lines`. Throws ArgumentError for what is no source.
+   */
+  tokens(source: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string, undefined, undefined> {
+    const isIterable =
+      typeof source === "object" && source !== null && (Symbol.asyncIterator in source || Symbol.iterator in source);
+    if (!isIterable) throw new ArgumentError(`source must be an iterable of strings, not ${describe(source)}`);
+    return this.#read(source);
+  }
+
+  async *#read(source: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string, undefined, undefined> {
+    for await (const text of source) yield* this.extract(text);
+    const rest = this.flush();
+    if (rest !== "") yield rest;
+    return undefined;
+  }
+
   #keep(text: string, probe: string): void {
     if (text === "") return;
     this.#pieces.push(text);

@@ -68,6 +68,11 @@ export class TickLoop {
     return this;
   }
 
+  /** Resolves when the loop stops; of a stopped loop it is resolved. A promise of its own each time it is asked for. */
+  get stopped(): Promise<void> {
+    return new Promise((resolve) => this.onStop(resolve));
+  }
+
   #schedule(run: number): void {
     this.#clock?.nextTick(() => {
       if (this.#isStopped || this.#run !== run) return undefined;

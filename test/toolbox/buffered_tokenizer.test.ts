@@ -51,10 +51,55 @@ describe("BufferedTokenizer", () => {
     assert.throws(() => tokenizer.extract("x".repeat(65_537)), { code: "ERR_EM_TOKEN_TOO_LONG" });
   });
 
+  it("is a loop over what a source gives", async () => {
+    const read = async (source: AsyncIterable<string> | Iterable<string>, limit = 10) => {
+      const seen: string[] = [];
+      for await (const token of new BufferedTokenizer({ delimiter: "--", limit }).tokens(source)) seen.push(token);
+      return seen;
+    };
+    async function* late() {
+      yield* ["one-", "-t", "wo-"];
+      yield "-th-ree";
+    }
+    assert.deepEqual(await read(late()), ["one", "two", "th-ree"]);
+    assert.deepEqual(await read(["a--", "b--"]), ["a", "b"], "no token behind the last delimiter");
+    assert.deepEqual(await read([]), []);
+    await assert.rejects(read(["a--bcde--"], 3), { code: "ERR_EM_TOKEN_TOO_LONG" });
+  });
+
+  it("leaves the source with the loop, and passes on what it fails with", async () => {
+    let isLeft = false;
+    async function* endless() {
+      try {
+        for (;;) yield "a\nb\n";
+      } finally {
+        isLeft = true;
+      }
+    }
+    for await (const token of new BufferedTokenizer().tokens(endless())) {
+      assert.equal(token, "a");
+      break;
+    }
+    assert.ok(isLeft);
+    async function* failing() {
+      yield "a\nb";
+      throw new Error("no more");
+    }
+    const seen: string[] = [];
+    const tokenizer = new BufferedTokenizer();
+    await assert.rejects(async () => {
+      for await (const token of tokenizer.tokens(failing())) seen.push(token);
+    }, /no more/);
+    assert.deepEqual(seen, ["a"]);
+    assert.equal(tokenizer.flush(), "b", "what had begun is there still");
+  });
+
   it("refuses an empty delimiter and what is no text", () => {
     assert.throws(() => new BufferedTokenizer({ delimiter: "" }), ArgumentError);
     assert.throws(() => new BufferedTokenizer({ limit: 0 }), ArgumentError);
     assert.throws(() => new BufferedTokenizer().extract(Buffer.from("a") as never), ArgumentError);
+    assert.throws(() => new BufferedTokenizer().tokens("a\n" as never), ArgumentError);
+    assert.throws(() => new BufferedTokenizer().tokens(null as never), ArgumentError);
   });
 });
 

@@ -100,6 +100,26 @@ describe("TickLoop", () => {
     );
   });
 
+  it("is awaited by its end, also by one that a throw brings", async () => {
+    const clock = new FakeClock();
+    const loop = new TickLoop(() => {}, clock);
+    await loop.stopped;
+    let ends = 0;
+    void loop.start().stopped.then(() => ends++);
+    clock.turn();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(ends, 0);
+    loop.stop();
+    await loop.stopped;
+    assert.equal(ends, 1);
+    const failing = tickLoop(() => {
+      throw new Error("boom");
+    }, clock);
+    const { stopped } = failing;
+    assert.throws(() => clock.turn(), /boom/);
+    await stopped;
+  });
+
   it("refuses work that is no function", () => {
     assert.throws(() => tickLoop(1 as never), ArgumentError);
   });
