@@ -1,5 +1,6 @@
 import type { Cancellable, Clock } from "../base/clock.js";
 import { EventMachineError, StateError } from "../base/errors.js";
+import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkDuration, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
@@ -19,17 +20,26 @@ export interface CompletionOptions<S> {
 
 type Callback = (value: never) => unknown;
 
+/** What waits for a state. */
+interface Waiting {
+  callbacks: CallbackList<never>;
+  /** Those added by callbacks of the state while these run: they wait for the next time. */
+  added: CallbackList<never>;
+  /** The runs under way, one within the other. */
+  runs: number;
+}
+
 /**
  * A Deferrable with states of your own: `Completion<{ succeeded: string; failed: Error; progress: number }>`. Callbacks
- * run inside `changeState`, in the order they were added, and are gone when they have run; those of `completion` behind
- * those of the completing state. Once completed, waiting callbacks of other completing states are dropped; those of the
- * others stay, as it may be set going again. One that throws keeps the others from nothing: `changeState` throws what it
+ * run inside `changeState`, in the order they were added, and are gone when they have run: one that adds itself again hears
+ * of the next time. Those of `completion` run behind those of the completing state. Once completed, waiting callbacks of
+ * other completing states are dropped; those of the others stay, as it may be set going again. One that throws keeps the others from nothing: `changeState` throws what it
  * threw when all are through. (EventMachine's Completion.)
  */
 export class Completion<S extends CompletionStates = CompletionStates> implements PromiseLike<S["succeeded"]> {
   #state: keyof S | "unknown" = "unknown";
   #value: S[keyof S] | undefined;
-  readonly #callbacks = new Map<keyof S | "completed", Callback[]>();
+  readonly #waiting = new Map<keyof S | "completed", Waiting>();
   readonly #completing: ReadonlySet<keyof S>;
   readonly #clock: Clock | undefined;
   #timer: Cancellable | undefined;
@@ -71,11 +81,16 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
   changeState<K extends keyof S>(state: K, value: S[K]): this {
     this.#state = state;
     this.#value = value;
+    const waiting = this.#waiting.get(state);
+    if (waiting !== undefined) admit(waiting);
     this.#runCallbacks();
     return this;
   }
 
-  /** Calls back in a state: at once when it is in it; never when it has completed otherwise. */
+  /**
+   * Calls back in a state: at once when it is in it, the next time when asked in a callback of that very state; never when
+   * it has completed otherwise. (stateback.)
+   */
   stateback<K extends keyof S>(state: K, callback: (value: S[K]) => unknown): this {
     checkFunction(callback, "callback");
     if (!this.isCompleted || this.#state === state) this.#add(state, callback);
@@ -157,17 +172,21 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
   }
 
   #add(state: keyof S | "completed", callback: Callback): void {
-    const waiting = this.#callbacks.get(state);
-    if (waiting === undefined) this.#callbacks.set(state, [callback]);
-    else waiting.push(callback);
+    const waiting = this.#waiting.get(state) ?? { callbacks: undefined, added: undefined, runs: 0 };
+    this.#waiting.set(state, waiting);
+    if (waiting.runs > 0 && !this.isCompleted) {
+      waiting.added = append(waiting.added, callback);
+      return;
+    }
+    waiting.callbacks = append(waiting.callbacks, callback);
     this.#runCallbacks();
   }
 
   #cancel(state: keyof S | "completed", callback: Callback): void {
-    const waiting = this.#callbacks.get(state);
+    const waiting = this.#waiting.get(state);
     if (waiting === undefined) return;
-    // In place: a run under way goes on with the same array.
-    for (let at = waiting.length - 1; at >= 0; at--) if (waiting[at] === callback) waiting.splice(at, 1);
+    waiting.callbacks = without(waiting.callbacks, callback);
+    waiting.added = without(waiting.added, callback);
   }
 
   #runCallbacks(): void {
@@ -175,23 +194,44 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     if (this.#state !== "unknown") this.#runState(this.#state, failures);
     if (this.isCompleted) {
       this.#runState("completed", failures);
-      for (const state of this.#completing) this.#callbacks.delete(state);
+      for (const state of this.#completing) this.#drop(state);
       this.cancelTimeout();
     }
     failures[0]?.rethrow();
   }
 
   #runState(state: keyof S | "completed", failures: Failures[]): void {
-    const waiting = this.#callbacks.get(state);
+    const waiting = this.#waiting.get(state);
     if (waiting === undefined) return;
-    for (let callback = waiting.shift(); callback !== undefined; callback = waiting.shift()) {
+    waiting.runs++;
+    while (waiting.callbacks !== undefined) {
+      const { call } = waiting.callbacks.next;
+      waiting.callbacks = withoutFirst(waiting.callbacks);
       try {
         // The value of now: a callback may have changed the state.
-        callback(this.#value as never);
+        call(this.#value as never);
       } catch (error) {
         if (failures.length === 0) failures.push(new Failures());
         failures[0]?.add(error);
       }
     }
+    if (--waiting.runs === 0) admit(waiting);
   }
+
+  #drop(state: keyof S): void {
+    const waiting = this.#waiting.get(state);
+    if (waiting === undefined) return;
+    this.#waiting.delete(state);
+    // A run of them may be under way.
+    waiting.callbacks = undefined;
+    waiting.added = undefined;
+  }
+}
+
+/** Lets those wait in the ordinary way that were added while others ran. */
+function admit(waiting: Waiting): void {
+  for (let last = waiting.added; last !== undefined; last = withoutFirst(last)) {
+    waiting.callbacks = append(waiting.callbacks, last.next.call);
+  }
+  waiting.added = undefined;
 }

@@ -1,5 +1,6 @@
 import type { Cancellable, Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
+import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkDuration, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
@@ -8,11 +9,6 @@ export type DeferredStatus = "unknown" | "succeeded" | "failed";
 
 /** What a timeout fails with: any error will do where the error's type allows the package's own. */
 export type TimeoutError<E> = EventMachineError extends E ? [error?: E] : [error: E];
-
-interface Link<V> {
-  readonly call: (value: V) => unknown;
-  next: Link<V>;
-}
 
 interface Settlement<T> {
   readonly promise: Promise<T>;
@@ -37,9 +33,8 @@ interface Settlement<T> {
 export class Deferred<T = void, E = unknown> {
   #status: DeferredStatus = "unknown";
   #value: T | E | undefined = undefined;
-  /** Circular lists, held by their last link. */
-  #callbacks: Link<T> | undefined = undefined;
-  #errbacks: Link<E> | undefined = undefined;
+  #callbacks: CallbackList<T> = undefined;
+  #errbacks: CallbackList<E> = undefined;
   #settlement: Settlement<T> | undefined = undefined;
   #timer: Cancellable | undefined = undefined;
   readonly #clock: Clock | undefined;
@@ -159,27 +154,6 @@ export class Deferred<T = void, E = unknown> {
     this.#status = status;
     this.#value = value;
   }
-}
-
-function append<V>(last: Link<V> | undefined, call: (value: V) => unknown): Link<V> {
-  const link = { call, next: undefined } as unknown as Link<V>;
-  link.next = last?.next ?? link;
-  if (last !== undefined) last.next = link;
-  return link;
-}
-
-function withoutFirst<V>(last: Link<V>): Link<V> | undefined {
-  if (last.next === last) return undefined;
-  last.next = last.next.next;
-  return last;
-}
-
-function without<V>(last: Link<V> | undefined, call: (value: V) => unknown): Link<V> | undefined {
-  let kept: Link<V> | undefined;
-  for (let link = last?.next; link !== undefined; link = link === last ? undefined : link.next) {
-    if (link.call !== call) kept = append(kept, link.call);
-  }
-  return kept;
 }
 
 function settlement<T>(): Settlement<T> {

@@ -40,6 +40,78 @@ describe("Completion", () => {
     assert.equal(completion.isCompleted, false);
   });
 
+  it("tells a callback that adds itself again of the next time", () => {
+    const seen: unknown[] = [];
+    const completion = make();
+    const listen = (done: number) => {
+      seen.push(done);
+      completion.stateback("progress", listen);
+    };
+    completion.stateback("progress", listen);
+    for (const done of [10, 20, 30]) completion.changeState("progress", done);
+    assert.deepEqual(seen, [10, 20, 30]);
+    completion.cancelStateback("progress", listen);
+    completion.changeState("progress", 40).succeed("a");
+    assert.deepEqual(seen, [10, 20, 30]);
+  });
+
+  it("counts a change from within a callback as the next time", () => {
+    const seen: unknown[] = [];
+    const completion = make();
+    completion.stateback("progress", (done) => {
+      seen.push(["a", done]);
+      completion.stateback("progress", (next) => seen.push(["b", next]));
+      completion.changeState("progress", 20);
+    });
+    completion.stateback("progress", (done) => seen.push(["c", done]));
+    completion.changeState("progress", 10);
+    assert.deepEqual(seen, [
+      ["a", 10],
+      ["c", 20],
+      ["b", 20],
+    ]);
+  });
+
+  it("cancels from within a callback what has not run, and what was added there", () => {
+    const seen: unknown[] = [];
+    const completion = make();
+    const note = () => seen.push("note");
+    completion.stateback("progress", () => {
+      completion.stateback("progress", note);
+      completion.cancelStateback("progress", note);
+    });
+    completion.stateback("progress", note).changeState("progress", 1).changeState("progress", 2);
+    assert.deepEqual(seen, []);
+  });
+
+  it("runs at once what a callback of a completing state adds, behind those before it", () => {
+    const seen: unknown[] = [];
+    const completion = make();
+    completion.callback(() => completion.callback(() => seen.push("late")));
+    completion.callback(() => seen.push("early"));
+    completion.completion(() => completion.completion(() => seen.push("last")));
+    completion.succeed("a");
+    assert.deepEqual(seen, ["early", "late", "last"]);
+  });
+
+  it("drops the rest when a callback completes it otherwise", () => {
+    const seen: unknown[] = [];
+    const completion = make();
+    completion.callback(() => completion.fail("b"));
+    completion.callback((value) => seen.push(value)).errback((error) => seen.push(error));
+    completion.completion((value) => seen.push(`completion ${value}`));
+    completion.succeed("a");
+    assert.deepEqual(seen, ["b", "completion b"]);
+  });
+
+  it("runs a million callbacks", () => {
+    const completion = make();
+    let count = 0;
+    for (let n = 0; n < 1_000_000; n++) completion.callback(() => count++);
+    completion.succeed("a");
+    assert.equal(count, 1_000_000);
+  });
+
   it("runs late callbacks at once, and drops those of other states", () => {
     const seen: unknown[] = [];
     const completion = make().succeed("a");
