@@ -114,6 +114,34 @@ onEveryEngine("a connection over a Node stream", (engine) => {
     await trial.allUnbound();
   });
 
+  engine.rule("small writes of a turn leave together, in order, around files and large ones", async (trial) => {
+    const path = trial.path("middle");
+    writeFileSync(path, pattern(1_000));
+    const [one, two] = streamPair();
+    const chunks: Buffer[] = [];
+    two.on("data", (chunk) => chunks.push(chunk));
+    const connection = over(trial, one);
+    await connection.opened;
+    const expected: Buffer[] = [];
+    const send = (data: Buffer) => {
+      connection.sendData(data);
+      expected.push(Buffer.from(data));
+      data.fill(0);
+    };
+    for (let count = 0; count < 300_000; count++) send(Buffer.from([count % 251]));
+    connection.sendFileData(path);
+    expected.push(pattern(1_000));
+    send(pattern(10));
+    send(pattern(200_000));
+    for (const size of [1, 65_535, 1, 65_536, 2, 255, 256]) send(pattern(size));
+    assert.equal(connection.outboundSize, 300_000 + 200_010 + 131_586);
+    connection.closeConnectionAfterWriting();
+    two.end();
+    await trial.allUnbound();
+    sameBytes(Buffer.concat(chunks), Buffer.concat(expected));
+    assert.ok(chunks.length < 20, `${chunks.length} chunks`);
+  });
+
   engine.rule("half-close both ways", async (trial) => {
     const [one, two] = streamPair();
     const connection = over(trial, one, { receiveEnd: (me) => void me.sendData("answer") }, { allowHalfOpen: true });

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { FileRange } from "../portable/file_range.js";
 import { Ended } from "../streams.js";
 import type { DuplexTurn } from "./duplex_turn.js";
+import { OutputPieces } from "./output_pieces.js";
 
 export interface OutputOwner {
   /** So many bytes, file bytes apart, have been taken by what the stream writes to. */
@@ -15,7 +16,7 @@ export class DuplexOutput {
   readonly #duplex: Duplex;
   readonly #owner: OutputOwner;
   readonly #turn: DuplexTurn;
-  #queue: (Buffer | FileRange)[] = [];
+  #queue = new OutputPieces();
   #flushDue = false;
   #isReading = false;
   #ends = false;
@@ -31,15 +32,14 @@ export class DuplexOutput {
 
   /** Copies bytes in; they leave with the turn. */
   write(data: Uint8Array): void {
-    const copy = Buffer.from(data);
-    this.#queue.push(copy);
-    this.unsent += copy.length;
-    this.#turn.unsent += copy.length;
+    this.#queue.append(data);
+    this.unsent += data.length;
+    this.#turn.unsent += data.length;
     this.#flushLater();
   }
 
   sendFile(range: FileRange): void {
-    this.#queue.push(range);
+    this.#queue.appendFile(range);
     this.#flushLater();
   }
 
@@ -55,7 +55,7 @@ export class DuplexOutput {
 
   stop(): void {
     this.#stopped = true;
-    this.#queue = [];
+    this.#queue = new OutputPieces();
     this.#turn.unsent -= this.unsent;
   }
 
@@ -70,13 +70,14 @@ export class DuplexOutput {
     this.#flushDue = false;
     if (this.#isReading || this.#stopped) return;
     this.#duplex.cork();
-    while (this.#queue.length > 0 && !this.#isReading) {
-      const head = this.#queue.shift() as Buffer | FileRange;
+    while (!this.#isReading) {
+      const head = this.#queue.shift();
+      if (head === undefined) break;
       if (head instanceof FileRange) this.#readFile(head);
       else this.#duplex.write(head, (error) => this.#written(head.length, error));
     }
     this.#duplex.uncork();
-    if (this.#ends && this.#queue.length === 0 && !this.#isReading && !this.#duplex.writableEnded) this.#duplex.end();
+    if (this.#ends && this.#queue.isEmpty && !this.#isReading && !this.#duplex.writableEnded) this.#duplex.end();
   }
 
   #written(bytes: number, error: Error | null | undefined): void {

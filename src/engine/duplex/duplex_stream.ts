@@ -186,12 +186,16 @@ export class DuplexStream implements StreamEngine, OutputOwner {
 
   #deliver(): void {
     this.#deliveryDue = false;
+    const held = this.#held;
+    let count = 0;
     while (!this.#isPaused && !this.#hasEnded && !this.#discards) {
-      const chunk = this.#held.shift();
+      const chunk = held[count];
       if (chunk === undefined) break;
+      count++;
       this.#heldBytes -= chunk.length;
       this.#events.onData(chunk);
     }
+    held.splice(0, count);
     if (this.#hasEnded || this.#isPaused) return;
     if (this.#duplex.isPaused()) this.#duplex.resume();
     if (!this.#endHeld || this.#peerEnded) return;
