@@ -56,7 +56,8 @@ export interface TlsContextSettings {
   readonly ticketKeys: readonly Buffer[];
   /** Seconds. */
   readonly sessionTimeout: number;
-  readonly sessionIdContext: Buffer | undefined;
+  /** Server: sessions are resumed only under the same one; 1 to 32 bytes. */
+  readonly sessionIdContext: Buffer;
   /** Client: tell of sessions by `tlsSession`. */
   readonly reportSessions: boolean;
   /** Tell of secrets by `tlsKeyLog`. */

@@ -140,7 +140,7 @@ export class TlsLife {
     }
     try {
       if (!(selected instanceof TlsContext)) throw notAContext();
-      TlsContext.requireServer(selected);
+      TlsContext.requireNamed(selected, this.#plan.context);
       core.engine.answerServerName(this.#handle, core.tlsContexts.idFor(selected, "server"));
     } catch (error) {
       this.#owner.handlerFailed(error);

@@ -27,7 +27,8 @@ export type SelectedContext = TlsContext | undefined | null;
 export interface TlsOptions extends TlsSettingsOptions {
   /**
    * Server: contexts by the name the client asks for, exact or `*.example.com`. Of such a context the identities, the trust and
-   * the OCSP response count; everything else stays as TLS began.
+   * the OCSP response count; everything else stays as TLS began. One that demands more of clients than the server's own is an
+   * ArgumentError.
    */
   contexts?: Readonly<Record<string, TlsContext | TlsSettingsOptions>>;
   /** Server: is asked for names that `contexts` does not have; may return a promise, and the handshake waits for it. */
@@ -86,6 +87,7 @@ export class TlsContext {
     for (const [name, given] of Object.entries(contexts)) {
       const context = given instanceof TlsContext ? given : new TlsContext(given);
       context.#requireCertificate(`contexts[${JSON.stringify(name)}]`);
+      this.#requireNoLess(context, `contexts[${JSON.stringify(name)}]`);
       names.add(name, context);
     }
     if (selectContext !== undefined && typeof selectContext !== "function") {
@@ -156,6 +158,21 @@ export class TlsContext {
     }
   }
 
+  /** What a server demands of clients is settled when TLS begins: a context by name that demands more would seem to. */
+  #requireNoLess(named: TlsContext, what: string): void {
+    const own = this.#checked.settings;
+    const { requestCertificate, requireCertificate, rejectUnauthorized } = named.#checked.settings;
+    if (!requestCertificate) return;
+    const ignored =
+      (!own.requestCertificate && "requestCertificate") ||
+      (requireCertificate && !own.requireCertificate && "requireCertificate") ||
+      (rejectUnauthorized && !own.rejectUnauthorized && "rejectUnauthorized");
+    if (ignored === false) return;
+    throw new ArgumentError(
+      `${what} has ${ignored}, and the server's own context has not: what is demanded of clients is the same for all names`,
+    );
+  }
+
   #settingsFor(role: TlsRole): TlsContextSettings {
     const { settings } = this.#checked;
     const current = { ...settings, ticketKeys: this.#ticketKeys, staple: role === "server" ? this.#staple : undefined };
@@ -166,6 +183,16 @@ export class TlsContext {
   /** @internal Throws where the context cannot be a server's. */
   static requireServer(context: TlsContext): void {
     context.#requireServer();
+  }
+
+  /**
+   * Throws for a context that cannot serve a client of the server `own` by name.
+   *
+   * @internal
+   */
+  static requireNamed(context: TlsContext, own: TlsContext): void {
+    context.#requireServer();
+    own.#requireNoLess(context, "what selectContext returned");
   }
 
   /** @internal */

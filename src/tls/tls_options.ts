@@ -1,12 +1,13 @@
-import { createHash, type X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { MAX_TIMER_DELAY, TLS_HANDSHAKE_TIMEOUT, TLS_SESSION_CACHE_SIZE, TLS_SESSION_TIMEOUT } from "../base/limits.js";
-import type { TlsContextSettings, TlsIdentity, TlsTrust, TlsVersion } from "../engine/tls.js";
+import type { TlsContextSettings, TlsIdentity, TlsVersion } from "../engine/tls.js";
 import { keyKind, readIdentity, type TlsIdentityOptions } from "./identity.js";
 import { readMaterial, type TlsMaterial } from "./material.js";
+import { sessionId } from "./session_id.js";
 import { readTrust, type TlsAuthorities } from "./trust.js";
 
 /** Everything a context is made of but its names. Times in milliseconds. */
@@ -45,7 +46,10 @@ export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
   ticketKeys?: readonly Uint8Array[];
   /** How long a session can be resumed. Default 5 minutes. */
   sessionTimeout?: number;
-  /** Sessions are resumed only in contexts with the same id. Default: made of the identities and the trust. */
+  /**
+   * Sessions are resumed only in contexts with the same id that demand the same of the client and trust the same authorities. At
+   * most 32 bytes. Default: made of the identities.
+   */
   sessionIdContext?: string;
   /** Client: the most sessions kept for resumption. Default 256; 0 for none. */
   sessionCacheSize?: number;
@@ -116,7 +120,6 @@ export const DEFAULT_CIPHERS = [
 
 const TICKET_KEY_SIZE = 48;
 const MAX_TICKET_KEYS = 16;
-const MAX_SESSION_ID = 32;
 
 export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
   const { identities, leaves } = readIdentities(options);
@@ -138,9 +141,15 @@ export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
   if (keyLog !== undefined && typeof keyLog !== "function") {
     throw new ArgumentError(`keyLog must be a function, not ${describe(keyLog)}`);
   }
-  const settings: TlsContextSettings = {
+  const demands = {
     identities,
     trust,
+    requestCertificate,
+    requireCertificate,
+    rejectUnauthorized: flag(options.rejectUnauthorized, "rejectUnauthorized", true),
+  };
+  const settings: TlsContextSettings = {
+    ...demands,
     minVersion,
     maxVersion,
     ciphers: text(options.ciphers, "ciphers") ?? DEFAULT_CIPHERS,
@@ -152,13 +161,10 @@ export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
         ? options.dhParameters
         : readMaterial(options.dhParameters, "dhParameters"),
     alpn: checkAlpn(options.alpn),
-    requestCertificate,
-    requireCertificate,
-    rejectUnauthorized: flag(options.rejectUnauthorized, "rejectUnauthorized", true),
     sessionTickets: flag(options.sessionTickets, "sessionTickets", true),
     ticketKeys: options.ticketKeys === undefined ? [] : checkTicketKeys(options.ticketKeys),
     sessionTimeout: Math.ceil(duration(options.sessionTimeout, "sessionTimeout", TLS_SESSION_TIMEOUT) / 1000),
-    sessionIdContext: sessionId(options.sessionIdContext, identities, trust),
+    sessionIdContext: sessionId(options.sessionIdContext, demands),
     reportSessions: sessionCacheSize > 0,
     keyLog: keyLog !== undefined,
     staple: options.ocspResponse === undefined ? undefined : checkOcspResponse(options.ocspResponse),
@@ -254,23 +260,6 @@ export function checkOcspResponse(response: unknown): Buffer {
     throw new ArgumentError(`ocspResponse must be the bytes of an OCSP response (DER), not ${describe(response)}`);
   }
   return Buffer.from(response);
-}
-
-/** A session that proved who the client is must not be good where somebody else is trusted. */
-function sessionId(value: unknown, identities: readonly TlsIdentity[], trust: TlsTrust): Buffer {
-  if (value === undefined) {
-    const hash = createHash("sha256");
-    for (const { certificate } of identities) hash.update(certificate);
-    hash.update(`${trust.isNodeDefault} ${trust.openSslDefaults} ${trust.certificates.length}`);
-    if (!trust.isNodeDefault) for (const each of trust.certificates) hash.update(each);
-    return Buffer.from(hash.digest("hex").slice(0, MAX_SESSION_ID));
-  }
-  if (typeof value !== "string" || value === "" || Buffer.byteLength(value) > MAX_SESSION_ID) {
-    throw new ArgumentError(
-      `sessionIdContext must be a string of 1 to ${MAX_SESSION_ID} bytes, not ${describe(value)}`,
-    );
-  }
-  return Buffer.from(value);
 }
 
 /** What only OpenSSL knows to be right, asked before an engine is: one setting at a time, so that the error can name it. */

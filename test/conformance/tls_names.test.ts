@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ArgumentError, type SelectedContext, TlsError, type TlsOptions, UnsupportedError } from "eventmachine";
-import { clientContext, identity, serverContext } from "../tls/pki.js";
+import { AUTHORITY, clientContext, identity, serverContext } from "../tls/pki.js";
 import { onEveryEngine } from "./harness.js";
 import type { Recorder } from "./recorder.js";
 import type { Served, Trial } from "./trial.js";
@@ -145,6 +145,35 @@ onEveryEngine("TLS, names and protocols", (engine) => {
   );
   refusing("returning what is no context", () => "server" as unknown as SelectedContext, 1);
   refusing("returning a context without a certificate", () => CLIENT, 1);
+  const demanding = serverContext({ ca: AUTHORITY, requireCertificate: true });
+  refusing("returning a context that demands more than the server's own", () => demanding, 1);
+
+  engine.rule("a context by name demands no more of clients than the server's own", async () => {
+    const named = (more: TlsOptions, own: TlsOptions) => () =>
+      serverContext({ ca: AUTHORITY, ...own, contexts: { "other.test": serverContext({ ca: AUTHORITY, ...more }) } });
+    const request = { requestCertificate: true };
+    const require = { requireCertificate: true };
+    const lax = { rejectUnauthorized: false };
+    for (const [more, own, option] of [
+      [request, {}, /requestCertificate/],
+      [require, {}, /requestCertificate/],
+      [require, request, /requireCertificate/],
+      [request, { ...request, ...lax }, /rejectUnauthorized/],
+    ] as const) {
+      assert.throws(named(more, own), (error) => error instanceof ArgumentError && option.test(error.message));
+    }
+    for (const [more, own] of [
+      [{}, require],
+      [request, require],
+      [lax, request],
+      [
+        { ...request, ...lax },
+        { ...request, ...lax },
+      ],
+    ] as const) {
+      named(more, own)();
+    }
+  });
 
   engine.rule("a lookup that answers when the connection is gone harms nobody", async (trial) => {
     let answer: (context: SelectedContext) => void = () => {};

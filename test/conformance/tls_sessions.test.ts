@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { type ConnectionOptions, connect } from "node:tls";
 import type { TlsContext, TlsInfo, TlsVersion } from "eventmachine";
-import { AUTHORITY, clientContext, identity, pkiFile, serverContext } from "../tls/pki.js";
+import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../tls/pki.js";
 import { onEveryEngine } from "./harness.js";
 import type { Script } from "./recorder.js";
 import type { Served, Trial } from "./trial.js";
 
 const VERSIONS: readonly TlsVersion[] = ["TLSv1.2", "TLSv1.3"];
+const STRANGERS = pkiPath("stranger-ca.pem");
 const ECHO: Script = { receiveData: (me, data) => me.sendData(data) };
 
 /** One visit: secured, one round trip (TLS 1.3 gives its tickets after the handshake), closed. */
@@ -18,6 +20,33 @@ async function visit(trial: Trial, served: Served, context: TlsContext, script: 
   client.closeConnectionAfterWriting();
   await trial.allUnbound();
   return info;
+}
+
+interface TlsVisit {
+  isReused: boolean;
+  session: Buffer | undefined;
+  /** What the server echoed; nothing where it refused. */
+  answer: string;
+}
+
+/** The same by a client that resumes whatever it likes: node:tls. */
+function tlsVisit(served: Served, servername: string, options: ConnectionOptions = {}): Promise<TlsVisit> {
+  const { port } = served.at as { port: number };
+  const socket = connect({ host: "127.0.0.1", port, servername, rejectUnauthorized: false, ...options });
+  const visited: TlsVisit = { isReused: false, session: undefined, answer: "" };
+  socket.on("secureConnect", () => {
+    visited.isReused = socket.isSessionReused();
+    socket.write("x");
+  });
+  socket.on("session", (session) => {
+    visited.session = session;
+  });
+  socket.on("data", (data) => {
+    visited.answer += data;
+    socket.end();
+  });
+  socket.on("error", () => {});
+  return new Promise((resolve) => socket.on("close", () => resolve(visited)));
 }
 
 onEveryEngine("TLS, sessions", (engine) => {
@@ -112,6 +141,62 @@ onEveryEngine("TLS, sessions", (engine) => {
         await trial.allUnbound();
       }
       assert.deepEqual(subjects, ["CN=alice", "CN=alice"]);
+    });
+  }
+
+  for (const maxVersion of VERSIONS) {
+    for (const [what, own] of [
+      ["its own", {}],
+      ["a given", { sessionIdContext: "shared" }],
+    ] as const) {
+      engine.rule(`no session gets past what a server demands, under ${what} id (${maxVersion})`, async (trial) => {
+        const shared = { maxVersion, ticketKeys: [Buffer.alloc(48, 7)], ca: AUTHORITY, ...own };
+        const strict = serverContext({ ...shared, requireCertificate: true });
+        const lax = await trial.serve(ECHO, { tls: serverContext(shared) });
+        const guarded = await trial.serve(ECHO, { tls: strict });
+        const stranger = await tlsVisit(lax, "server.test");
+        assert.equal(stranger.answer, "x");
+        const { session } = stranger;
+        assert.ok(session !== undefined);
+        assert.equal((await tlsVisit(lax, "server.test", { session })).isReused, true, "where it was made it is good");
+        assert.equal((await tlsVisit(guarded, "server.test", { session })).answer, "", "not without a certificate");
+        const known = { session, key: pkiFile("client-key.pem"), cert: pkiFile("client.pem") };
+        assert.deepEqual(
+          await tlsVisit(guarded, "server.test", known).then(({ isReused, answer }) => [isReused, answer]),
+          [false, "x"],
+        );
+        await trial.allUnbound();
+      });
+    }
+  }
+
+  for (const maxVersion of VERSIONS) {
+    engine.rule(`no session gets past whom a name trusts (${maxVersion})`, async (trial) => {
+      const known = { key: pkiFile("client-key.pem"), cert: pkiFile("client.pem") };
+      const stranger = { key: pkiFile("stranger-client-key.pem"), cert: pkiFile("stranger-client.pem") };
+      const contexts = {
+        "ours.test": serverContext({ ca: AUTHORITY }),
+        "theirs.test": serverContext({ ca: STRANGERS }),
+      };
+      const tls = serverContext({ maxVersion, ca: AUTHORITY, requireCertificate: true, contexts });
+      const served = await trial.serve(ECHO, { tls });
+      const visits = [
+        [known, ["server.test", "ours.test"], ["theirs.test"]],
+        [stranger, ["theirs.test"], ["server.test", "ours.test"]],
+      ] as const;
+      for (const [client, good, bad] of visits) {
+        for (const name of good) {
+          const { answer, session } = await tlsVisit(served, name, client);
+          assert.equal(answer, "x", name);
+          assert.ok(session !== undefined);
+          for (const other of bad) {
+            for (const who of [client, {}]) {
+              assert.equal((await tlsVisit(served, other, { ...who, session })).answer, "", `${name}, then ${other}`);
+            }
+          }
+        }
+      }
+      await trial.allUnbound();
     });
   }
 

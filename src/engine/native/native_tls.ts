@@ -1,4 +1,3 @@
-import { createHash, type Hash } from "node:crypto";
 import { StateError, TlsError } from "../../base/errors.js";
 import type { Handle } from "../streams.js";
 import type {
@@ -72,7 +71,7 @@ export class NativeTls {
       settings.cipherSuites ?? "",
       settings.curves ?? "",
       alpnList(settings.alpn),
-      settings.sessionIdContext ?? sessionIdContext(settings),
+      settings.sessionIdContext,
       Buffer.isBuffer(dhParameters) ? dhParameters : EMPTY,
       Buffer.concat(settings.ticketKeys),
       settings.staple ?? EMPTY,
@@ -191,22 +190,4 @@ function alpnList(protocols: readonly string[]): Buffer {
   return Buffer.concat(
     protocols.flatMap((name) => [Buffer.of(Buffer.byteLength(name, "latin1")), Buffer.from(name, "latin1")]),
   );
-}
-
-/**
- * Sessions are resumed only under contexts that would have accepted them: with the same certificates, the same trust, and the
- * same demands on the client. (What OpenSSL resumes it does not verify again.)
- */
-function sessionIdContext(settings: TlsContextSettings): Buffer {
-  const hash = createHash("sha256");
-  const { requestCertificate, requireCertificate, rejectUnauthorized, trust } = settings;
-  hash.update(JSON.stringify([requestCertificate, requireCertificate, rejectUnauthorized, trust.openSslDefaults]));
-  for (const { certificate } of settings.identities) add(hash, certificate);
-  // The certificates of others matter only where somebody is asked for one.
-  if (requestCertificate) for (const certificate of trust.certificates) add(hash, certificate);
-  return hash.digest();
-}
-
-function add(hash: Hash, part: string | Buffer): void {
-  hash.update(`${part.length} `).update(part);
 }

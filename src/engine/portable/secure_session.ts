@@ -135,10 +135,12 @@ export class SecureSession {
   }
 
   #accept(): TLSSocket {
-    const { settings, secureContext, stapler } = this.#context;
+    const { settings, stapler } = this.#context;
+    // Sessions are looked up before the name is: one could get a client past whom the name's own context trusts.
+    const isByName = this.#start.asksServerName && settings.requestCertificate;
     const options: TLSSocketOptions = {
       isServer: true,
-      secureContext,
+      secureContext: isByName ? this.#context.withoutTickets : this.#context.secureContext,
       requestCert: settings.requestCertificate,
       rejectUnauthorized: settings.requireCertificate,
     };

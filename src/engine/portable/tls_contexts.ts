@@ -15,6 +15,7 @@ export class PortableTlsContext {
   readonly settings: TlsContextSettings;
   /** Replaced as a whole when the ticket keys change: connections keep the one they began with. */
   secureContext: SecureContext;
+  #withoutTickets: SecureContext | undefined;
   /** node:tls asks a server for the staple, and nobody else: this one never listens. */
   stapler: Server | undefined;
 
@@ -22,6 +23,12 @@ export class PortableTlsContext {
     this.settings = settings;
     this.secureContext = makeSecureContext(settings, settings.ticketKeys);
     this.setStaple(settings.staple);
+  }
+
+  /** The same, but that no session is resumed. */
+  get withoutTickets(): SecureContext {
+    this.#withoutTickets ??= makeSecureContext({ ...this.settings, sessionTickets: false }, []);
+    return this.#withoutTickets;
   }
 
   setTicketKeys(keys: readonly Buffer[]): void {
@@ -70,7 +77,7 @@ function makeSecureContext(settings: TlsContextSettings, ticketKeys: readonly Bu
 }
 
 function secureContextOptions(settings: TlsContextSettings, ticketKey: Buffer | undefined): SecureContextOptions {
-  const { identities, trust, ciphers, cipherSuites, curves, dhParameters, sessionIdContext } = settings;
+  const { identities, trust, ciphers, cipherSuites, curves, dhParameters } = settings;
   const options: SecureContextOptions = {
     cert: identities.map(({ certificate }) => certificate),
     key: identities.map(({ key: pem, passphrase }) => ({ pem, ...(passphrase === undefined ? {} : { passphrase }) })),
@@ -80,13 +87,13 @@ function secureContextOptions(settings: TlsContextSettings, ticketKey: Buffer | 
     ciphers: [cipherSuites, ciphers ?? DEFAULT_CIPHERS].filter((list) => list !== undefined).join(":"),
     honorCipherOrder: settings.preferServerCiphers,
     sessionTimeout: settings.sessionTimeout,
+    sessionIdContext: settings.sessionIdContext.toString(),
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (settings.sessionTickets ? 0 : constants.SSL_OP_NO_TICKET),
   };
   // Node's own trust, with all that its flags and environment say, is what it takes when it is not told.
   if (!trust.isNodeDefault) options.ca = [...trust.certificates];
   if (curves !== undefined) options.ecdhCurve = curves;
   if (dhParameters !== undefined) options.dhparam = dhParameters;
-  if (sessionIdContext !== undefined) options.sessionIdContext = sessionIdContext.toString();
   if (ticketKey !== undefined) options.ticketKeys = ticketKey;
   return options;
 }

@@ -79,7 +79,7 @@ export function settings(overrides: Partial<TlsContextSettings> = {}): TlsContex
     sessionTickets: true,
     ticketKeys: [],
     sessionTimeout: 300,
-    sessionIdContext: undefined,
+    sessionIdContext: Buffer.from("test"),
     reportSessions: false,
     keyLog: false,
     staple: undefined,

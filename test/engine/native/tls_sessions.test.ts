@@ -5,6 +5,7 @@ import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
 import type { TlsContextSettings, TlsStart } from "../../../src/engine/tls.js";
 import { Driver, stopDrivers } from "./driver.js";
+import { ticketContext, withoutPeer } from "./session_der.js";
 import { authority, certify, localhost, nodeClient, type Secure, settings, starting } from "./tls_peers.js";
 
 afterEach(stopDrivers);
@@ -86,12 +87,10 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
   test(`tickets are those of node:tls with the same keys, ${version}`, async () => {
     const keys = randomBytes(48);
     const { createServer } = await import("node:tls");
-    const sessionIdContext = "shared";
     const node = createServer({
       key: localhost.key,
       cert: localhost.certificate,
       ticketKeys: keys,
-      sessionIdContext,
       maxVersion: version,
     });
     node.on("secureConnection", (socket) => socket.on("error", () => {}).end("x"));
@@ -108,12 +107,15 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     socket.destroy();
     node.close();
     assert.ok(session !== undefined);
-    const ours = await serve({
-      ticketKeys: [keys],
-      sessionIdContext: Buffer.from(sessionIdContext),
-      maxVersion: version,
-    });
-    assert.equal((await ours.secured({ session: bare(session) })).reused, true);
+    const theirs = bare(session);
+    // Every version of Node makes the id in its own way.
+    const sessionIdContext = ticketContext(theirs, keys);
+    const ours = await serve({ ticketKeys: [keys], sessionIdContext, maxVersion: version });
+    const resumed = await ours.secured({ session: theirs });
+    assert.equal(resumed.reused, true);
+    const own = (await ours.secured()).session;
+    assert.ok(own !== undefined);
+    assert.deepEqual(ticketContext(own, keys), sessionIdContext);
     await ours.end();
   });
 
@@ -136,25 +138,6 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     const named = await driver.closing(elsewhere.client);
     assert.equal(named.failure?.verifyError, "HOSTNAME_MISMATCH");
     assert.equal((await secured({ session: good.session, verifyName: "127.0.0.1" })).reused, true);
-    await end();
-  });
-
-  test(`a client's session is no way around another context's demands, ${version}`, async () => {
-    const keys = [randomBytes(48)];
-    const { secured, dial, driver, engine, end, client } = await serve({ maxVersion: version, ticketKeys: keys });
-    const demanding = engine.createTlsContext(
-      settings({
-        identities: [localhost],
-        ticketKeys: keys,
-        maxVersion: version,
-        requestCertificate: true,
-        requireCertificate: true,
-      }),
-    );
-    const { session } = await secured();
-    const pair = await dial({ session }, client, demanding);
-    const closing = await driver.closing(pair.server);
-    assert.equal(closing.failure?.code, "ERR_EM_TLS_VERIFY");
     await end();
   });
 }
@@ -213,23 +196,4 @@ function bare(session: Buffer): Buffer {
   if (session[0] !== 0) return session;
   const name = session.indexOf(0, 1) + 1;
   return session.subarray(name + 2 + session.readUInt16BE(name));
-}
-
-/** Takes the element with tag [3] out of the DER sequence that a session is. */
-function withoutPeer(session: Buffer): Buffer {
-  const header = (at: number): { start: number; end: number } => {
-    const first = session[at + 1] as number;
-    const long = first & 0x80 ? first & 0x7f : 0;
-    const length = long === 0 ? first : session.readUIntBE(at + 2, long);
-    return { start: at + 2 + long, end: at + 2 + long + length };
-  };
-  const kept: Buffer[] = [];
-  const { start, end } = header(0);
-  for (let at = start; at < end; ) {
-    const next = header(at).end;
-    if (session[at] !== 0xa3) kept.push(session.subarray(at, next));
-    at = next;
-  }
-  const body = Buffer.concat(kept);
-  return Buffer.concat([Buffer.of(0x30, 0x82, body.length >> 8, body.length & 0xff), body]);
 }
