@@ -25,15 +25,20 @@ export interface DeadlinesOwner {
 export class Deadlines {
   readonly #owner: DeadlinesOwner;
   #timer: Timer | undefined;
-  /** When the connection opened, and from when each clock runs at the earliest. */
-  #opened = 0;
-  #idleFrom = 0;
-  #readFrom = 0;
-  #writeFrom = 0;
+  /** From when each clock runs at the earliest: its connection opened, or its deadline was set, or it stood still. */
+  #lifeFrom: number;
+  #firstByteFrom: number;
+  #idleFrom: number;
+  #readFrom: number;
+  #writeFrom: number;
   #pausedAt: number | undefined;
 
+  /** Every clock begins now. */
   constructor(owner: DeadlinesOwner) {
     this.#owner = owner;
+    const now = owner.core.now();
+    this.#lifeFrom = this.#firstByteFrom = this.#idleFrom = this.#readFrom = this.#writeFrom = now;
+    if (owner.isPaused) this.#pausedAt = now;
   }
 
   static wanted(settings: StreamSettings): boolean {
@@ -42,17 +47,17 @@ export class Deadlines {
   }
 
   start(): void {
-    const now = this.#owner.core.now();
-    this.#opened = now;
-    this.#startClocks(now);
-    this.#arm(now);
+    this.#arm(this.#owner.core.now());
   }
 
-  /** The settings changed. */
-  changed(): void {
+  /** What is set counts anew; the others go on. */
+  changed(changes: Partial<StreamSettings>): void {
     const now = this.#owner.core.now();
-    if (this.#opened === 0) this.#opened = now;
-    this.#startClocks(now);
+    if (changes.lifetimeTimeout !== undefined) this.#lifeFrom = now;
+    if (changes.firstByteTimeout !== undefined) this.#firstByteFrom = now;
+    if (changes.commInactivityTimeout !== undefined) this.#idleFrom = now;
+    if (changes.readTimeout !== undefined) this.#readFrom = now;
+    if (changes.writeTimeout !== undefined) this.#writeFrom = now;
     this.#arm(now);
   }
 
@@ -65,13 +70,12 @@ export class Deadlines {
     this.#pausedAt = this.#owner.core.now();
   }
 
-  /** The read deadline stood still: what had run of it before the pause is all that has run. */
+  /** What waits for the peer's bytes stood still: what had run of it before the pause is all that has run. */
   resumed(): void {
     const now = this.#owner.core.now();
-    if (this.#pausedAt !== undefined) {
-      const ran = this.#pausedAt - this.#readBase();
-      this.#readFrom = now - Math.max(0, ran);
-    }
+    const pausedAt = this.#pausedAt ?? now;
+    this.#readFrom = now - Math.max(0, pausedAt - this.#readBase());
+    this.#firstByteFrom = now - Math.max(0, pausedAt - this.#firstByteFrom);
     this.#pausedAt = undefined;
     this.#arm(now);
   }
@@ -85,13 +89,6 @@ export class Deadlines {
     // A timer that is due before finds the deadline when it fires.
     if (this.#timer !== undefined && this.#timer.deadline <= now + writeTimeout) return;
     this.#set(now + writeTimeout, now);
-  }
-
-  #startClocks(now: number): void {
-    this.#idleFrom = now;
-    this.#readFrom = now;
-    this.#writeFrom = now;
-    if (this.#owner.isPaused) this.#pausedAt = now;
   }
 
   #readBase(): number {
@@ -108,15 +105,16 @@ export class Deadlines {
     const consider = (name: DeadlineName, after: number, from: number) => {
       if (after > 0 && (first === undefined || from + after < first.at)) first = { name, at: from + after, after };
     };
-    consider("lifetime", settings.lifetimeTimeout, this.#opened);
-    if (owner.bytesIn === 0) consider("first-byte", settings.firstByteTimeout, this.#opened);
+    const waits = this.#pausedAt === undefined;
+    consider("lifetime", settings.lifetimeTimeout, this.#lifeFrom);
+    if (waits && owner.bytesIn === 0) consider("first-byte", settings.firstByteTimeout, this.#firstByteFrom);
     const lastWrite = engine.lastWrite(handle);
     consider(
       "inactivity",
       settings.commInactivityTimeout,
       Math.max(this.#idleFrom, engine.lastRead(handle), lastWrite),
     );
-    if (this.#pausedAt === undefined) consider("read", settings.readTimeout, this.#readBase());
+    if (waits) consider("read", settings.readTimeout, this.#readBase());
     if (owner.outboundSize() > 0 || owner.isSendingFile) {
       consider("write", settings.writeTimeout, Math.max(this.#writeFrom, lastWrite));
     }

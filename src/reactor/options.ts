@@ -34,7 +34,7 @@ export interface StreamOptions {
   lingerTimeout?: number;
   /** Close when nothing was read or written for so long. Default off. (EventMachine's comm_inactivity_timeout.) */
   commInactivityTimeout?: number;
-  /** Close when the peer's first byte has not come so long after opening. Default off. */
+  /** Close when the peer's first byte has not come so long after opening; stands still while paused. Default off. */
   firstByteTimeout?: number;
   /** Close when nothing was read for so long; stands still while paused. Default off. */
   readTimeout?: number;

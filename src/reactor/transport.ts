@@ -372,13 +372,13 @@ export class Transport extends Outbound {
 
   // Deadlines ----------------------------------------------------------------------------------------------------
 
-  /** Other settings for this connection alone; deadlines start to count anew from the change. */
+  /** Other settings for this connection alone; a deadline among them counts from now. */
   adjust(changes: Partial<StreamSettings>): void {
     this.settings = { ...this.settings, ...changes };
     if (this.state === State.connecting) this.flags |= MARKS_CHANGED;
     if (this.state !== State.open) return;
     if (changes.lowWaterMark !== undefined) this.core.engine.setLowWaterMark(this.handle, changes.lowWaterMark);
-    if (Deadlines.wanted(this.settings) || this.extras?.deadlines !== undefined) this.#deadlines().changed();
+    if (Deadlines.wanted(this.settings) || this.extras?.deadlines !== undefined) this.#deadlines().changed(changes);
   }
 
   idleTime(): number {

@@ -152,6 +152,45 @@ onEveryEngine("deadlines", (engine) => {
     assert.equal(server.state, "open");
   });
 
+  engine.ruleOnStreams("first byte: stands still while paused, and goes on from there", async (trial) => {
+    const timeout = 400;
+    const { client, server } = await trial.pair({
+      server: {
+        postInit: (me) => {
+          me.pause();
+          me.firstByteTimeout = timeout;
+        },
+      },
+    });
+    await trial.sleep(timeout + 100);
+    assert.equal(server.state, "open", "it does not run before the connection has listened");
+    const begun = trial.now();
+    server.resume();
+    await trial.sleep(100);
+    server.pause();
+    const ran = trial.now() - begun;
+    await trial.sleep(timeout + 100);
+    assert.equal(server.state, "open", "nor in a later pause");
+    const from = trial.now();
+    server.resume();
+    await endsAfter(trial, server, timeout - ran, from);
+    timedOut(server, "first-byte");
+    client.closeConnection();
+  });
+
+  engine.ruleOnStreams("first byte: one that came in a pause is one that came", async (trial) => {
+    const { client, server } = await trial.pair({
+      listen: { firstByteTimeout: 100 },
+      server: { postInit: (me) => me.pause() },
+    });
+    client.sendData("x");
+    await trial.sleep(200);
+    server.resume();
+    await trial.until(() => server.bytes === 1, "the byte");
+    await trial.sleep(200);
+    assert.equal(server.state, "open");
+  });
+
   engine.ruleOnStreams("read: what is written does not count", async (trial) => {
     const from = trial.now();
     const { server } = await trial.pair({ listen: { readTimeout: 100 } });
@@ -283,6 +322,36 @@ onEveryEngine("deadlines", (engine) => {
     talk.cancel();
     timedOut(server, "lifetime");
     assert.ok(server.unboundAt - from >= 119.5);
+  });
+
+  engine.ruleOnStreams("each counts from when it was set, whatever was set before", async (trial) => {
+    const { server } = await trial.pair({ listen: { commInactivityTimeout: 10_000 } });
+    await trial.sleep(200);
+    const from = trial.now();
+    server.firstByteTimeout = 150;
+    await endsAfter(trial, server, 150, from);
+    timedOut(server, "first-byte");
+    const other = await trial.pair({ listen: { commInactivityTimeout: 10_000 } });
+    await trial.sleep(200);
+    const later = trial.now();
+    other.server.lifetimeTimeout = 150;
+    await endsAfter(trial, other.server, 150, later);
+    timedOut(other.server, "lifetime");
+  });
+
+  engine.ruleOnStreams("what is set beside a deadline does not begin it anew", async (trial) => {
+    const { client, server } = await trial.pair({ listen: { lifetimeTimeout: 10_000 } });
+    const from = trial.now();
+    server.commInactivityTimeout = 400;
+    await trial.sleep(200);
+    server.readTimeout = 10_000;
+    server.writeTimeout = 10_000;
+    server.lifetimeTimeout = 10_000;
+    server.setWaterMarks(100_000);
+    await endsAfter(trial, server, 400 - (trial.now() - from), from);
+    timedOut(server, "inactivity");
+    assert.ok(server.unboundAt - from >= 399.5);
+    await trial.allUnbound(client);
   });
 
   engine.ruleOnStreams("the deadline that passes first is the reason", async (trial) => {
