@@ -38,9 +38,10 @@ export function checkPort(port: unknown, least: 0 | 1, name = "port"): number {
 
 /**
  * Reads an address as the command line writes it: `host:port`, `[v6]:port`, `:port` (every interface) or `unix:/path`
- * (`unix:@name` for the abstract name space).
+ * (`unix:@name` for the abstract name space). Throws ArgumentError for anything else.
  */
 export function parseAddress(text: string): { host?: string; port: number } | { path: string } {
+  if (typeof text !== "string") throw new ArgumentError(`address must be a string, not ${describe(text)}`);
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length);
     if (path === "") throw new ArgumentError(`address ${JSON.stringify(text)} lacks the path after unix:`);
@@ -59,12 +60,27 @@ export function parseAddress(text: string): { host?: string; port: number } | { 
   return host === undefined || host === "" ? { port } : { host, port };
 }
 
-/** The form `parseAddress` reads, for logs and messages. */
+/** The form `parseAddress` reads, for logs and messages. Throws ArgumentError for what is no address. */
 export function formatAddress(address: SocketAddress): string {
-  if (address.family === "unix") {
-    return address.path.startsWith("\0") ? `unix:@${address.path.slice(1)}` : `unix:${address.path}`;
+  if (typeof address !== "object" || address === null) {
+    throw new ArgumentError(`address must be an address, not ${describe(address)}`);
   }
-  return address.family === "IPv6" ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+  if (address.family === "unix") {
+    const path = checkText(address.path, "path");
+    return path.startsWith("\0") ? `unix:@${path.slice(1)}` : `unix:${path}`;
+  }
+  if (address.family !== "IPv4" && address.family !== "IPv6") {
+    const { family } = address as { family: unknown };
+    throw new ArgumentError(`address.family must be "IPv4", "IPv6" or "unix", not ${describe(family)}`);
+  }
+  const host = checkText(address.host, "host");
+  const port = checkPort(address.port, 0, "address.port");
+  return address.family === "IPv6" ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function checkText(text: unknown, name: string): string {
+  if (typeof text === "string") return text;
+  throw new ArgumentError(`address.${name} must be a string, not ${describe(text)}`);
 }
 
 /** An IPv4 address that is given as one number. */

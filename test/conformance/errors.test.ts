@@ -9,6 +9,7 @@ import {
   EventMachineError,
   engineInfo,
   formatAddress,
+  type InetAddress,
   LimitError,
   parseAddress,
   Reactor,
@@ -236,5 +237,21 @@ onEveryEngine("errors", (engine) => {
     assert.equal(formatAddress({ family: "IPv6", host: "::1", port: 7000 }), "[::1]:7000");
     assert.equal(formatAddress({ family: "IPv4", host: "127.0.0.1", port: 80 }), "127.0.0.1:80");
     assert.equal(formatAddress({ family: "unix", path: "\0name" }), "unix:@name");
+    const odd: [text: unknown, address: unknown][] = [
+      [undefined, undefined],
+      [null, null],
+      [7000, "127.0.0.1:80"],
+      [{}, {}],
+      [["[::1]:1"], { host: "127.0.0.1", port: 80 }],
+      [Symbol("address"), { family: 4, host: "127.0.0.1", port: 80 }],
+      [true, { family: "IPv4", port: 80 }],
+      [() => "", { family: "IPv6", host: "::1", port: 65536 }],
+      [new Date(0), { family: "unix" }],
+    ];
+    for (const [text, address] of odd) {
+      const wrong = { name: "ArgumentError", code: "ERR_EM_INVALID_ARGUMENT" };
+      assert.throws(() => parseAddress(text as string), wrong);
+      assert.throws(() => formatAddress(address as InetAddress), wrong);
+    }
   });
 });
