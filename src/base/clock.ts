@@ -8,10 +8,8 @@ export interface Cancellable extends Disposable {
  * in a browser alike.
  */
 export interface Clock {
-  /** Whether turns come. Left out: they do. */
-  readonly isRunning?: boolean;
-  /** Whether no turn may come any more. Left out: turns come. */
-  readonly isStopping?: boolean;
+  /** Whether a turn comes for what `nextTick` is given now. Left out: one does. */
+  readonly hasTurns?: boolean;
   /** Milliseconds on a monotonic clock, with fractions; only differences mean anything. */
   now(): number;
   /** Calls back once, not before `delay` milliseconds have passed. */

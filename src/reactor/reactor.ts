@@ -134,6 +134,11 @@ export class Reactor implements Clock {
     return this.#lifecycle.phase === "stopping";
   }
 
+  /** Whether the run goes on: a turn comes for what `nextTick` is given now. A reactor that is stopping may have had its last. */
+  get hasTurns(): boolean {
+    return this.#lifecycle.phase === "running";
+  }
+
   /** Lets the running reactor keep the process alive, as it does from the start. */
   ref(): this {
     this.#core.hold(true);

@@ -244,8 +244,7 @@ function deliver({ completion, clock }: Call, settle: (completion: Completion) =
   const turn = () => {
     if (!completion.isCompleted) settle(completion);
   };
-  // A reactor that is stopping may have had its last turn.
-  if (clock.isRunning === false || clock.isStopping === true) queueMicrotask(turn);
+  if (clock.hasTurns === false) queueMicrotask(turn);
   else clock.nextTick(turn);
 }
 

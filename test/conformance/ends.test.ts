@@ -28,6 +28,7 @@ onEveryEngine("ends", (engine) => {
           assert.equal(log.length, 0, "not inside the call");
           assert.equal(reactor.isRunning, true);
           assert.equal(reactor.isStopping, true);
+          assert.equal(reactor.hasTurns, false);
         },
         { tail: [() => log.push(`first tail, ${reactor.isRunning}`), async () => log.push("second tail")] },
       );
@@ -43,6 +44,7 @@ onEveryEngine("ends", (engine) => {
       ]);
       assert.equal(reactor.isRunning, false);
       assert.equal(reactor.isStopping, false);
+      assert.equal(reactor.hasTurns, false);
       for (const recorder of trial.recorders) assert.deepEqual(recorder.reason, { kind: "stop" });
     },
   );
@@ -187,6 +189,7 @@ onEveryEngine("ends", (engine) => {
     await trial.settle(5);
     assert.equal(trial.reactor.isRunning, true);
     assert.equal(trial.reactor.isStopping, false);
+    assert.equal(trial.reactor.hasTurns, true);
   });
 
   engine.runRule("outside of run connect and startServer throw ERR_EM_NOT_RUNNING", async (trial) => {

@@ -14,6 +14,7 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
     drain: { calls: [[1]], gives: (value) => size((value as { finished: number }).finished) },
     isRunning: { gives: flag },
     isStopping: { gives: flag },
+    hasTurns: { gives: flag },
     ref: { calls: [], gives: (value) => value instanceof Reactor },
     unref: { calls: [], gives: (value) => value instanceof Reactor },
     addShutdownHook: { calls: [[() => {}]], gives: nothing },
