@@ -4,8 +4,11 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "calls.h"
 #include "listener.h"
+#include "stream.h"
 
 namespace em {
 
@@ -65,6 +68,17 @@ int descriptor(const Target& target) {
   return target.slot == nullptr || target.slot->state == State::closed ? -1 : target.slot->fd;
 }
 
+napi_value error_option(napi_env env, const Target& target, Bytes bytes) {
+  const int fd = descriptor(target);
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) return integer(env, -errno);
+  error = -take_error(*target.core, *target.slot, -error);
+  const size_t length = std::min(bytes.length, sizeof error);
+  memcpy(bytes.data, &error, length);
+  return integer(env, static_cast<int32_t>(length));
+}
+
 // getOption(loop, handle, level, name, into): the length, or a negative errno
 napi_value get_option(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -74,8 +88,9 @@ napi_value get_option(napi_env env, napi_callback_info info) {
   Bytes bytes = args.bytes(4);
   if (!args.ok()) return nullptr;
   int fd = descriptor(target);
-  if (fd < 0) return integer(env, -EBADF);
   auto size = static_cast<socklen_t>(bytes.length < kMostOption ? bytes.length : kMostOption);
+  if (level == SOL_SOCKET && name == SO_ERROR && target.stream() != nullptr) return error_option(env, target, bytes);
+  if (fd < 0) return integer(env, -EBADF);
   if (getsockopt(fd, level, name, bytes.data, &size) < 0) return integer(env, -errno);
   return integer(env, static_cast<int32_t>(size));
 }

@@ -53,8 +53,8 @@ enum Bit : uint32_t {
   kAddressed = 1 << 15,  // it was open: there are addresses to ask for
   kSkipRead = 1 << 16,   // held bytes are in this batch: the kernel's next ones wait for another
   kTls = 1 << 17,
-  kAdopted = 1 << 18,      // others may have the same socket: closing our descriptor does not take it from the poller
-  kWriteFailed = 1 << 19,  // the peer is gone, as `error` says: closed when what it sent before that has been read
+  kAdopted = 1 << 18,  // others may have the same socket: closing our descriptor does not take it from the poller
+  kFailed = 1 << 19,   // the peer is gone, as `error` says: closed when what it sent before that has been read
 };
 
 // Events a handle has waiting, delivered in this order.

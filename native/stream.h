@@ -56,6 +56,10 @@ void abort_stream(Core& core, Slot& slot);
 void detach_stream(Core& core, Slot& slot);
 void close_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall);
 
+// SO_ERROR is cleared by whoever asks for it: where the program did, this is what makes of it what reading would have
+// made. Returns what there is to answer.
+int32_t take_error(Core& core, Slot& slot, int32_t error);
+
 // During delivery.
 // Takes bytes of an event back, because the connection was paused before they were delivered.
 void hold(Core& core, Slot& slot, int32_t offset, int32_t length);

@@ -1,6 +1,7 @@
 #include "stream_io.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,20 +32,19 @@ void sent(Core& core, Slot& slot, size_t length, double stamp) {
   slot.last_write = stamp;
 }
 
-// What a peer said before it reset the connection may still lie in the kernel: reading goes on until that is told, and
-// then the connection ends with what the write failed with. It ends at once where nothing is being read.
+// Under TLS OpenSSL may be at work.
 void write_failed(Core& core, Slot& slot, int32_t error, Syscall syscall) {
-  const bool gone = error == -ECONNRESET || error == -EPIPE;
-  const bool reads = slot.has(kWantIn) && slot.has(kRegistered) && !is_paused(core, slot) && !is_muted(core, slot);
-  if (!gone || !reads) return close_stream(core, slot, Ended::error, error, syscall);
-  slot.set(kWriteFailed);
-  slot.error = error;
-  slot.syscall = syscall;
-  core.shared.flags[slot.index()] |= kNoWrite;
-  slot.unset(kWantWritable);
-  slot.queue.clear(core.live);
-  core.forget_pieces(slot);
-  update_interest(core, slot);
+  if (slot.has(kTls)) {
+    tls_write_failed(core, slot, error);
+  } else {
+    fail_stream(core, slot, error, syscall);
+  }
+}
+
+// Nothing goes either way any more, and nothing more will come than what lies in the kernel.
+bool is_over(int fd) {
+  pollfd asked = {fd, 0, 0};
+  return poll(&asked, 1, 0) == 1 && (asked.revents & POLLHUP) != 0;
 }
 
 // Returns false if the range cannot go on in this round.
@@ -91,7 +91,6 @@ void send_queue(Core& core, Slot& slot, double stamp) {
     ssize_t took = core.sys.sendmsg(slot.fd, pieces, count);
     if (took < 0) {
       if (is_transient(took)) break;
-      if (slot.has(kTls)) return tls_write_failed(core, slot, took);
       return write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
     }
     slot.queue.consume(static_cast<size_t>(took), core.live);
@@ -102,7 +101,7 @@ void send_queue(Core& core, Slot& slot, double stamp) {
     }
     if (static_cast<size_t>(took) < asked) break;
   }
-  if (slot.state != State::open || slot.has(kWriteFailed)) return;
+  if (slot.state != State::open || slot.has(kFailed)) return;
   update_interest(core, slot);
   if (slot.state != State::open) return;
   if (slot.has(kTls)) return tls_pump(core, slot, nullptr, 0, stamp);
@@ -169,9 +168,33 @@ void send_now(Core& core, Slot& slot, const uint8_t* data, size_t length, double
 
 }  // namespace
 
+bool is_reading(const Core& core, const Slot& slot) {
+  return slot.has(kWantIn) && slot.has(kRegistered) && !is_paused(core, slot) && !is_muted(core, slot);
+}
+
+void fail_stream(Core& core, Slot& slot, int32_t error, Syscall syscall) {
+  if (slot.has(kFailed)) return;
+  if (!is_reading(core, slot) || !is_over(slot.fd)) return close_stream(core, slot, Ended::error, error, syscall);
+  slot.set(kFailed);
+  slot.error = error;
+  slot.syscall = syscall;
+  core.shared.flags[slot.index()] |= kNoWrite;
+  slot.unset(kWantWritable);
+  slot.queue.clear(core.live);
+  core.forget_pieces(slot);
+  update_interest(core, slot);
+}
+
+int32_t take_error(Core& core, Slot& slot, int32_t error) {
+  if (slot.has(kFailed) || (slot.state == State::closed && slot.ended == Ended::error)) return slot.error;
+  if (error != 0 && slot.state == State::open && is_over(slot.fd)) fail_stream(core, slot, error, Syscall::read);
+  return error;
+}
+
 // Errors and hang-ups are told also while nothing is read, for ever: the one ends the connection, the other takes it
 // from the poller until it reads again.
 void hung_up(Core& core, Slot& slot, uint32_t interest) {
+  if (slot.has(kFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
   if (interest & kError) {
     if (int error = socket_error(slot.fd); error != 0) {
       return close_stream(core, slot, Ended::error, error, Syscall::read);
@@ -206,7 +229,7 @@ void read_ready(Core& core, Slot& slot, uint32_t interest) {
     return;
   }
   core.keep_slab(0);
-  if (slot.has(kWriteFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
+  if (slot.has(kFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
   if (got < 0) {
     if (!is_transient(got)) close_stream(core, slot, Ended::error, static_cast<int32_t>(got), Syscall::read);
     return;
@@ -294,7 +317,7 @@ void output_done(Core& core, Slot& slot) {
 // Output -------------------------------------------------------------------------------------------------------------
 
 bool takes_output(const Slot& slot) {
-  return slot.kind == Kind::stream && slot.state != State::closed && !slot.has(kShutWanted | kDetaching | kWriteFailed);
+  return slot.kind == Kind::stream && slot.state != State::closed && !slot.has(kShutWanted | kDetaching | kFailed);
 }
 
 void queue_pieces(Core& core, Slot& slot) {
@@ -336,7 +359,7 @@ static void send_piece(Core& core, Slot& slot, double stamp) {
 
 void flush_stream(Core& core, Slot& slot, double stamp) {
   if (slot.has(kTls)) return tls_pump(core, slot, nullptr, 0, stamp);
-  if (slot.state == State::closed || slot.has(kWriteFailed)) return core.forget_pieces(slot);
+  if (slot.state == State::closed || slot.has(kFailed)) return core.forget_pieces(slot);
   const bool one = slot.piece_head != kNoPiece && slot.piece_head == slot.piece_tail;
   if (one && slot.state == State::open && slot.queue.empty()) return send_piece(core, slot, stamp);
   if (must_wait(slot)) {

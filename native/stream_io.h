@@ -14,6 +14,11 @@ void output_done(Core& core, Slot& slot);
 void check_writable(Core& core, Slot& slot);
 // Sends from the queue until the kernel has enough.
 void send_queue(Core& core, Slot& slot, double stamp);
+// Whether what the peer says is being read as it comes.
+bool is_reading(const Core& core, const Slot& slot);
+// The connection is broken, as a system call has said. What a peer said before it reset the connection may still lie in
+// the kernel: where it is being read that goes on to its end, and the connection ends with this error then.
+void fail_stream(Core& core, Slot& slot, int32_t error, Syscall syscall);
 // What an error or a hang-up means while nothing is read.
 void hung_up(Core& core, Slot& slot, uint32_t interest);
 

@@ -41,6 +41,7 @@ bool emit_news(Core& core, Slot& slot) {
 
 // The peer's end, by its close_notify or its FIN: the first of them counts.
 void peer_ended(Core& core, Slot& slot) {
+  if (slot.has(kFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
   slot.unset(kWantIn);
   if (!slot.has(kFinishing)) {
     update_interest(core, slot);
@@ -53,6 +54,12 @@ void peer_ended(Core& core, Slot& slot) {
   } else {
     update_interest(core, slot);
   }
+}
+
+void fail_read(Core& core, Slot& slot) {
+  const bool known = slot.has(kFailed);
+  const int32_t error = known ? slot.error : slot.tls->read_error;
+  close_stream(core, slot, Ended::error, error, known ? slot.syscall : Syscall::read);
 }
 
 // Reads what the kernel has, up to `may_read`, and gives the program what is whole of it. There is room in the slab.
@@ -96,9 +103,21 @@ void receive(Core& core, Slot& slot, uint32_t may_read) {
   }
   if (slot.state != State::open) return;
   if (session.read_error != 0) {
-    close_stream(core, slot, Ended::error, session.read_error, Syscall::read);
+    fail_read(core, slot);
   } else if (!was_ended && session.ended_by_peer()) {
     peer_ended(core, slot);
+  }
+}
+
+// What is not being read may be a refusal of ours that came before the peer was gone, and says more than that it is.
+void look_once_more(Core& core, Slot& slot) {
+  TlsSession& session = *slot.tls;
+  for (int i = 0; i < kLastReads && slot.state == State::open; i++) {
+    if (session.phase == TlsSession::Phase::handshake && session.awaits == TlsSession::Awaits::nothing) {
+      handshake_step(core, slot);
+    } else if (session.is_secured() && !session.ended_by_peer()) {
+      receive(core, slot, kMayRead);
+    }
   }
 }
 
@@ -174,17 +193,10 @@ bool tls_due(Core& core, Slot& slot) {
   if (!emit_news(core, slot)) return false;
   if (core.slab_room(kReadQuota) == nullptr) return false;
   core.keep_slab(0);
-  if (session.write_error != 0) {
-    for (int i = 0; i < kLastReads && slot.state == State::open; i++) {
-      if (session.phase == TlsSession::Phase::handshake && session.awaits == TlsSession::Awaits::nothing) {
-        handshake_step(core, slot);
-      } else if (session.is_secured() && !session.ended_by_peer()) {
-        receive(core, slot, kMayRead);
-      }
-    }
-    // A refusal that came with it has said more by now.
-    if (slot.state == State::open) close_stream(core, slot, Ended::error, session.write_error, Syscall::write);
-    return true;
+  if (session.write_error != 0 && !slot.has(kFailed)) {
+    if (!is_reading(core, slot)) look_once_more(core, slot);
+    if (slot.state == State::open) fail_stream(core, slot, session.write_error, Syscall::write);
+    if (slot.state != State::open) return true;
   }
   if (session.phase == TlsSession::Phase::handshake) {
     if (session.awaits != TlsSession::Awaits::nothing) return true;

@@ -512,7 +512,10 @@ export class Connection {
     core.engine.setSocketOption(handle, level, name, typeof value === "number" ? cInt(value) : value);
   }
 
-  /** The error the kernel holds for the socket, which asking clears; undefined for none. (error?) */
+  /**
+   * The error the kernel holds for the socket; undefined for none. One that ends the connection is its close reason too,
+   * whether it was asked for or not. (error?)
+   */
   getSocketError(): SystemError | undefined {
     const { core, handle } = this.#open("getSocketError");
     const errno = core.engine.socketError(handle);

@@ -97,6 +97,12 @@ def shutdown(command, sock):
     return {}
 
 
+def stop_reading(command, sock):
+    """On a Unix socket whoever writes to it fails from here on."""
+    sock.shutdown(socket.SHUT_RD)
+    return {}
+
+
 def receive(command, sock):
     """Exactly so many bytes, or all up to the end of the stream."""
     wanted = command.get("bytes")
@@ -159,6 +165,7 @@ on_socket = {
     "sendWithFin": send_with_fin,
     "urgent": urgent,
     "shutdown": shutdown,
+    "stopReading": stop_reading,
     "receive": receive,
     "flood": flood,
     "reset": reset,

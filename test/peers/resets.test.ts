@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { pattern } from "../conformance/bytes.js";
+import { pattern, sameBytes } from "../conformance/bytes.js";
 import { onEveryEngine } from "../conformance/harness.js";
 import type { Recorder } from "../conformance/recorder.js";
 import { RawPeer } from "./support/raw_peer.js";
 
+/** Linux's numbers. */
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
 const MiB = 1024 * 1024;
 
 function assertReset(recorder: Recorder): void {
@@ -86,6 +89,71 @@ onEveryEngine("resets", (engine) => {
       assert.equal(server.sendData("and more"), false);
     },
   );
+
+  engine.ruleNeeding(
+    "bufferSizes",
+    "however much that was, over TLS too",
+    async (trial) => {
+      for (const medium of ["tcp", "tls"] as const) {
+        const { client, server } = await trial.over(medium).pair({ listen: { receiveBufferSize: MiB } });
+        await trial.settle();
+        const words = pattern(300_000);
+        // In one go: the words are with the server's kernel, and the client is gone, before the server has read.
+        client.sendData(words);
+        client.abort();
+        server.sendData(pattern(100_000));
+        await trial.allUnbound(client, server);
+        assertReset(server);
+        // A record of which a part was on its way can not be read.
+        const least = client.bytesOut - (medium === "tls" ? 16_384 : 0);
+        assert.ok(client.bytesOut > 200_000, "the kernel has taken enough to see");
+        assert.ok(server.bytes >= least, `${server.bytes} of ${client.bytesOut} bytes came over ${medium}`);
+        sameBytes(server.received, words.subarray(0, server.bytes));
+      }
+    },
+    (trial) => trial.serve({}, { receiveBufferSize: MiB }),
+  );
+
+  engine.rule("a Unix peer that has only stopped reading ends what writes to it", async (trial) => {
+    const served = await trial.over("unix").serve();
+    await using peer = new RawPeer();
+    await peer.connect(served.at);
+    const server = await served.peer();
+    await peer.stopReading();
+    server.sendData("to nobody");
+    await trial.allUnbound(server);
+    assertReset(server);
+  });
+
+  engine.ruleOnStreams("asking for the socket's error takes nothing from the reason", async (trial) => {
+    const { client, server } = await trial.pair();
+    await trial.settle();
+    client.abort();
+    // The reset is there, and nothing was read since.
+    const asked = [server.getSocketError(), server.getSocketError()];
+    await trial.allUnbound(client, server);
+    assertReset(server);
+    if (!engine.has("socketOptions")) return;
+    for (const error of asked) assert.equal(error?.code, "ECONNRESET");
+    const other = await trial.pair();
+    await trial.settle();
+    other.client.abort();
+    assert.notEqual(other.server.getSockOpt(SOL_SOCKET, SO_ERROR).readInt32LE(), 0);
+    await trial.allUnbound(other.client, other.server);
+    assertReset(other.server);
+  });
+
+  engine.ruleOnStreams("nor does it where reading is paused", async (trial) => {
+    const { client, server } = await trial.pair();
+    server.pause();
+    await trial.settle();
+    client.abort();
+    const error = server.getSocketError();
+    if (engine.has("socketOptions")) assert.equal(error?.code, "ECONNRESET");
+    if (!engine.has("promptReset")) server.resume();
+    await trial.allUnbound(client, server);
+    assertReset(server);
+  });
 
   engine.rule("a reset while closing after writing ends the wait", async (trial) => {
     const served = await trial.serve({

@@ -73,6 +73,11 @@ export class RawPeer implements AsyncDisposable {
     await this.#ok({ do: "shutdown", socket });
   }
 
+  /** Ends the direction towards it, and nothing else: a Unix socket can. */
+  async stopReading(): Promise<void> {
+    await this.#ok({ do: "stopReading", socket: "main" });
+  }
+
   /** Reads exactly so many bytes, or everything to the end. */
   async receive(bytes?: number, socket = "main"): Promise<Received> {
     return this.#ok({ do: "receive", socket, ...(bytes === undefined ? {} : { bytes }) });
