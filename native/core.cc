@@ -119,15 +119,12 @@ bool Core::in_slab(int32_t offset, int32_t length) const {
 }
 
 uint32_t Core::collect() {
-  if (shared.numbers[kDeadline] <= now) {
-    shared.numbers[kDeadline] = kNever;
-    emit(Event::timer, 0, 0, 0, 0);
-  }
   if (retry_at_ <= now) retry_listeners();
   if (tls) tls->handshakes_left = kHandshakesARound;
   emit_due();
   if (ready_at_ == ready_count_) {
     ready_at_ = 0;
+    polled_at_ = now;
     ready_count_ = poller.wait();
     sys.calls++;
   }
@@ -144,8 +141,14 @@ uint32_t Core::collect() {
       stream_ready(*this, *slot, ready.interest);
     }
   }
+  if (ready_at_ == ready_count_) shared.numbers[kSeenAt] = polled_at_;
   // Connections that were found dead are told of in this batch already.
   emit_due();
+  // Behind all that was read: what has come in time is delivered before a deadline is judged.
+  if (shared.numbers[kDeadline] <= now && ring_room() > 0) {
+    shared.numbers[kDeadline] = kNever;
+    emit(Event::timer, 0, 0, 0, 0);
+  }
   shared.words[kEventCount] = static_cast<int32_t>(event_count_);
   shared.words[kEventsRead] = 0;
   if (event_count_ > 0) {

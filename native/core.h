@@ -100,6 +100,7 @@ class Core {
   uint32_t event_count_ = 0;
   uint32_t slab_used_ = 0;
   int ready_count_ = 0, ready_at_ = 0;
+  double polled_at_ = 0;
 
   std::vector<int32_t> due_, due_now_;
   std::vector<int32_t> dirty_;

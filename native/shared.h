@@ -55,6 +55,7 @@ enum Number : uint32_t {
   kBatches,
   kSystemCalls,
   kDropped,  // newcomers closed because a listener was full
+  kSeenAt,   // what had come by then has been read; milliseconds of CLOCK_MONOTONIC
 };
 
 // Bits of a handle's flag byte.

@@ -9,8 +9,11 @@ export interface EngineEvents extends StreamEvents, TlsEvents {
   enter(): void;
   /** After the last event of a batch. */
   leave(): void;
-  /** The deadline set by `setDeadline` has passed; the engine forgets it. */
-  timer(): void;
+  /**
+   * The deadline set by `setDeadline` has passed; the engine forgets it. What had come by `seenAt` has been delivered: a
+   * connection is to be judged as of that moment, for a loop that is held up has not seen what came since.
+   */
+  timer(seenAt: number): void;
   /** After `requestTurn`: once the batch, process.nextTick and microtasks are through. */
   ticks(): void;
 }

@@ -36,6 +36,7 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   readonly foreign = new ForeignStreams(this);
   /** Whether new servers and connects are taken: from `run` until `stop`. */
   isAccepting = false;
+  seenAt = 0;
   #noConnections: (() => void)[] = [];
   /** The user's timers, and those of connections' deadlines. */
   readonly timers: TimerService;
@@ -229,11 +230,11 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
     if (this.#live === 0 && this.connectionCount === 0) this.host.idle();
   }
 
-  timer(): void {
+  timer(seenAt: number): void {
     this.#armed = Number.POSITIVE_INFINITY;
-    const now = this.now();
-    this.deadlines.expire(now);
-    this.timers.expire(now);
+    this.seenAt = seenAt;
+    this.deadlines.expire(seenAt);
+    this.timers.expire(this.now());
     this.deadlineMoved();
   }
 

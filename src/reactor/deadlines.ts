@@ -134,9 +134,9 @@ export class Deadlines {
 
   #check(): void {
     this.#timer = undefined;
-    const now = this.#owner.core.now();
+    const { core } = this.#owner;
     const first = this.#earliest();
-    if (first !== undefined && first.at <= now) this.#owner.end(deadlinePassed(first.name, first.after));
-    else this.#arm(now);
+    if (first !== undefined && first.at <= core.seenAt) this.#owner.end(deadlinePassed(first.name, first.after));
+    else this.#arm(core.now());
   }
 }

@@ -137,6 +137,10 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     return this.#core.now();
   }
 
+  get seenAt(): number {
+    return this.#core.seenAt;
+  }
+
   turnTime(): number {
     return this.#core.turnTime();
   }

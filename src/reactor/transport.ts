@@ -213,9 +213,9 @@ export class Transport extends Outbound {
     const { core, settings } = this;
     const extras = this.more();
     delete extras.linger;
-    const waited = core.now() - core.engine.lastWrite(this.handle);
-    if (waited < settings.lingerTimeout && this.outboundSize() + (this.isSendingFile ? 1 : 0) > 0) {
-      extras.linger = core.addTimer(settings.lingerTimeout - waited, () => this.#lingered());
+    const due = core.engine.lastWrite(this.handle) + settings.lingerTimeout;
+    if (due > core.seenAt && this.outboundSize() + (this.isSendingFile ? 1 : 0) > 0) {
+      extras.linger = core.addTimer(Math.max(0, due - core.now()), () => this.#lingered());
     } else {
       this.reason = reasons.LINGER_EXPIRED;
       core.engine.close(this.handle);

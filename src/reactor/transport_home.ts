@@ -19,6 +19,8 @@ export interface TransportHome {
   connectionCount: number;
   nextId(): number;
   now(): number;
+  /** What had come by then was delivered when `addTimer` called back: the moment to judge a connection as of. */
+  readonly seenAt: number;
   turnTime(): number;
   addTimer(delay: number, callback: TimerCallback): Timer;
   nextTick(callback: () => unknown): void;

@@ -105,9 +105,9 @@ export abstract class EngineDriver<E extends Engine & TlsCommands> implements En
     this.#lookAgain();
   }
 
-  timer(): void {
+  timer(seenAt: number): void {
     this.log.push("timer");
-    this.react.timer?.();
+    this.react.timer?.(seenAt);
   }
 
   ticks(): void {

@@ -40,7 +40,7 @@ export class NativeEngine extends NativeOutput implements Engine {
 
   start(events: EngineEvents): void {
     const views = this.open(this.#reader.dispatch, this.#reader.ticks);
-    this.#reader.start(this.loop, views, events);
+    this.#reader.start(this.loop, views, events, this.clockOffset);
   }
 
   stop(): void {

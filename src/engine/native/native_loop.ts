@@ -32,7 +32,7 @@ export class NativeLoop {
   /** Where output is copied to. */
   protected outSlab = Buffer.alloc(0);
   /** From `performance.now()` to the clock of the addon. */
-  #clockOffset = 0;
+  protected clockOffset = 0;
 
   constructor(native: Binding) {
     this.native = native;
@@ -47,7 +47,7 @@ export class NativeLoop {
     this.#view(views);
     this.lending.use(eventSlab);
     this.outSlab = Buffer.from(outSlab);
-    this.#clockOffset = measureOffset(this.native);
+    this.clockOffset = measureOffset(this.native);
     return views;
   }
 
@@ -93,7 +93,7 @@ export class NativeLoop {
   }
 
   setDeadline(at: number): void {
-    this.figures[Figure.deadline] = at + this.#clockOffset;
+    this.figures[Figure.deadline] = at + this.clockOffset;
   }
 
   requestTurn(): void {
@@ -127,7 +127,7 @@ export class NativeLoop {
 
   #stamp(handle: Handle, write: boolean): number {
     const stamp = this.native.stamp(this.loop, handle, write);
-    return stamp === 0 ? 0 : stamp - this.#clockOffset;
+    return stamp === 0 ? 0 : stamp - this.clockOffset;
   }
 }
 

@@ -42,6 +42,8 @@ export const Figure = {
   batches: 15,
   systemCalls: 16,
   dropped: 17,
+  /** What had come by then has been read; milliseconds of the addon's clock. */
+  seenAt: 18,
 } as const;
 
 /** Bits of a handle's flag byte. */

@@ -4,10 +4,11 @@ import type { TlsEvents } from "../tls.js";
 import type { Binding } from "./binding.js";
 import type { LentBytes } from "./lent_bytes.js";
 import type { NativeTls } from "./native_tls.js";
-import { Flag, Kind, Settled, type SharedViews, SYSCALLS, Word } from "./ring.js";
+import { Figure, Flag, Kind, Settled, type SharedViews, SYSCALLS, Word } from "./ring.js";
 
 const NO_WORDS = new Int32Array(0);
 const NO_FLAGS = new Uint8Array(0);
+const NO_FIGURES = new Float64Array(0);
 
 /** Reads the ring that the addon fills with what has happened, in one loop for the whole batch, and tells the reactor. */
 export class RingReader {
@@ -19,6 +20,8 @@ export class RingReader {
   #words: Int32Array = NO_WORDS;
   #ring: Int32Array = NO_WORDS;
   #flags: Uint8Array = NO_FLAGS;
+  #figures: Float64Array = NO_FIGURES;
+  #clockOffset = 0;
 
   constructor(native: Binding, lending: LentBytes, tls: NativeTls) {
     this.#native = native;
@@ -26,12 +29,15 @@ export class RingReader {
     this.#tls = tls;
   }
 
-  start(loop: number, views: SharedViews, events: EngineEvents): void {
+  /** `clockOffset`: from `performance.now()` to the addon's clock. */
+  start(loop: number, views: SharedViews, events: EngineEvents, clockOffset: number): void {
     this.#loop = loop;
     this.#events = events;
     this.#words = views.words;
     this.#ring = views.events;
     this.#flags = views.flags;
+    this.#figures = views.figures;
+    this.#clockOffset = clockOffset;
   }
 
   /** Also lets go of the memory. */
@@ -40,6 +46,7 @@ export class RingReader {
     this.#events = undefined;
     this.#words = this.#ring = NO_WORDS;
     this.#flags = NO_FLAGS;
+    this.#figures = NO_FIGURES;
   }
 
   readonly ticks = (): void => {
@@ -106,7 +113,7 @@ export class RingReader {
         events.closed(handle, ((head >>> 8) & 0xff) as Ended, ring[at + 2]!, SYSCALLS[head >>> 16]!);
         return;
       case Kind.timer:
-        events.timer();
+        events.timer(this.#figures[Figure.seenAt]! - this.#clockOffset);
         return;
       default: {
         const kind = head & 0xff;

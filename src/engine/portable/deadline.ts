@@ -6,16 +6,17 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1;
  * clock, so its timer may come early by part of a millisecond: then it is set once more.
  *
  * Node's loop runs timers before it looks at sockets. In a loop that was held up, a deadline would so be judged by what had
- * been read before; the callback therefore waits for the check phase, when what came meanwhile is delivered.
+ * been read before; the callback therefore waits for the check phase, when what came meanwhile is delivered. What comes
+ * while that is delivered is not: the callback is told when Node's timer fired, before the loop looked.
  */
 export class Deadline {
-  readonly #passed: () => void;
+  readonly #passed: (seenAt: number) => void;
   #at = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #due: NodeJS.Immediate | undefined;
 
-  constructor(passed: () => void) {
+  constructor(passed: (seenAt: number) => void) {
     this.#passed = passed;
   }
 
@@ -49,10 +50,11 @@ export class Deadline {
   #fired(): void {
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
-    this.#due = setImmediate(() => this.#judge());
+    const seenAt = performance.now();
+    this.#due = setImmediate(() => this.#judge(seenAt));
   }
 
-  #judge(): void {
+  #judge(seenAt: number): void {
     this.#due = undefined;
     if (this.#at === Number.POSITIVE_INFINITY) return;
     if (performance.now() < this.#at) {
@@ -60,6 +62,6 @@ export class Deadline {
       return;
     }
     this.#at = Number.POSITIVE_INFINITY;
-    this.#passed();
+    this.#passed(seenAt);
   }
 }

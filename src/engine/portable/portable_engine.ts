@@ -43,7 +43,7 @@ export class PortableEngine implements Engine, ListenerOwner {
   readonly #table = new HandleTable<PortableStream | PortableListener>();
   readonly #tlsContexts = new TlsContextTable();
   readonly #counters: EngineCounters = noCounters();
-  readonly #deadline = new Deadline(() => this.turn.batch(this.turn.events.timer, this.turn.events, undefined));
+  readonly #deadline = new Deadline((seenAt) => this.turn.batch(this.turn.events.timer, this.turn.events, seenAt));
   #turn: Turn | undefined;
   #isReferenced = false;
   #holdsProcess: NodeJS.Timeout | undefined;
