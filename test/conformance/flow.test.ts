@@ -45,7 +45,8 @@ onEveryEngine("flow", (engine) => {
     const before = client.drains;
     assert.equal(client.sendData("more"), false, "it stays false");
     await trial.settle();
-    assert.equal(client.drains, before, "the peer takes nothing: nothing drains");
+    // The kernel may take a little more at any time.
+    if (client.outboundSize > client.lowWaterMark) assert.equal(client.drains, before, "nothing drains above the mark");
     server.resume();
     await trial.until(() => server.bytes === sent + 12, "all of it arrives");
     await trial.settle();
@@ -225,13 +226,19 @@ onEveryEngine("flow", (engine) => {
       await trial.settle();
       const states = () => clients.map(({ state }) => state).join(" ");
       assert.equal(states(), "open open open open");
-      const total = clients.reduce((sum, { outboundSize }) => sum + outboundSize, 0);
       const [first, largest] = clients as [Recorder, Recorder];
-      first.sendData(pattern(3_000_000 - total));
+      const fillToLimit = () => {
+        const total = clients.reduce((sum, { outboundSize }) => sum + outboundSize, 0);
+        first.sendData(pattern(3_000_000 - total));
+      };
+      fillToLimit();
       await trial.settle();
       assert.equal(states(), "open open open open", "just at the limit");
+      // The kernel may have taken a little more meanwhile.
+      fillToLimit();
       first.sendData("and over it");
       assert.equal(largest.reasons.length, 0, "not inside the call");
+      await trial.allUnbound(largest);
       await trial.settle();
       assert.equal(states(), "open closed open open");
       assert.equal(largest.kind, "outbound-limit");
@@ -429,7 +436,8 @@ onEveryEngine("flow", (engine) => {
   );
 
   engine.ruleOnEach("a deadline ends a paused connection at its time", async (trial) => {
-    const { client, server } = await trial.pair({ listen: { commInactivityTimeout: 60 } });
+    const { client, server } = await trial.pair();
+    server.commInactivityTimeout = 60;
     server.pause();
     client.sendData("held");
     await trial.allUnbound();
@@ -438,7 +446,8 @@ onEveryEngine("flow", (engine) => {
   });
 
   engine.ruleOnEach("the read deadline stands still while paused", async (trial) => {
-    const { client, server } = await trial.pair({ listen: { readTimeout: 500 } });
+    const { client, server } = await trial.pair();
+    server.readTimeout = 500;
     server.pause();
     await trial.sleep(700);
     assert.equal(server.state, "open");
@@ -447,7 +456,7 @@ onEveryEngine("flow", (engine) => {
     await trial.allUnbound();
     assert.deepEqual([server.kind, (server.reason as { deadline: string }).deadline], ["timeout", "read"]);
     const ran = server.unboundAt - resumed;
-    assert.ok(ran >= 50, `${ran} ms behind resume: what was left of it`);
+    assert.ok(ran >= 450, `${ran} ms behind resume: what was left of it`);
     assert.equal(client.kind, "peer-closed");
   });
 

@@ -11,7 +11,7 @@ import { Trial } from "./trial.js";
 type EngineUnderTest = NonNullable<ReactorOptions["engine"]>;
 
 /** How long a rule may take on the reactor's clock; it then fails and tells what its connections have seen. */
-const RULE_LIMIT = 20_000;
+const RULE_LIMIT = 60_000;
 /** Beyond that the runner itself gives up on a reactor whose clock stands still. */
 const RUNNER_LIMIT = 40_000;
 

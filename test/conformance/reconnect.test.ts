@@ -45,10 +45,12 @@ onEveryEngine("reconnect", (engine) => {
 
   engine.ruleOnStreams("reason, promises, counters and deadlines begin anew; fields stay", async (trial) => {
     const served = await trial.serve({ postInit: (me) => me.sendData("hi") });
-    const client = trial.dial(served, {}, { lifetimeTimeout: 300, highWaterMark: 7, lowWaterMark: 3 });
+    const client = trial.dial(served, {}, { lifetimeTimeout: 60_000, highWaterMark: 7, lowWaterMark: 3 });
     const field = client.chunks;
     const { opened, closed } = client;
     client.sendData("12345");
+    await trial.until(() => client.bytesIn === 2 && client.outboundSize === 0, "both ways");
+    client.lifetimeTimeout = 100;
     await trial.until(() => client.isUnbound, "its lifetime ends");
     assert.equal(client.kind, "timeout");
     assert.deepEqual([client.bytesIn, client.bytesOut], [2, 5]);
@@ -62,7 +64,7 @@ onEveryEngine("reconnect", (engine) => {
     assert.equal(client.remoteAddress, undefined);
     assert.equal(client.chunks, field);
     await client.opened;
-    await trial.settle(400);
+    await trial.settle(150);
     assert.equal(client.state, "open", "the deadline of the first life is gone");
   });
 

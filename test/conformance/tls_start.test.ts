@@ -300,6 +300,7 @@ onEveryEngine("TLS, its beginning", (engine) => {
     const client = trial.dial({ host: "127.0.0.1", port: listener.port as number });
     client.sendData("STARTTLS\r\nMAIL FROM:<mallory>\r\n");
     await trial.allUnbound(client);
+    await trial.until(() => servers[0]?.reason !== undefined, "the server's end");
     assert.deepEqual(servers[0]?.lines, ["STARTTLS"]);
     assert.equal(tlsCode(servers[0]?.reason), "ERR_EM_TLS_PLAINTEXT");
   });
@@ -345,12 +346,11 @@ onEveryEngine("TLS, its beginning", (engine) => {
       class extends LineText2 {
         override receiveLine(line: string): void {
           lines.push(line);
-          if (line.startsWith("PROXY")) this.pause();
-        }
-        override postInit(): void {
-          // The hello is read behind the header before TLS begins.
+          if (!line.startsWith("PROXY")) return;
+          this.pause();
+          // TLS begins later, when the hello may have been read behind the header.
           trial.reactor.addTimer(50, () => {
-            if (!this.isSecure) this.startTls({ context: SERVER, received: this.unfinished });
+            this.startTls({ context: SERVER, received: this.unfinished });
             this.resume();
           });
         }
