@@ -4,7 +4,8 @@ import type { Engine, EngineEvents } from "../../src/engine/engine.js";
 import { type ConnectOptions, Ended, type Handle, type ListenOptions } from "../../src/engine/streams.js";
 import type { TlsCommands, TlsEvents, TlsFailure } from "../../src/engine/tls.js";
 
-export const PATIENCE = 10_000;
+/** How long anything may take before a test gives up, in milliseconds: far above what it takes. */
+export const PATIENCE = 30_000;
 
 export const LISTEN: ListenOptions = {
   backlog: 128,

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { CONNECT, dial, drive, LISTEN, readAll, readText, serve } from "./driver.js";
+import { CONNECT, dial, drive, LISTEN, PATIENCE, readAll, readText, serve } from "./driver.js";
 
 const engineUrl = new URL("../../../src/engine/portable/portable_engine.js", import.meta.url).href;
 
@@ -35,7 +35,7 @@ function descriptor(holder: Server | Socket): number {
 
 async function firstLine(child: ChildProcess): Promise<unknown> {
   assert.ok(child.stdout !== null);
-  const [line] = await once(child.stdout.setEncoding("utf8"), "data", { signal: AbortSignal.timeout(10_000) });
+  const [line] = await once(child.stdout.setEncoding("utf8"), "data", { signal: AbortSignal.timeout(PATIENCE) });
   return JSON.parse(String(line));
 }
 

@@ -6,7 +6,7 @@ import { PortableEngine } from "../../../src/engine/portable/portable_engine.js"
 import type { Handle, ListenOptions } from "../../../src/engine/streams.js";
 import { EngineDriver, LISTEN, LOOPBACK, PATIENCE } from "../driver.js";
 
-export { CONNECT, LISTEN } from "../driver.js";
+export { CONNECT, LISTEN, PATIENCE } from "../driver.js";
 
 /** Drives a portable engine of its own. */
 export class Driver extends EngineDriver<PortableEngine> {

@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setImmediate as nextIteration } from "node:timers/promises";
 import { Ended, NO_HANDLE } from "../../../src/engine/streams.js";
-import { CONNECT, dial, drive, LISTEN, readAll, readText, serve } from "./driver.js";
+import { CONNECT, dial, drive, LISTEN, PATIENCE, readAll, readText, serve } from "./driver.js";
 
 const { ECONNREFUSED, ECONNRESET, EADDRINUSE } = constants.errno;
 
 async function patiently(socket: Socket, event: string): Promise<void> {
-  await once(socket, event, { signal: AbortSignal.timeout(10_000) });
+  await once(socket, event, { signal: AbortSignal.timeout(PATIENCE) });
 }
 
 describe("portable streams: opening", () => {
@@ -220,7 +220,7 @@ describe("portable streams: writing", () => {
       assert.equal(driver.engine.writeString(handle, "zz", "hex"), 0);
       assert.equal(driver.engine.outboundSize(handle), 7);
       assert.equal(driver.engine.totalOutbound(), 7);
-      const [chunk] = await once(peer, "data", { signal: AbortSignal.timeout(10_000) });
+      const [chunk] = await once(peer, "data", { signal: AbortSignal.timeout(PATIENCE) });
       assert.deepEqual(chunk, Buffer.concat([Buffer.from("abçd"), Buffer.from([0xff, 0])]));
       assert.equal(driver.engine.outboundSize(handle), 0);
       peer.destroy();
@@ -363,7 +363,7 @@ describe("portable streams: ending", () => {
   it("resets on abort", () =>
     drive(async (driver) => {
       const { handle, peer } = await driver.pair();
-      const failed = once(peer, "error", { signal: AbortSignal.timeout(10_000) });
+      const failed = once(peer, "error", { signal: AbortSignal.timeout(PATIENCE) });
       driver.engine.abort(handle);
       peer.resume();
       const [error] = (await failed) as [NodeJS.ErrnoException];
@@ -380,7 +380,7 @@ describe("portable streams: ending", () => {
       await new Promise<void>((resolve) => process.nextTick(() => process.nextTick(resolve)));
       driver.engine.abort(handle);
       await readAll(peer);
-      const failed = once(peer, "error", { signal: AbortSignal.timeout(10_000) });
+      const failed = once(peer, "error", { signal: AbortSignal.timeout(PATIENCE) });
       peer.write("anybody there?");
       const [error] = (await failed) as [NodeJS.ErrnoException];
       assert.match(error.code ?? "", /^(ECONNRESET|EPIPE)$/);

@@ -4,7 +4,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { describe, it } from "node:test";
-import { CONNECT, dial, drive, readText } from "./driver.js";
+import { setImmediate as nextIteration } from "node:timers/promises";
+import { CONNECT, dial, drive, PATIENCE, readText } from "./driver.js";
 
 /** Waits until `check` holds; it is looked at again whenever the peer has received. */
 async function until(check: () => boolean, peer: Socket): Promise<void> {
@@ -78,7 +79,9 @@ describe("portable turns", () => {
         return seen;
       });
       for (const peer of peers) peer.write("go");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      const areReadAhead = () => driver.accepts.every((handle) => engine.undelivered(handle) === 2);
+      for (let round = 0; round < 10_000 && !areReadAhead(); round++) await nextIteration();
+      assert.ok(areReadAhead());
       driver.react.data = (handle) => {
         engine.writeString(handle, "a", "latin1");
         process.nextTick(() => engine.writeString(handle, "b", "latin1"));
@@ -200,7 +203,7 @@ describe("portable engine and the process", () => {
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       output += text;
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
     const [code] = (await once(child, "close")) as [number | null];
     clearTimeout(timer);
     return { code, output };

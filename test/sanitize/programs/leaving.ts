@@ -47,7 +47,7 @@ class Borrower extends Peer {
 }
 
 const reactor = new Reactor({ engine: process.argv[2] as EngineName });
-setTimeout(() => process.exit(9), 20_000).unref();
+setTimeout(() => process.exit(9), 50_000).unref();
 await reactor.run(async () => {
   const at = { host: "127.0.0.1", port: 0, allowHalfOpen: true };
   const servers = await Promise.all([reactor.startServer(at, Peer), reactor.startServer(at, Borrower)]);
