@@ -74,11 +74,17 @@ function sawEnd(trial: Trial, { client }: Ends): void {
 }
 
 /**
- * Sends a byte every so often, `times` in all, and returns when the last one that arrived was sent. A machine that stands
- * still for longer than the deadline ends the connection in between: that is the end the caller waits for.
+ * Sends a byte every so often, `times` in all, and returns when the last one that arrived was sent: `begun` where none did.
+ * A machine that stands still for longer than the deadline ends the connection in between: that is the end the caller
+ * waits for.
  */
-async function beats(trial: Trial, from: Recorder, to: Recorder, times: number, every: number): Promise<number> {
-  let last = Number.NaN;
+async function beats(
+  trial: Trial,
+  { from, to, begun }: { from: Recorder; to: Recorder; begun: number },
+  times: number,
+  every: number,
+): Promise<number> {
+  let last = begun;
   for (let count = 1; count <= times; count++) {
     await trial.sleep(every);
     const sent = trial.now();
@@ -114,16 +120,18 @@ onEveryEngine("deadlines", (engine) => {
 
   engine.ruleOnEach("inactivity counts from the last byte read", async (trial) => {
     const { client, server } = await trial.pair();
+    const begun = trial.now();
     server.commInactivityTimeout = 500;
-    const last = await beats(trial, client, server, 6, 100);
+    const last = await beats(trial, { from: client, to: server, begun }, 6, 100);
     await endsAfter(trial, server, 500, last);
     timedOut(server, "inactivity");
   });
 
   engine.ruleOnEach("inactivity counts from the last byte written", async (trial) => {
     const { client, server } = await trial.pair();
+    const begun = trial.now();
     server.commInactivityTimeout = 500;
-    const last = await beats(trial, server, client, 6, 100);
+    const last = await beats(trial, { from: server, to: client, begun }, 6, 100);
     await trial.until(() => server.outboundSize === 0, "it is written");
     await endsAfter(trial, server, 500, last);
     timedOut(server, "inactivity");
@@ -265,8 +273,9 @@ onEveryEngine("deadlines", (engine) => {
 
   engine.ruleOnStreams("read: each byte read counts", async (trial) => {
     const { client, server } = await trial.pair();
+    const begun = trial.now();
     server.readTimeout = 500;
-    const last = await beats(trial, client, server, 5, 120);
+    const last = await beats(trial, { from: client, to: server, begun }, 5, 120);
     await endsAfter(trial, server, 500, last);
     timedOut(server, "read");
   });

@@ -54,20 +54,21 @@ onEveryEngine("reactors", (engine) => {
   engine.rule("a call from another reactor's callback is heeded at once", async (trial) => {
     const served = await trial.serve({ receiveData: (me, data) => me.sendData(data) });
     await beside(trial, 1, async ([other]) => {
-      const begun = trial.now();
       for (let count = 0; count < 50; count++) {
         const client = dial(other as Reactor, served.at, trial, `call ${count}`);
         await client.opened;
         // From here on this code runs in turns of the other reactor, of this one, and in between.
         await trial.turn();
+        // Waiting for this, unlike `until`, gives the loop nothing to wake for.
+        const echoed = new Promise((resolve) => {
+          client.script.receiveData = resolve;
+        });
         client.sendData("x");
-        await trial.until(() => client.bytes === 1, "the echo");
+        await echoed;
         await trial.turn();
         client.closeConnection();
         await client.closed;
       }
-      const took = trial.now() - begun;
-      assert.ok(took < 5_000, `fifty small connections took ${took} ms`);
     });
   });
 
