@@ -126,6 +126,7 @@ napi_value live_counts(napi_env env, napi_callback_info info) {
   add("unread", live.unread);
   add("regions", live.regions);
   add("tls", live.tls);
+  add("tlsContexts", live.tls_contexts);
   add("fileReads", live.file_reads);
   return result;
 }

@@ -11,7 +11,7 @@ namespace em {
 class Live {
  public:
   std::atomic<int64_t> loops = 0, handles = 0, descriptors = 0, chunks = 0, unread = 0, regions = 0, tls = 0,
-                       file_reads = 0;
+                       tls_contexts = 0, file_reads = 0;
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {

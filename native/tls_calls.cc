@@ -94,15 +94,13 @@ napi_value context_call(napi_env env, napi_callback_info info) {
   settings.max_version = numbers[2];
   settings.session_timeout = numbers[3];
   if (loop->core.tls == nullptr) loop->core.tls.reset(new TlsCore());
-  auto* context = new TlsContext();
+  auto* context = new TlsContext(loop->core.live);
   std::string wrong = context->make(settings, *trust);
   if (!wrong.empty()) {
     context->release();
     return text(env, wrong);
   }
-  auto& contexts = loop->core.tls->contexts;
-  contexts.push_back(context);
-  return integer(env, static_cast<int64_t>(contexts.size()) - 1);
+  return integer(env, loop->core.tls->add(context));
 }
 
 // The context named by an argument; null once it is released.
@@ -125,7 +123,7 @@ napi_value release_call(napi_env env, napi_callback_info info) {
   Loop* loop = args_loop(args);
   TlsContext* context = args_context(args, loop, 1);
   if (!args.ok() || context == nullptr) return nothing();
-  loop->core.tls->contexts[static_cast<size_t>(args.int32(1))] = nullptr;
+  loop->core.tls->contexts.erase(args.int32(1));
   context->release();
   return nothing();
 }

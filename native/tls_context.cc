@@ -205,6 +205,7 @@ TlsTrust* make_trust(const std::vector<std::string_view>& certificates, bool ope
 TlsContext::~TlsContext() {
   SSL_CTX_free(ssl);
   EVP_CIPHER_free(ticket_cipher);
+  live.tls_contexts--;
   for (TicketKey& key : ticket_keys) explicit_bzero(&key, sizeof key);
 }
 

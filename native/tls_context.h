@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "live.h"
 #include "openssl.h"
 
 namespace em {
@@ -56,6 +57,9 @@ struct TlsContextSettings {
 };
 
 struct TlsContext {
+  explicit TlsContext(Live& live) : live(live) { live.tls_contexts++; }
+
+  Live& live;
   SSL_CTX* ssl = nullptr;
   uint32_t references = 1;
   uint32_t options = 0;

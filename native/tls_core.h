@@ -1,8 +1,8 @@
 // What the connections of one loop share while they speak TLS, made with the first context.
 #pragma once
 
-#include <memory>
-#include <vector>
+#include <cstdint>
+#include <unordered_map>
 
 #include "openssl.h"
 #include "tls_context.h"
@@ -24,8 +24,9 @@ struct TlsCore {
   TlsCore(const TlsCore&) = delete;
   TlsCore& operator=(const TlsCore&) = delete;
 
-  // By number; null once released.
-  std::vector<TlsContext*> contexts;
+  // By their numbers, of which none comes again before all others have been given.
+  std::unordered_map<int32_t, TlsContext*> contexts;
+  int32_t next_context = 0;
   BIO_METHOD* transport;
   uint32_t handshakes_left = kHandshakesARound;
   // The connection that is sealing collects its records here; between two calls it is empty.
@@ -35,7 +36,14 @@ struct TlsCore {
   uint8_t record[kMostPlaintext];  // small writes on their way into one record
 
   TlsContext* find(int32_t id) {
-    return id >= 0 && static_cast<size_t>(id) < contexts.size() ? contexts[static_cast<size_t>(id)] : nullptr;
+    auto found = contexts.find(id);
+    return found == contexts.end() ? nullptr : found->second;
+  }
+  int32_t add(TlsContext* context) {
+    while (!contexts.emplace(next_context, context).second) next_context = (next_context + 1) & INT32_MAX;
+    const int32_t id = next_context;
+    next_context = (next_context + 1) & INT32_MAX;
+    return id;
   }
 };
 

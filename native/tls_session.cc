@@ -40,9 +40,7 @@ int TlsSession::verify(X509_STORE_CTX* store) {
 TlsCore::TlsCore() : transport(make_transport()) {}
 
 TlsCore::~TlsCore() {
-  for (TlsContext* context : contexts) {
-    if (context != nullptr) context->release();
-  }
+  for (auto& [id, context] : contexts) context->release();
   BIO_meth_free(transport);
 }
 

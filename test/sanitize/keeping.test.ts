@@ -28,6 +28,7 @@ onEveryEngine("borrowed views that are kept", (engine) => {
       unread: 0,
       regions: 0,
       tls: 0,
+      tlsContexts: 0,
       fileReads: 0,
     });
   });

@@ -12,6 +12,7 @@ export interface NativeCounts {
   unread: number;
   regions: number;
   tls: number;
+  tlsContexts: number;
   fileReads: number;
 }
 

@@ -162,5 +162,6 @@ export interface LiveCounts {
   unread: number;
   regions: number;
   tls: number;
+  tlsContexts: number;
   fileReads: number;
 }

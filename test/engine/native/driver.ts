@@ -7,6 +7,18 @@ import { CONNECT, EngineDriver, LISTEN, LOOPBACK } from "../driver.js";
 
 export { type Closing, CONNECT, LISTEN, LOOPBACK } from "../driver.js";
 
+/** What the addon counts when all is torn down, but for memory that waits for the garbage collector. */
+export const NOTHING_HELD = {
+  loops: 0,
+  handles: 0,
+  descriptors: 0,
+  chunks: 0,
+  unread: 0,
+  tls: 0,
+  tlsContexts: 0,
+  fileReads: 0,
+};
+
 export function native() {
   const support = loadNative();
   if ("reason" in support) throw new Error(support.reason);

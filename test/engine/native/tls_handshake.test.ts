@@ -5,7 +5,7 @@ import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
 import type { TlsContextSettings, TlsFailure } from "../../../src/engine/tls.js";
 import { pattern } from "../../conformance/bytes.js";
-import { CONNECT, Driver, stopDrivers } from "./driver.js";
+import { CONNECT, Driver, native, stopDrivers } from "./driver.js";
 import {
   authority,
   certify,
@@ -309,6 +309,27 @@ test("contexts are refused with OpenSSL's words", () => {
   const context = engine.createTlsContext(settings({ identities: [localhost] }));
   engine.releaseTlsContext(context);
   engine.releaseTlsContext(context);
+  engine.stop();
+});
+
+test("contexts that are refused or released leave nothing, and their numbers mean no later one", () => {
+  const { engine } = new Driver();
+  const before = native().liveCounts().tlsContexts;
+  const contexts = () => native().liveCounts().tlsContexts - before;
+  const seen = new Set<number>();
+  for (let count = 0; count < 50; count++) {
+    const context = engine.createTlsContext(settings({ identities: [localhost] }));
+    assert.throws(() => engine.createTlsContext(settings({ curves: "NONSENSE" })), { code: "ERR_EM_TLS_CONTEXT" });
+    assert.equal(contexts(), 1);
+    seen.add(context);
+    engine.releaseTlsContext(context);
+    assert.equal(contexts(), 0);
+  }
+  assert.equal(seen.size, 50);
+  const kept = engine.createTlsContext(settings({ identities: [localhost] }));
+  for (const old of seen) engine.releaseTlsContext(old);
+  assert.equal(contexts(), 1);
+  engine.setStaple(kept, Buffer.from("x"));
   engine.stop();
 });
 
