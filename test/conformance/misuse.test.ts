@@ -308,7 +308,7 @@ onEveryEngine("misuse", (engine: EngineSuite) => {
         assert.deepEqual(faults, []);
         assert.ok(uses > 400, `${uses} uses`);
       },
-      { limit: 60_000 },
+      { limit: 150_000 },
     );
   }
 
@@ -323,7 +323,7 @@ onEveryEngine("misuse", (engine: EngineSuite) => {
       };
       assert.deepEqual((await sweepState(trial, accepted)).faults, []);
     },
-    { limit: 60_000 },
+    { limit: 150_000 },
   );
 
   engine.rule("every member of a connection in its constructor throws ERR_EM_NOT_ATTACHED", async (trial) => {
