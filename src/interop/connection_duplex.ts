@@ -8,8 +8,8 @@ import { Connection } from "../reactor/connection.js";
 import { checkBoolean, checkDuration, checkInt, checkObject } from "../reactor/options.js";
 import { State } from "../reactor/transport_state.js";
 import { DuplexLink } from "./duplex_link.js";
+import { hasHandleAdapter } from "./handle_adapter.js";
 import { IdleTimeout } from "./idle_timeout.js";
-import { LastWord } from "./last_word.js";
 import type { Piece } from "./outgoing.js";
 
 export interface DuplexOptions {
@@ -67,25 +67,19 @@ export class ConnectionDuplex extends Duplex {
     encoding: BufferEncoding,
     callback: (error?: Error | null) => void,
   ): void {
-    this.#link.outgoing.write(chunk, encoding, this.#link.lastWord?.around(callback) ?? callback);
+    this.#link.outgoing.write(chunk, encoding, callback);
   }
 
   override _writev(chunks: Piece[], callback: (error?: Error | null) => void): void {
-    this.#link.outgoing.writeAll(chunks, this.#link.lastWord?.around(callback) ?? callback);
+    this.#link.outgoing.writeAll(chunks, callback);
   }
 
-  /** What ends itself does not do so in the next tick, as a Duplex would: see LastWord. */
+  /** Where Node's adapter stands on the stream, that ends it, and not the stream itself. */
   readonly #peerEnds = (): void => {
     if (this.allowHalfOpen) return;
-    const lastWord = new LastWord(this, this.#link);
-    this.#link.lastWord = lastWord;
     // Listened to only now: postgres.js removes all listeners of a stream that it gives to TLS.
-    this.once("end", () => {
-      this.allowHalfOpen = true;
-      process.nextTick(() => {
-        this.allowHalfOpen = false;
-      });
-      lastWord.await();
+    this.prependOnceListener("end", () => {
+      if (hasHandleAdapter(this)) this.allowHalfOpen = true;
     });
   };
 

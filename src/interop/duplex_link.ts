@@ -8,7 +8,6 @@ import * as reasons from "../reactor/reasons.js";
 import type { Transport } from "../reactor/transport.js";
 import { State } from "../reactor/transport_state.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
-import type { LastWord } from "./last_word.js";
 import { Outgoing } from "./outgoing.js";
 import { streamError, writeLost } from "./stream_error.js";
 
@@ -31,8 +30,6 @@ export class DuplexLink implements ConnectionCallbacks {
   readonly #peerEnds: () => void;
   /** As set, or to be set when the connection is open. */
   readonly #options: WishedOptions;
-  /** What the stream still says when its peer has ended and it is about to end itself. */
-  lastWord: LastWord | undefined;
   #peerEnded = false;
   #isReset = false;
   #hadError = false;
@@ -114,8 +111,8 @@ export class DuplexLink implements ConnectionCallbacks {
   unbind(reason: CloseReason): unknown {
     const duplex = this.#duplex;
     // A reset of a connection whose peer had ended, and had been sent everything, has broken nothing: TLS and others send
-    // a last word to peers that are gone. node:net reads no more then, and never hears of it.
-    const inOrder = reason.kind === "peer-closed" || (reason.kind === "peer-reset" && this.lastWord?.isSent === true);
+    // a last word to peers that are gone. node:net reads no more then, and hears of it when it writes again.
+    const inOrder = reason.kind === "peer-closed" || (reason.kind === "peer-reset" && this.#peerEnded && this.#isSent);
     const error = inOrder ? undefined : streamError(reason);
     if (inOrder) this.outgoing.ended();
     this.outgoing.fail(error ?? writeLost(reason));
@@ -128,6 +125,11 @@ export class DuplexLink implements ConnectionCallbacks {
       duplex.destroy(error);
     }
     return this.#connection.unbind(reason);
+  }
+
+  /** Whether everything that the stream was given is with the kernel. */
+  get #isSent(): boolean {
+    return this.#duplex.writableLength === 0 && this.transport.unsentAtEnd === 0;
   }
 
   onError(error: unknown): unknown {

@@ -1,5 +1,6 @@
 import type { Transport } from "../reactor/transport.js";
 import { State } from "../reactor/transport_state.js";
+import { brokenPipe } from "./stream_error.js";
 
 /** What a stream hands over in one piece at most: the engine copies what of it the kernel does not take. */
 const PIECE_SIZE = 256 * 1024;
@@ -44,22 +45,15 @@ export class Outgoing {
   }
 
   writeAll(pieces: readonly Piece[], done: Done): void {
+    if (this.#transport.state === State.closed) {
+      done(brokenPipe());
+      return;
+    }
     this.#pieces = pieces;
     this.#at = 0;
     this.#offset = 0;
     this.#done = done;
     if (this.#transport.state !== State.connecting) this.#go();
-  }
-
-  /** Calls back behind the write that is under way, if one is. */
-  behindWrite(callback: () => void): boolean {
-    const done = this.#done;
-    if (done === undefined) return false;
-    this.#done = (error) => {
-      done(error);
-      callback();
-    };
-    return true;
   }
 
   /** Ends the sending direction; `done` when all that was sent is with the kernel, and the FIN with it. */

@@ -44,3 +44,8 @@ function timedOut(syscall: string, cause: Error): SystemError {
 export function writeLost(reason: CloseReason | undefined): StateError {
   return new StateError("ERR_EM_CLOSED", `the connection ended (${reason?.kind ?? "destroyed"}) before this was sent`);
 }
+
+/** What the kernel answers who writes to a peer that has ended and is gone. */
+export function brokenPipe(): SystemError {
+  return new SystemError(-constants.errno.EPIPE, "write");
+}

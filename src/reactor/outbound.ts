@@ -43,6 +43,11 @@ export abstract class Outbound extends HandlerCalls {
     return this.#written - this.outboundSize();
   }
 
+  /** What of it the end of the connection has overtaken, file bytes apart. */
+  get unsentAtEnd(): number {
+    return this.extras?.unsent ?? 0;
+  }
+
   // Bytes --------------------------------------------------------------------------------------------------------
 
   sendBytes(data: Uint8Array): boolean {
@@ -186,7 +191,10 @@ export abstract class Outbound extends HandlerCalls {
 
   /** The engine is about to forget the handle, and what of its output it has not sent. */
   protected dropUnsent(): void {
-    this.#written -= this.core.engine.outboundSize(this.handle);
+    const unsent = this.core.engine.outboundSize(this.handle);
+    if (unsent === 0) return;
+    this.#written -= unsent;
+    this.more().unsent = unsent;
   }
 
   /** The connection has ended: nothing of its output goes out any more. */

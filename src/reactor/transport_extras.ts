@@ -15,6 +15,8 @@ export interface TransportExtras {
   promises?: LifePromises;
   tls?: TlsLife;
   linger?: Timer;
+  /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */
+  unsent?: number;
   /** The addresses of a connection that is closed. */
   local?: SocketAddress | undefined;
   remote?: SocketAddress | undefined;

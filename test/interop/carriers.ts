@@ -203,6 +203,22 @@ export async function standstill(figure: () => number, still = 150, limit = 20_0
   return last;
 }
 
+/**
+ * Waits until what is looked at has stood still for many rounds of the loop, each of which asks the kernel anew: what the
+ * other end of this process has sent has arrived by then. It counts rounds and no time, so that a process that is held up
+ * for a while waits for as much.
+ */
+export async function settled(view: () => unknown, rounds = 30): Promise<void> {
+  let last = JSON.stringify(view());
+  for (let still = 0, total = 0; still < rounds; still++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const now = JSON.stringify(view());
+    if (now !== last) still = 0;
+    last = now;
+    if (++total > 100_000) throw new Error(`it does not settle: ${now}`);
+  }
+}
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

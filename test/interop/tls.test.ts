@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import tls from "node:tls";
 import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryCarrier, sameAsNodeNet, sleep, standstill } from "./carriers.js";
+import { onEveryCarrier, sameAsNodeNet, settled, sleep, standstill, until } from "./carriers.js";
 import { bytesOf, identity, secured } from "./secured.js";
 
 onEveryCarrier("node:tls", ({ test }) => {
@@ -125,4 +125,40 @@ sameAsNodeNet("tls: a reset in the middle", async (carrier, note) => {
   const error = await failed;
   note(error.code, error.message);
   await close();
+});
+
+onEveryCarrier("node:tls and a peer that has ended", ({ test }) => {
+  test("a reader that takes its time can still answer", async (carrier) => {
+    const sockets: tls.TLSSocket[] = [];
+    const {
+      port,
+      close,
+      sockets: accepted,
+    } = await carrier.serve((socket) => {
+      const server = new tls.TLSSocket(socket, { isServer: true, ...identity });
+      server.pause();
+      sockets.push(server);
+    });
+    const client = secured(carrier, port, { socket: carrier.dial(port, { allowHalfOpen: true }) });
+    await once(client, "secureConnect");
+    let answer = "";
+    client.on("data", (data: Buffer) => {
+      answer += data;
+    });
+    client.end("question");
+    await once(client, "finish");
+    const server = sockets[0] as tls.TLSSocket;
+    await settled(() => [server.readableLength, server.readableEnded]);
+    let question = "";
+    server.on("data", (data: Buffer) => {
+      question += data;
+    });
+    server.on("end", () => server.end(`${question} answered`));
+    server.resume();
+    await until(() => answer === "question answered", "the answer", 5000);
+    client.destroy();
+    server.destroy();
+    for (const socket of accepted) socket.destroy();
+    await close();
+  });
 });
