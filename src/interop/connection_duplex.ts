@@ -11,6 +11,7 @@ import { DuplexLink } from "./duplex_link.js";
 import { hasHandleAdapter } from "./handle_adapter.js";
 import { IdleTimeout } from "./idle_timeout.js";
 import type { Piece } from "./outgoing.js";
+import { peerEnded } from "./stream_error.js";
 
 export interface DuplexOptions {
   /**
@@ -80,6 +81,7 @@ export class ConnectionDuplex extends Duplex {
     // Listened to only now: postgres.js removes all listeners of a stream that it gives to TLS.
     this.prependOnceListener("end", () => {
       if (hasHandleAdapter(this)) this.allowHalfOpen = true;
+      else this.write = writeAfterPeerEnded as typeof this.write;
     });
   };
 
@@ -234,6 +236,16 @@ export class ConnectionDuplex extends Duplex {
     if (local === undefined || local.family === "unix") return {};
     return { address: local.host, family: local.family, port: local.port };
   }
+}
+
+/** A stream that its peer has ended blames him for the writes behind the end, as node:net's sockets do. */
+function writeAfterPeerEnded(this: Duplex, ...args: Parameters<Duplex["write"]>): boolean {
+  if (!this.writableEnded) return Duplex.prototype.write.apply(this, args);
+  const error = peerEnded();
+  const callback: unknown = args.slice(1).find((arg) => typeof arg === "function");
+  if (typeof callback === "function") process.nextTick(callback as (error: Error) => void, error);
+  this.destroy(error);
+  return false;
 }
 
 /**

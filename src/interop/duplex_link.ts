@@ -114,10 +114,13 @@ export class DuplexLink implements ConnectionCallbacks {
     // a last word to peers that are gone. node:net reads no more then, and hears of it when it writes again.
     const inOrder = reason.kind === "peer-closed" || (reason.kind === "peer-reset" && this.#peerEnded && this.#isSent);
     const error = inOrder ? undefined : streamError(reason);
+    const wasDestroyed = duplex.destroyed;
     if (inOrder) this.outgoing.ended();
     this.outgoing.fail(error ?? writeLost(reason));
-    if (duplex.destroyed) {
+    if (wasDestroyed) {
       if (!this.#isClosed) this.#emitClose();
+    } else if (duplex.destroyed) {
+      // By the failure of its last write or of its end, and told to close with it.
     } else if (inOrder) {
       // Both directions have ended in order; what was not read yet still can be, and then the stream ends by itself.
       if (!this.#peerEnded) this.receiveEnd();
@@ -146,7 +149,7 @@ export class DuplexLink implements ConnectionCallbacks {
     // First, so that the stream's `error` comes before its `close`.
     callback(error);
     if (transport.state === State.closed) {
-      process.nextTick(() => this.#emitClose());
+      this.#closeSoon();
     } else if (this.#isReset) {
       transport.end(reasons.LOCAL_ABORT, "abort");
     } else if (transport.state === State.connecting) {
@@ -166,11 +169,16 @@ export class DuplexLink implements ConnectionCallbacks {
       transport.core.engine.flush();
       if (error === null && transport.state === State.open && transport.outboundSize() > 0) {
         transport.finish();
-        process.nextTick(() => this.#emitClose());
+        this.#closeSoon();
         return;
       }
     }
     transport.end(reasons.LOCAL_CLOSE);
+  }
+
+  /** Behind every callback that the destruction has put off to a tick, as where a handle is closed first. */
+  #closeSoon(): void {
+    setImmediate(() => this.#emitClose());
   }
 
   #emitClose(): void {

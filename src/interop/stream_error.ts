@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import type { CloseReason } from "../base/close_reason.js";
-import { StateError } from "../base/errors.js";
+import { EventMachineError, StateError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 
 /**
@@ -48,4 +48,9 @@ export function writeLost(reason: CloseReason | undefined): StateError {
 /** What the kernel answers who writes to a peer that has ended and is gone. */
 export function brokenPipe(): SystemError {
   return new SystemError(-constants.errno.EPIPE, "write");
+}
+
+/** What is written behind the end that the peer's brought about. */
+export function peerEnded(): EventMachineError {
+  return new EventMachineError("EPIPE", "the peer has ended this stream");
 }
