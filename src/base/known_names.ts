@@ -1,3 +1,4 @@
+import { describe } from "./describe.js";
 import { ArgumentError } from "./errors.js";
 
 /** Every name an object of options may have: complete and with none too many, which the compiler checks. */
@@ -11,4 +12,12 @@ export function checkNames(options: object, names: Readonly<Record<string, true>
       `${what} must not have ${JSON.stringify(name)}; known are ${Object.keys(names).join(", ")}`,
     );
   }
+}
+
+/** Refuses options that are no object, and names among them that mean nothing. */
+export function checkOptions(options: unknown, names: Readonly<Record<string, true>>, what = "options"): void {
+  if (typeof options !== "object" || options === null) {
+    throw new ArgumentError(`${what} must be an object, not ${describe(options)}`);
+  }
+  checkNames(options, names, what);
 }

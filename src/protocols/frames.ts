@@ -1,5 +1,6 @@
 import { describe } from "../base/addresses.js";
 import { ArgumentError, EventMachineError, LimitError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_BINARY_LENGTH } from "../base/limits.js";
 import { checkSource } from "./lines.js";
 
@@ -11,6 +12,8 @@ export interface FramesOptions {
   /** The longest frame in bytes, without its header. Default 32 MiB. */
   maxFrameLength?: number;
 }
+
+const OPTIONS: Names<FramesOptions> = { headerSize: true, littleEndian: true, maxFrameLength: true };
 
 /**
  * `for await (const frame of frames(connection))`: frames that begin with their length, from a connection or any async
@@ -62,9 +65,7 @@ interface Layout {
 }
 
 function checkFrames(options: FramesOptions): Layout {
-  if (typeof options !== "object" || options === null) {
-    throw new ArgumentError(`options must be an object, not ${describe(options)}`);
-  }
+  checkOptions(options, OPTIONS);
   const { headerSize = 4, littleEndian = false, maxFrameLength } = options;
   if (headerSize !== 1 && headerSize !== 2 && headerSize !== 4) {
     throw new ArgumentError(`headerSize must be 1, 2 or 4, not ${describe(headerSize)}`);

@@ -1,6 +1,7 @@
 import { constants } from "node:buffer";
 import { describe } from "../base/addresses.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_BINARY_LENGTH, MAX_LINE_LENGTH } from "../base/limits.js";
 import { type Delimiter, type DelimiterPattern, makeDelimiter } from "./line_delimiter.js";
 import { type LineEncoding, LineInput, textOf } from "./line_input.js";
@@ -32,6 +33,13 @@ export interface LineOptions {
   /** How lines become text; default utf8. */
   encoding?: LineEncoding;
 }
+
+const OPTIONS: Names<LineOptions> = {
+  delimiter: true,
+  maxLineLength: true,
+  maxBinaryLength: true,
+  encoding: true,
+};
 
 /** The mode of lines, and the mode of binary data without a size; every other mode is the size of a block. */
 const LINES = -1;
@@ -67,9 +75,7 @@ export class LineCodec {
   #input: LineInput | undefined;
 
   constructor(events: LineEvents, options: LineOptions = {}) {
-    if (typeof options !== "object" || options === null) {
-      throw new ArgumentError(`options must be an object, not ${describe(options)}`);
-    }
+    checkOptions(options, OPTIONS);
     const { delimiter = "\n", maxLineLength = MAX_LINE_LENGTH, maxBinaryLength = MAX_BINARY_LENGTH } = options;
     const { encoding = "utf8" } = options;
     if (encoding !== "utf8" && encoding !== "latin1") {

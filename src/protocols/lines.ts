@@ -1,10 +1,13 @@
 import { describe } from "../base/addresses.js";
 import { ArgumentError, type LimitError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { LineCodec, type LineOptions } from "./line_codec.js";
 import { textOf } from "./line_input.js";
 
 /** How lines are read: the options of `LineText2` that concern lines. */
 export type LinesOptions = Omit<LineOptions, "maxBinaryLength">;
+
+const OPTIONS: Names<LinesOptions> = { delimiter: true, maxLineLength: true, encoding: true };
 
 /**
  * `for await (const line of lines(connection))`: the lines of a connection, or of any async iterable of bytes (a Node
@@ -19,6 +22,7 @@ export function lines(
   options: LinesOptions = {},
 ): AsyncGenerator<string, undefined, undefined> {
   checkSource(source);
+  checkOptions(options, OPTIONS);
   const found: string[] = [];
   let tooLong: LimitError | undefined;
   const codec = new LineCodec(

@@ -1,5 +1,6 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_TOKEN_LENGTH } from "../base/limits.js";
 import { checkCount } from "./checks.js";
 
@@ -9,6 +10,8 @@ export interface TokenizerOptions {
   /** The longest token, in characters. Default 65,536. */
   limit?: number;
 }
+
+const OPTIONS: Names<TokenizerOptions> = { delimiter: true, limit: true };
 
 /**
  * Cuts text that comes in pieces into tokens. How the text was cut up makes no difference, be it within a delimiter.
@@ -25,6 +28,7 @@ export class BufferedTokenizer {
   #error: LimitError | undefined;
 
   constructor(options: TokenizerOptions = {}) {
+    checkOptions(options, OPTIONS);
     const { delimiter = "\n", limit = MAX_TOKEN_LENGTH } = options;
     if (typeof delimiter !== "string" || delimiter === "") {
       throw new ArgumentError(`delimiter must be a string that is not empty, not ${describe(delimiter)}`);

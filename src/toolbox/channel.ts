@@ -1,4 +1,5 @@
 import { StateError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { isThenable } from "../base/thenable.js";
 import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
 import { checkFunction } from "./checks.js";
@@ -12,6 +13,8 @@ export interface ChannelOptions {
    */
   onError?: (error: unknown) => unknown;
 }
+
+const OPTIONS: Names<ChannelOptions> = { onError: true };
 
 /** Emptied places in the list of subscribers that are not worth closing up. */
 const FEW = 32;
@@ -36,6 +39,7 @@ export class Channel<T> implements AsyncIterable<T> {
   #isClosed = false;
 
   constructor(options: ChannelOptions = {}) {
+    checkOptions(options, OPTIONS);
     this.#onError = options.onError === undefined ? undefined : checkFunction(options.onError, "onError");
   }
 

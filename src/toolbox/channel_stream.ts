@@ -1,9 +1,10 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { CHANNEL_BUFFER_LIMIT } from "../base/limits.js";
 import { checkCount } from "./checks.js";
 import { Fifo } from "./fifo.js";
-import { WaitingList } from "./waiting_list.js";
+import { PATIENT, WaitingList } from "./waiting_list.js";
 
 /**
  * What an iteration does with an item that its buffer has no room for. `error`: it takes nothing more, and ends with
@@ -17,6 +18,8 @@ export interface ChannelStreamOptions {
   /** Default "error". */
   overflow?: Overflow;
 }
+
+const OPTIONS: Names<ChannelStreamOptions> = { limit: true, overflow: true };
 
 type Step<T> = IteratorResult<T, undefined>;
 
@@ -33,6 +36,7 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
 
   /** @internal `left` is told when it takes no more items. */
   constructor(options: ChannelStreamOptions, left: (stream: ChannelStream<T>) => void) {
+    checkOptions(options, OPTIONS);
     const { limit = CHANNEL_BUFFER_LIMIT, overflow = "error" } = options;
     this.#limit = checkCount(limit, "limit", 1);
     if (overflow !== "error" && overflow !== "drop-oldest" && overflow !== "drop-newest") {
@@ -77,7 +81,7 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
     this.#error = undefined;
     if (error !== undefined) throw error;
     if (this.#isEnded) return { done: true, value: undefined };
-    return this.#takers.wait({}, "next");
+    return this.#takers.wait(PATIENT, "next");
   }
 
   async return(): Promise<Step<T>> {

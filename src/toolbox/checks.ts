@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
 import { MAX_TIMER_DELAY } from "../base/limits.js";
@@ -12,6 +13,24 @@ export function checkCount(value: number, name: string, least = 0): number {
   if (value !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(value) || value < least)) {
     throw new ArgumentError(`${name} must be a whole number from ${least} on, or Infinity, not ${describe(value)}`);
   }
+  return value;
+}
+
+/** Throws for a controller given in place of its signal, too. */
+export function checkSignal(value: AbortSignal | undefined): void {
+  if (value !== undefined && !(value instanceof AbortSignal)) {
+    throw new ArgumentError(`signal must be an AbortSignal, not ${describe(value)}`);
+  }
+}
+
+export function checkClock(value: Clock | undefined): void {
+  if (value !== undefined && typeof value?.addTimer !== "function") {
+    throw new ArgumentError(`clock must be a Reactor or another Clock, not ${describe(value)}`);
+  }
+}
+
+export function checkFlag(value: boolean, name: string): boolean {
+  if (typeof value !== "boolean") throw new ArgumentError(`${name} must be true or false, not ${describe(value)}`);
   return value;
 }
 

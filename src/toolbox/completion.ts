@@ -1,7 +1,9 @@
 import type { Cancellable, Clock } from "../base/clock.js";
-import { EventMachineError, StateError } from "../base/errors.js";
+import { describe } from "../base/describe.js";
+import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
-import { checkDuration, checkFunction } from "./checks.js";
+import { checkClock, checkDuration, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
 
@@ -17,6 +19,8 @@ export interface CompletionOptions<S> {
   /** What `timeout` counts on. Default: the current reactor. */
   clock?: Clock;
 }
+
+const OPTIONS: Names<CompletionOptions<CompletionStates>> = { completionStates: true, clock: true };
 
 type Callback = (value: never) => unknown;
 
@@ -46,7 +50,13 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
   #promise: Promise<S["succeeded"]> | undefined;
 
   constructor(options: CompletionOptions<S> = {}) {
-    this.#completing = new Set<keyof S>(["succeeded", "failed", ...(options.completionStates ?? [])]);
+    checkOptions(options, OPTIONS);
+    checkClock(options.clock);
+    const { completionStates = [] } = options;
+    if (!Array.isArray(completionStates)) {
+      throw new ArgumentError(`completionStates must be an array of names, not ${describe(completionStates)}`);
+    }
+    this.#completing = new Set<keyof S>(["succeeded", "failed", ...completionStates]);
     this.#clock = options.clock;
   }
 

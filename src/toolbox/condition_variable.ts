@@ -1,6 +1,7 @@
-import { StateError } from "../base/errors.js";
-import type { Mutex } from "./mutex.js";
-import { WaitingList, type WaitOptions } from "./waiting_list.js";
+import { describe } from "../base/describe.js";
+import { ArgumentError, StateError } from "../base/errors.js";
+import { Mutex } from "./mutex.js";
+import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /**
  * Lets holders of a mutex wait for one another. Look at the condition again behind every `wait`: others may have been there
@@ -17,7 +18,9 @@ export class ConditionVariable {
    * Gives the mutex up, waits for a signal, and takes it again for the same lock, also before it rejects: with the abort
    * signal's reason, or with `ERR_EM_TIMEOUT`. Rejects with `ERR_EM_NOT_LOCKED` when nobody holds the mutex.
    */
-  async wait(mutex: Mutex, options: WaitOptions = {}): Promise<void> {
+  async wait(mutex: Mutex, options: WaitOptions = PATIENT): Promise<void> {
+    if (!(mutex instanceof Mutex)) throw new ArgumentError(`mutex must be a Mutex, not ${describe(mutex)}`);
+    checkWait(options);
     if (!mutex.isLocked) throw new StateError("ERR_EM_NOT_LOCKED", "wait: nobody holds the mutex");
     // In the list before the mutex is free: no signal is missed.
     await mutex.release(this.#waiting.wait(options, "wait"));

@@ -13,9 +13,10 @@ export interface ConnectionPoolOptions<R> extends PoolOptions<R> {
  */
 export class ConnectionPool<R> extends Pool<R> {
   constructor(options: ConnectionPoolOptions<R>) {
-    if (typeof options?.create !== "function") throw new ArgumentError("create must be a function");
-    if (options.size === undefined) throw new ArgumentError("size must be given");
     super(options);
+    for (const name of ["create", "size"] as const) {
+      if (options[name] === undefined) throw new ArgumentError(`${name} must be given`);
+    }
   }
 
   /** The same as `perform`. (execute.) */

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.js";
 import { checkDuration } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
-import { type SleepOptions, sleep } from "./sleep.js";
+import { checkSleepOptions, type SleepOptions, sleep } from "./sleep.js";
 
 /**
  * `for await (const beat of interval(1_000))`: goes round once every `period` milliseconds, the first time after one
@@ -10,10 +10,11 @@ import { type SleepOptions, sleep } from "./sleep.js";
  * period of 0 it goes round once in every turn. Leaving the loop ends it; `signal` ends it with its reason. (What a
  * PeriodicTimer is with a callback, EventMachine's add_periodic_timer.)
  *
- * Throws ArgumentError for a period that is no number of milliseconds.
+ * Throws ArgumentError for a period that is no number of milliseconds, and for options that are none.
  */
 export function interval(period: number, options: SleepOptions = {}): AsyncGenerator<number, never, undefined> {
   checkDuration(period, "period");
+  checkSleepOptions(options);
   const { clock = defaultClock() } = options;
   return beats(period, clock, clock.now(), { ...options, clock });
 }

@@ -1,6 +1,8 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { isThenable } from "../base/thenable.js";
+import { checkFlag } from "./checks.js";
 import { Deferrable } from "./deferrable.js";
 import type { StreamSink } from "./stream_sink.js";
 
@@ -8,6 +10,8 @@ export interface StreamerOptions {
   /** Frames each piece as an HTTP/1.1 chunk, and ends with the last chunk. Default false. */
   httpChunks?: boolean;
 }
+
+const OPTIONS: Names<StreamerOptions> = { httpChunks: true };
 
 type Source = Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>;
 
@@ -31,11 +35,13 @@ export class IOStreamer extends Deferrable<number, unknown> {
   /** Throws ArgumentError for what is no sink or no source, `ERR_EM_ALREADY_STARTED` where another streamer is at work. */
   constructor(sink: StreamSink, source: Source, options: StreamerOptions = {}) {
     super();
+    checkOptions(options, OPTIONS);
+    const httpChunks = checkFlag(options.httpChunks ?? false, "httpChunks");
     if (typeof sink?.sendData !== "function") throw new ArgumentError(`sink must have sendData, not ${describe(sink)}`);
     if (taken.has(sink)) throw new StateError("ERR_EM_ALREADY_STARTED", "another streamer sends into this sink");
     this.#sink = sink;
     this.#source = open(source);
-    this.#httpChunks = options.httpChunks === true;
+    this.#httpChunks = httpChunks;
     void this.#run();
   }
 

@@ -1,5 +1,5 @@
 import { StateError } from "../base/errors.js";
-import { WaitingList, type WaitOptions } from "./waiting_list.js";
+import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /** Held by one at a time, handed on in the order it was asked for. (em-synchrony's Thread::Mutex.) */
 export class Mutex {
@@ -19,7 +19,8 @@ export class Mutex {
    * Waits for the mutex and takes it: `using lock = await mutex.lock()`, or `unlock` later. Rejects with the signal's
    * reason, and with `ERR_EM_TIMEOUT`.
    */
-  async lock(options: WaitOptions = {}): Promise<MutexLock> {
+  async lock(options: WaitOptions = PATIENT): Promise<MutexLock> {
+    checkWait(options);
     options.signal?.throwIfAborted();
     return this.tryLock() ?? this.#waiting.wait(options, "lock");
   }
@@ -36,7 +37,7 @@ export class Mutex {
   }
 
   /** Runs `work` while holding it, until what it returned has settled. */
-  async synchronize<T>(work: () => T | PromiseLike<T>, options: WaitOptions = {}): Promise<T> {
+  async synchronize<T>(work: () => T | PromiseLike<T>, options: WaitOptions = PATIENT): Promise<T> {
     using _ = await this.lock(options);
     return await work();
   }

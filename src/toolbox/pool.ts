@@ -1,10 +1,11 @@
 import type { Cancellable, Clock } from "../base/clock.js";
 import { ArgumentError, LimitError, StateError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { POOL_WAITING_LIMIT } from "../base/limits.js";
-import { checkCount, checkDuration, checkFunction } from "./checks.js";
+import { checkClock, checkCount, checkDuration, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Lease } from "./lease.js";
-import { WaitingList, type WaitOptions } from "./waiting_list.js";
+import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 export interface PoolOptions<R> {
   /** The most callers that wait for a resource; one more is refused. Default 1024. */
@@ -24,6 +25,17 @@ export interface PoolOptions<R> {
   /** What timeouts count on. Default: the current reactor. */
   clock?: Clock;
 }
+
+const OPTIONS: Names<PoolOptions<unknown>> = {
+  waitingLimit: true,
+  waitTimeout: true,
+  healthCheck: true,
+  idleTimeout: true,
+  onDiscard: true,
+  create: true,
+  size: true,
+  clock: true,
+};
 
 interface Entry<R> {
   readonly resource: R;
@@ -54,6 +66,14 @@ export class Pool<R> implements Disposable {
   #isClosed = false;
 
   constructor(options: PoolOptions<R> = {}) {
+    checkOptions(options, OPTIONS);
+    checkClock(options.clock);
+    for (const name of ["healthCheck", "onDiscard", "create"] as const) {
+      if (options[name] !== undefined) checkFunction(options[name], name);
+    }
+    if (options.create === undefined && options.size !== undefined) {
+      throw new ArgumentError("size is how many create may make, and there is no create");
+    }
     this.#options = options;
     this.#waitingLimit = checkCount(options.waitingLimit ?? POOL_WAITING_LIMIT, "waitingLimit");
     this.#waitTimeout = checkDuration(options.waitTimeout ?? 0, "waitTimeout");
@@ -129,7 +149,9 @@ export class Pool<R> implements Disposable {
    * Borrows a resource. Rejects with `ERR_EM_POOL_WAITING_LIMIT` when too many wait, `ERR_EM_TIMEOUT` after `timeout`
    * (default: the pool's `waitTimeout`), the signal's reason, `ERR_EM_CLOSED` at `close`, and what `create` failed with.
    */
-  acquire(options: WaitOptions = {}): Promise<Lease<R>> {
+  acquire(options: WaitOptions = PATIENT): Promise<Lease<R>> {
+    const refused = refusedWait(options);
+    if (refused !== undefined) return refused;
     if (this.#isClosed) return Promise.reject(closed("acquire"));
     // Those for whom a check or a creation is under way do not count, and who can be served at once is always taken.
     const waiting = this.#waiting.size - this.#checking - this.#creating;

@@ -1,13 +1,16 @@
 import { StateError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { checkCount, checkFunction } from "./checks.js";
 import { Failures } from "./failures.js";
 import { Fifo } from "./fifo.js";
-import { WaitingList, type WaitOptions } from "./waiting_list.js";
+import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 export interface QueueOptions {
   /** The most items it holds; whoever pushes more awaits room. Default: no bound. */
   limit?: number;
 }
+
+const OPTIONS: Names<QueueOptions> = { limit: true };
 
 /** Given whenever there is nothing to wait for, so that a push into an open queue makes no promise. */
 const ROOM = Promise.resolve();
@@ -29,6 +32,7 @@ export class Queue<T> implements AsyncIterable<T> {
   #isClosed = false;
 
   constructor(options: QueueOptions = {}) {
+    checkOptions(options, OPTIONS);
     this.#limit = checkCount(options.limit ?? Number.POSITIVE_INFINITY, "limit", 1);
   }
 
@@ -79,7 +83,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * reason, or with `ERR_EM_TIMEOUT`.
    */
   pop(options?: WaitOptions): Promise<T>;
-  pop(taker: ((item: T) => unknown) | WaitOptions = {}): Promise<T> | undefined {
+  pop(taker: ((item: T) => unknown) | WaitOptions = PATIENT): Promise<T> | undefined {
     if (typeof taker === "object") return this.#popLater(taker);
     checkFunction(taker, "callback");
     if (this.#isServing || this.#items.size === 0) {
@@ -130,6 +134,8 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   #popLater(options: WaitOptions): Promise<T> {
+    const refused = refusedWait(options);
+    if (refused !== undefined) return refused;
     if (this.#isOver) return Promise.reject(closed());
     const popped = this.#takers.wait(options, "pop");
     if (this.#items.size > 0) this.#serve();

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.js";
-import { checkDuration } from "./checks.js";
+import { checkOptions, type Names } from "../base/known_names.js";
+import { checkClock, checkDuration, checkSignal } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 
 export interface SleepOptions {
@@ -9,9 +10,12 @@ export interface SleepOptions {
   clock?: Clock;
 }
 
+const OPTIONS: Names<SleepOptions> = { signal: true, clock: true };
+
 /** Resolves after `delay` milliseconds, and no earlier. (em-synchrony's sleep; seconds there.) */
 export async function sleep(delay: number, options: SleepOptions = {}): Promise<void> {
   checkDuration(delay, "delay");
+  checkSleepOptions(options);
   const { signal, clock = defaultClock() } = options;
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
@@ -25,4 +29,10 @@ export async function sleep(delay: number, options: SleepOptions = {}): Promise<
     };
     signal?.addEventListener("abort", abort, { once: true });
   });
+}
+
+export function checkSleepOptions(options: SleepOptions): void {
+  checkOptions(options, OPTIONS);
+  checkSignal(options.signal);
+  checkClock(options.clock);
 }

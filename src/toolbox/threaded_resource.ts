@@ -2,9 +2,10 @@ import { Worker, type WorkerOptions } from "node:worker_threads";
 import type { Clock } from "../base/clock.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, LimitError, StateError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
 import { RESOURCE_CALL_LIMIT } from "../base/limits.js";
 import { unpackError } from "./carried_error.js";
-import { checkCount, checkDuration } from "./checks.js";
+import { checkClock, checkCount, checkDuration } from "./checks.js";
 import { Completion } from "./completion.js";
 import { defaultClock } from "./default_clock.js";
 import { Fifo } from "./fifo.js";
@@ -30,6 +31,15 @@ export interface ShutdownOptions {
   /** Ends the thread after so many milliseconds of real time, whatever it does. Default 0: no limit. */
   timeout?: number;
 }
+
+const OPTIONS: Names<ThreadedResourceOptions> = { args: true, callLimit: true, thread: true, clock: true };
+const THREAD_OPTIONS: Names<NonNullable<ThreadedResourceOptions["thread"]>> = {
+  name: true,
+  env: true,
+  execArgv: true,
+  resourceLimits: true,
+};
+const SHUTDOWN_OPTIONS: Names<ShutdownOptions> = { timeout: true };
 
 /** The names of a resource's methods. */
 export type ResourceMethod<R> = {
@@ -87,8 +97,11 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
    */
   constructor(module: URL, options: ThreadedResourceOptions = {}) {
     if (!(module instanceof URL)) throw new ArgumentError(`module must be a URL, not ${describe(module)}`);
+    checkOptions(options, OPTIONS);
+    checkClock(options.clock);
     const { args = [], callLimit = RESOURCE_CALL_LIMIT, thread } = options;
     if (!Array.isArray(args)) throw new ArgumentError(`args must be an array, not ${describe(args)}`);
+    if (thread !== undefined) checkOptions(thread, THREAD_OPTIONS, "thread");
     this.#callLimit = checkCount(callLimit, "callLimit", 1);
     this.#clock = options.clock;
     const workerData: ResourceThreadData = { module: module.href, args: args.map((arg) => unpooled(arg).value) };
@@ -156,6 +169,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
    * (calls not answered by then fail with it, too), and when the thread ends before that.
    */
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
+    checkOptions(options, SHUTDOWN_OPTIONS);
     const timeout = checkDuration(options.timeout ?? 0, "timeout");
     if (this.#end === undefined) this.#closing ??= this.#close();
     let timer: NodeJS.Timeout | undefined;

@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
-import { checkDuration } from "./checks.js";
+import { checkOptions, type Names } from "../base/known_names.js";
+import { checkClock, checkDuration, checkSignal } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 
 export interface WaitOptions {
@@ -10,6 +11,30 @@ export interface WaitOptions {
   timeout?: number | undefined;
   /** What `timeout` counts on. Default: the current reactor. */
   clock?: Clock | undefined;
+}
+
+const OPTIONS: Names<WaitOptions> = { signal: true, timeout: true, clock: true };
+
+/** Nothing but a wait: what calls take that are given no options, so that most are not checked. */
+export const PATIENT: WaitOptions = {};
+
+/** Throws ArgumentError for what is no WaitOptions. */
+export function checkWait(options: WaitOptions): void {
+  if (options === PATIENT) return;
+  checkOptions(options, OPTIONS);
+  checkSignal(options.signal);
+  checkDuration(options.timeout ?? 0, "timeout");
+  checkClock(options.clock);
+}
+
+/** The same for calls that return promises: these refuse by a rejection. */
+export function refusedWait(options: WaitOptions): Promise<never> | undefined {
+  try {
+    checkWait(options);
+    return undefined;
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /** One that waits. */
@@ -59,10 +84,9 @@ export class WaitingList<T> {
     return first;
   }
 
-  /** A promise in the list; `what` names the call in errors. Throws ArgumentError for a bad timeout. */
+  /** A promise in the list, for options that have been checked; `what` names the call in errors. */
   wait(options: WaitOptions, what: string): Promise<T> {
     const { signal, timeout = 0, clock } = options;
-    checkDuration(timeout, "timeout");
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     if (signal === undefined && timeout === 0) {
       return new Promise((resolve, reject) => {

@@ -146,7 +146,7 @@ describe("Pool: waiting", () => {
     const waiting = pool.acquire({ timeout: undefined, clock: undefined });
     clock.advance(20);
     await assert.rejects(waiting, { code: "ERR_EM_TIMEOUT" });
-    assert.throws(() => pool.acquire({ timeout: -1 }), ArgumentError);
+    await assert.rejects(pool.acquire({ timeout: -1 }), ArgumentError);
   });
 
   it("lets go of a signal when the resource has come", async () => {

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import {
+  BufferedTokenizer,
+  Channel,
+  Completion,
+  ConditionVariable,
+  Connection,
+  ConnectionPool,
+  connect,
+  FileStreamer,
+  frame,
+  frames,
+  IOStreamer,
+  interval,
+  LineCodec,
+  LineText2,
+  lines,
+  Mutex,
+  Pool,
+  Queue,
+  Reactor,
+  run,
+  sleep,
+  startServer,
+  stop,
+  ThreadedResource,
+  TlsContext,
+  toDuplex,
+} from "eventmachine";
+
+/** Options of a name that means nothing, which the compiler would refuse. */
+const TYPO = { misspelt: 1 } as object as Record<string, never>;
+
+const bytes = (async function* () {})();
+const sink = { sendData: () => true };
+const events = { line() {}, binaryData() {}, endOfBinaryData() {}, lineTooLong() {} };
+const module = new URL("data:text/javascript,export default () => ({})");
+
+/** Every public call that takes an object of options, by its declaration; `connection` is open. */
+const CALLS: Record<string, (options: Record<string, never>, connection: LineText2) => unknown> = {
+  "BufferedTokenizer.constructor": (options) => new BufferedTokenizer(options),
+  "Channel.constructor": (options) => new Channel(options),
+  "Channel.stream": (options) => new Channel().stream(options),
+  "Completion.constructor": (options) => new Completion(options),
+  "ConditionVariable.wait": (options) => new ConditionVariable().wait(new Mutex(), options),
+  "Connection.streamFileData": (options, connection) => connection.streamFileData("/etc/hostname", options),
+  "Connection.startTls": (options, connection) => Connection.prototype.startTls.call(connection, options),
+  "ConnectionPool.constructor": (options) => new ConnectionPool({ create: () => 1, size: 1, ...options }),
+  "ConnectionPool.execute": (options) => new ConnectionPool({ create: () => 1, size: 1 }).execute(() => 1, options),
+  "FileStreamer.constructor": (options) => new FileStreamer(sink, "/etc/hostname", options),
+  frame: (options) => frame(Buffer.alloc(1), options),
+  frames: (options) => frames(bytes, options),
+  interval: (options) => interval(1, options),
+  "IOStreamer.constructor": (options) => new IOStreamer(sink, [], options),
+  "LineCodec.constructor": (options) => new LineCodec(events, options),
+  "LineText2.constructor": (options) => new LineText2(options),
+  "LineText2.startTls": (options, connection) => connection.startTls(options),
+  lines: (options) => lines(bytes, options),
+  "Mutex.lock": (options) => new Mutex().lock(options),
+  "Mutex.synchronize": (options) => new Mutex().synchronize(() => 1, options),
+  "Pool.acquire": (options) => new Pool().add(1).acquire(options),
+  "Pool.constructor": (options) => new Pool(options),
+  "Pool.perform": (options) => new Pool().add(1).perform(() => 1, options),
+  "Queue.constructor": (options) => new Queue(options),
+  "Queue.pop": (options) => new Queue().pop(options),
+  "Reactor.constructor": (options) => new Reactor(options),
+  "Reactor.run": (options) => new Reactor().run(() => {}, options),
+  run: (options) => run(() => {}, options),
+  sleep: (options) => sleep(1, options),
+  "ThreadedResource.constructor": (options) => new ThreadedResource(module, options),
+  "ThreadedResource.shutdown": async (options) => {
+    const resource = new ThreadedResource(module);
+    await resource.shutdown(options).finally(() => resource.terminate());
+  },
+  "TlsContext.constructor": (options) => new TlsContext(options),
+  toDuplex: (options, connection) => toDuplex(connection, options),
+};
+
+/** The public calls with a parameter of options, as the package's declarations tell them. */
+function declaredCalls(): string[] {
+  const entry = new URL("./index.d.ts", import.meta.resolve("eventmachine"));
+  const found = new Set<string>();
+  for (const [, names = "", file = ""] of readFileSync(entry, "utf8").matchAll(/export \{([^}]*)\} from "([^"]*)"/g)) {
+    const values = names
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => /^\w+$/.test(name));
+    const declarations = readFileSync(new URL(file.replace(/\.js$/, ".d.ts"), entry), "utf8");
+    for (const value of values) {
+      const isClass = new RegExp(`^export declare class ${value}\\b`, "m").test(declarations);
+      const text = new RegExp(`^export declare (?:class|function) ${value}\\b[^]*?${isClass ? "^\\}" : ";$"}`, "gm");
+      for (const [block] of declarations.matchAll(text)) {
+        for (const [, name] of block.matchAll(/^(?:export declare function | {4})(\w+)[^\n(]*\(.*\w*[oO]ptions\b/gm)) {
+          found.add(isClass ? `${value}.${name}` : `${name}`);
+        }
+      }
+    }
+  }
+  return [...found].sort();
+}
+
+describe("names of options", () => {
+  it("are known to be checked for every public call that takes some", () => {
+    assert.deepEqual(declaredCalls(), Object.keys(CALLS).sort());
+  });
+
+  it("are refused where they mean nothing, with those that do, and so is what is no object", async () => {
+    const wrong = { name: "ArgumentError", code: "ERR_EM_INVALID_ARGUMENT" };
+    const refused = { ...wrong, message: /^options must not have "misspelt"; known are \w+/ };
+    class Quiet extends LineText2 {}
+    await run(async () => {
+      const server = await startServer({ host: "127.0.0.1", port: 0 }, Quiet);
+      const connection = connect({ host: "127.0.0.1", port: server.port as number }, Quiet);
+      await connection.opened;
+      for (const [name, call] of Object.entries(CALLS)) {
+        await assert.rejects(async () => await call(TYPO, connection), refused, name);
+        // Spread into other options, or said to be something else, a number has no names to be found wrong.
+        if (name === "ConnectionPool.constructor" || name.endsWith(".startTls")) continue;
+        await assert.rejects(
+          async () => await call(5 as never, connection),
+          name === "Queue.pop" ? wrong : { ...wrong, message: /^options must be an object, not 5/ },
+          name,
+        );
+      }
+      stop();
+    });
+  });
+
+  it("are refused among a thread's, which are Node's", () => {
+    assert.throws(() => new ThreadedResource(module, { thread: TYPO }), {
+      name: "ArgumentError",
+      message: 'thread must not have "misspelt"; known are name, env, execArgv, resourceLimits',
+    });
+  });
+});
