@@ -1,7 +1,9 @@
 // Questions about a handle, and the kernel's options of its socket.
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -122,12 +124,22 @@ napi_value set_options(napi_env env, napi_callback_info info) {
   return integer(env, apply_options(fd, internet, {reinterpret_cast<const SocketOption*>(numbers), count}));
 }
 
+// unacknowledged(loop, handle): what the kernel has for the peer still; 0 where there is no such thing
+napi_value unacknowledged_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  int waiting = 0;
+  const int fd = descriptor(target);
+  if (!args.ok() || fd < 0 || ioctl(fd, SIOCOUTQ, &waiting) < 0) waiting = 0;
+  return integer(env, waiting);
+}
+
 }  // namespace
 
 void define_option_calls(napi_env env, napi_value exports, Addon* addon) {
   static constexpr Call kCalls[] = {
       {"address", address_call}, {"stamp", stamp_call},       {"getOption", get_option},
-      {"setOption", set_option}, {"setOptions", set_options},
+      {"setOption", set_option}, {"setOptions", set_options}, {"unacknowledged", unacknowledged_call},
   };
   for (const Call& call : kCalls) define(env, exports, call, addon);
   struct Constant {

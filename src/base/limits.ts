@@ -14,7 +14,7 @@ export const LOW_WATER_MARK = 16 * KiB;
 export const OUTBOUND_LIMIT = 16 * MiB;
 /** Above this much unsent output in all, the largest queues of the reactor are closed. */
 export const REACTOR_OUTBOUND_LIMIT = 512 * MiB;
-/** How long `closeConnectionAfterWriting` waits for the peer's FIN after its own. */
+/** How long `closeConnectionAfterWriting` waits without progress of its output, and then for the peer's FIN. */
 export const LINGER_TIMEOUT = 5_000;
 /** How long a connect may take, name resolution and all attempts together. */
 export const CONNECT_TIMEOUT = 20_000;

@@ -17,6 +17,7 @@ export const CAPABILITIES = {
   tcpUserTimeout: "set TCP_USER_TIMEOUT",
   peerCredentials: "read the credentials of a Unix peer",
   promptReset: "notice a reset while reading is paused",
+  acknowledgement: "see how much of what the kernel holds the peer has taken",
   tls: "begin TLS on a connection",
   ticketKeySets: "read TLS session tickets made with an older key",
   tlsAlerts: "tell a TLS peer by an alert that its certificate, or the name it asked for, is refused",

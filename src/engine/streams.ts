@@ -130,6 +130,12 @@ export interface StreamCommands {
   /** SO_ERROR, as a negative errno, 0 for none. */
   socketError(handle: Handle): number;
 
+  /**
+   * How much of what the kernel was given the peer has not acknowledged, or on a Unix socket not read, in the kernel's own
+   * measure; 0 where the engine cannot tell (capability `acknowledgement`) and for a stale handle.
+   */
+  unacknowledged(handle: Handle): number;
+
   /** Addresses; undefined where there is none (not connected, stale). Answered also while `closed` is delivered. */
   localAddress(handle: Handle): SocketAddress | undefined;
   remoteAddress(handle: Handle): SocketAddress | undefined;

@@ -7,6 +7,7 @@ import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
 import { connectionClose, connectionOpen } from "./diagnostics.js";
 import { type Detached, LifePromises } from "./life_promises.js";
+import { Linger } from "./linger.js";
 import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import { Outbound } from "./outbound.js";
@@ -204,22 +205,7 @@ export class Transport extends Outbound {
   #finishNow(): void {
     this.state = State.closing;
     this.core.engine.finish(this.handle);
-    const { lingerTimeout } = this.settings;
-    if (lingerTimeout > 0) this.more().linger = this.core.addTimer(lingerTimeout, () => this.#lingered());
-  }
-
-  /** The linger deadline counts from the last progress, so that a slow reader of much output is not cut off. */
-  #lingered(): void {
-    const { core, settings } = this;
-    const extras = this.more();
-    delete extras.linger;
-    const due = core.engine.lastWrite(this.handle) + settings.lingerTimeout;
-    if (due > core.seenAt && this.outboundSize() + (this.isSendingFile ? 1 : 0) > 0) {
-      extras.linger = core.addTimer(Math.max(0, due - core.now()), () => this.#lingered());
-    } else {
-      this.reason = reasons.LINGER_EXPIRED;
-      core.engine.close(this.handle);
-    }
+    this.more().linger = new Linger(this);
   }
 
   /** Ends the connection now for this reason; the first reason given stands. `unbind` follows in a later turn. */
@@ -317,7 +303,7 @@ export class Transport extends Outbound {
     if (!this.wasOpened) core.dialing.delete(this);
     if (extras !== undefined) {
       extras.deadlines?.stop();
-      extras.linger?.cancel();
+      extras.linger?.stop();
       this.outputEnded(extras, reason);
       extras.promises?.onEnded(reason);
       extras.tls?.ended(reason);
@@ -376,6 +362,7 @@ export class Transport extends Outbound {
   adjust(changes: Partial<StreamSettings>): void {
     this.settings = { ...this.settings, ...changes };
     if (this.state === State.connecting) this.flags |= MARKS_CHANGED;
+    if (changes.lingerTimeout !== undefined && this.state === State.closing) this.extras?.linger?.begin();
     if (this.state !== State.open) return;
     if (changes.lowWaterMark !== undefined) this.core.engine.setLowWaterMark(this.handle, changes.lowWaterMark);
     if (Deadlines.wanted(this.settings) || this.extras?.deadlines !== undefined) this.#deadlines().changed(changes);

@@ -3,8 +3,8 @@ import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Deadlines } from "./deadlines.js";
 import type { FileSends } from "./file_sends.js";
 import type { LifePromises } from "./life_promises.js";
+import type { Linger } from "./linger.js";
 import type { OpeningQueue } from "./opening_queue.js";
-import type { Timer } from "./timer.js";
 import type { TlsLife } from "./tls_life.js";
 
 /** What few connections need, so that the others do not pay for it: each is made when it is first asked for. */
@@ -14,7 +14,7 @@ export interface TransportExtras {
   opening?: OpeningQueue | undefined;
   promises?: LifePromises;
   tls?: TlsLife;
-  linger?: Timer;
+  linger?: Linger;
   /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */
   unsent?: number;
   /** The addresses of a connection that is closed. */

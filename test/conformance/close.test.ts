@@ -145,6 +145,79 @@ onEveryEngine("close", (engine) => {
     assert.ok(client.unboundAt - begun > linger, "it took longer than the deadline");
   });
 
+  engine.ruleOnEach("the linger deadline counts from the last byte that left", async (trial) => {
+    const linger = 600;
+    const { client, server } = await trial.pair({
+      connect: { allowHalfOpen: true },
+      listen: { lingerTimeout: linger },
+      client: { keep: false },
+    });
+    client.pause();
+    server.sendData(pattern(BIG));
+    assert.ok(server.outboundSize > 0, "the kernel does not take it all");
+    server.closeConnectionAfterWriting();
+    const begun = trial.now();
+    await trial.sleep(linger * 0.75);
+    assert.equal(server.state, "closing");
+    client.resume();
+    await trial.until(() => client.ends === 1, "all of it");
+    // The peer takes its time for its own FIN: it comes when the deadline counted from the call has passed.
+    await trial.sleep(linger / 2);
+    assert.ok(trial.now() - begun > linger);
+    client.closeConnection();
+    await trial.allUnbound();
+    assert.equal(client.bytes, BIG);
+    assert.deepEqual(server.reason, { kind: "local-close", lingerExpired: false });
+  });
+
+  engine.ruleOnStreams(
+    "the linger deadline counts from what the peer takes, where the engine can tell",
+    async (trial) => {
+      if (!engine.has("acknowledgement")) return;
+      const linger = 400;
+      const size = 1_000_000;
+      const { client, server } = await trial.pair({
+        connect: { receiveBufferSize: 30_000 },
+        listen: { lingerTimeout: linger },
+        client: {
+          keep: false,
+          receiveData: (me) => {
+            me.pause();
+            trial.reactor.addTimer(linger / 8, () => me.resume());
+          },
+        },
+      });
+      server.sendData(pattern(size));
+      server.closeConnectionAfterWriting();
+      await trial.until(() => server.bytesOut === size, "all is with the kernel");
+      const left = trial.now();
+      await trial.allUnbound();
+      assert.equal(client.bytes, size);
+      assert.ok(client.unboundAt - left > 1.5 * linger, `only ${client.unboundAt - left} ms passed behind it`);
+      assert.deepEqual(server.reason, { kind: "local-close", lingerExpired: false });
+    },
+  );
+
+  engine.ruleOnEach("a linger deadline set meanwhile counts from then; 0 is for ever", async (trial) => {
+    const { client, server } = await trial.pair({
+      connect: { allowHalfOpen: true },
+      listen: { lingerTimeout: 80 },
+    });
+    server.closeConnectionAfterWriting();
+    server.lingerTimeout = 0;
+    await trial.sleep(200);
+    assert.equal(server.state, "closing");
+    const from = trial.now();
+    server.lingerTimeout = 100;
+    await trial.allUnbound(server);
+    assert.deepEqual(server.reason, { kind: "local-close", lingerExpired: true });
+    assert.ok(server.unboundAt - from >= 99.5, `it ended after ${server.unboundAt - from} ms`);
+    server.lingerTimeout = 1;
+    await trial.settle();
+    assert.equal(server.reasons.length, 1);
+    client.closeConnection();
+  });
+
   engine.ruleOnStreams("abort resets: the peer learns of it, unsent output is gone", async (trial) => {
     const { client, server } = await trial.pair({ server: { keep: false } });
     server.pause();

@@ -357,6 +357,10 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     return 0;
   }
 
+  unacknowledged(): number {
+    return 0;
+  }
+
   localAddress(): SocketAddress | undefined {
     const { localAddress, localPort } = this.#duplex as { localAddress?: unknown; localPort?: unknown };
     return addressOf(localAddress, localPort);

@@ -129,6 +129,7 @@ export interface Binding {
   getOption(loop: number, handle: number, level: number, name: number, into: Uint8Array): number;
   setOption(loop: number, handle: number, level: number, name: number, value: Uint8Array): number;
   setOptions(loop: number, handle: number, triples: Int32Array): number;
+  unacknowledged(loop: number, handle: number): number;
 
   /** Whether system calls fail at random in this build. */
   readonly torture: boolean;

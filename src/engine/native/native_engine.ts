@@ -198,6 +198,10 @@ export class NativeEngine extends NativeOutput implements Engine {
     return readError(this.native, this.loop, handle);
   }
 
+  unacknowledged(handle: Handle): number {
+    return this.native.unacknowledged(this.loop, handle);
+  }
+
   localAddress(handle: Handle): SocketAddress | undefined {
     return this.#address(handle, false);
   }

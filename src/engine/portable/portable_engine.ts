@@ -350,6 +350,11 @@ export class PortableEngine implements Engine, ListenerOwner {
     return this.#stream(handle)?.errno ?? 0;
   }
 
+  /** node:net does not tell. */
+  unacknowledged(_handle: Handle): number {
+    return 0;
+  }
+
   localAddress(handle: Handle): SocketAddress | undefined {
     return this.#table.get(handle)?.localAddress;
   }

@@ -1,0 +1,72 @@
+import type { CloseReason } from "../base/close_reason.js";
+import type { Handle } from "../engine/streams.js";
+import type { StreamSettings } from "./options.js";
+import { LINGER_EXPIRED } from "./reasons.js";
+import type { Timer } from "./timer.js";
+import type { TransportHome } from "./transport_home.js";
+
+/** What the linger deadline looks at, and what it ends: a connection that closes after writing. */
+export interface LingerOwner {
+  readonly core: TransportHome;
+  readonly handle: Handle;
+  readonly settings: StreamSettings;
+  end(reason: CloseReason): void;
+}
+
+/** How often in its time the deadline looks whether the peer takes what the kernel holds: it may pass that much late. */
+const LOOKS = 10;
+
+/**
+ * The linger deadline. It counts from the last progress, so that a slow reader of much output is not cut off: the kernel
+ * has taken bytes, or, where the engine can tell, the peer has taken some of those the kernel holds.
+ */
+export class Linger {
+  readonly #owner: LingerOwner;
+  #timer: Timer | undefined;
+  /** From when it runs at the earliest. */
+  #from = 0;
+  /** What the peer had not taken when this was last looked at. */
+  #untaken = 0;
+
+  constructor(owner: LingerOwner) {
+    this.#owner = owner;
+    this.begin();
+  }
+
+  /** Counts from now. */
+  begin(): void {
+    const { core, handle } = this.#owner;
+    this.#from = core.now();
+    this.#untaken = core.engine.unacknowledged(handle);
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  get #due(): number {
+    const { core, handle, settings } = this.#owner;
+    return Math.max(this.#from, core.engine.lastWrite(handle)) + settings.lingerTimeout;
+  }
+
+  #arm(): void {
+    this.stop();
+    const { core, settings } = this.#owner;
+    const { lingerTimeout } = settings;
+    if (lingerTimeout === 0) return;
+    const left = Math.max(0, this.#due - core.now());
+    const wait = this.#untaken > 0 ? Math.min(left, lingerTimeout / LOOKS) : left;
+    this.#timer = core.addTimer(wait, () => this.#look());
+  }
+
+  #look(): void {
+    const { core, handle } = this.#owner;
+    const untaken = core.engine.unacknowledged(handle);
+    if (untaken < this.#untaken) this.#from = core.now();
+    this.#untaken = untaken;
+    if (this.#due <= core.seenAt) this.#owner.end(LINGER_EXPIRED);
+    else this.#arm();
+  }
+}
