@@ -35,6 +35,12 @@ int Poller::change(int fd, int32_t handle, uint32_t interest) {
 
 void Poller::remove(int fd) { epoll_ctl(fd_, EPOLL_CTL_DEL, fd, nullptr); }
 
+bool Poller::knows(int fd) {
+  const int error = add(fd, -1, 0);
+  if (error == 0) remove(fd);
+  return error == -EEXIST;
+}
+
 int Poller::wait() {
   int count = epoll_wait(fd_, events_, kMost, 0);
   return count < 0 ? 0 : count;

@@ -130,7 +130,7 @@ int32_t open_listener(Core& core, const Address& address, const ListenSettings& 
 int32_t adopt_listener(Core& core, int fd, const ListenSettings& settings) {
   Slot* slot = new_listener(core, settings);
   if (slot == nullptr) return kNoHandle;
-  Adopted adopted = inspect_descriptor(fd);
+  Adopted adopted = inspect_descriptor(core, fd);
   if (adopted.error != 0) {
     close_listener(core, *slot, Ended::error, adopted.error, adopted.syscall);
     return slot->handle;
@@ -180,10 +180,7 @@ bool outlive(Slot& slot) {
 
 void start_accepting(Core& core, Slot& slot) {
   if (slot.has(kRegistered)) return;
-  if (int error = core.poller.add(slot.fd, slot.handle, kIn); error != 0) {
-    close_listener(core, slot, Ended::error, error, Syscall::epoll_ctl);
-    return;
-  }
+  if (int error = core.poller.add(slot.fd, slot.handle, kIn); error != 0) return not_polled(core, slot, error);
   slot.set(kRegistered);
 }
 

@@ -52,8 +52,10 @@ Loop* Loop::create(Addon& addon, Region& region, napi_ref dispatch, napi_ref tic
   uv_unref(reinterpret_cast<uv_handle_t*>(&loop->idle_));
   uv_poll_start(&loop->poll_, UV_READABLE, [](uv_poll_t* handle, int, int) { loop_of(handle)->turn(); });
   uv_prepare_start(&loop->prepare_, [](uv_prepare_t* handle) { loop_of(handle)->before_blocking(); });
-  loop->id = static_cast<int32_t>(addon.loops.size());
-  addon.loops.push_back(loop);
+  auto place = std::find(addon.loops.begin(), addon.loops.end(), nullptr);
+  if (place == addon.loops.end()) place = addon.loops.insert(place, nullptr);
+  *place = loop;
+  loop->id = static_cast<int32_t>(place - addon.loops.begin());
   addon.open_loops++;
   addon.live->loops++;
   return loop;

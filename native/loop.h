@@ -27,7 +27,7 @@ struct Addon {
   napi_env env = nullptr;
   uv_loop_t* uv = nullptr;
   Live* live = nullptr;
-  std::vector<Loop*> loops;  // by number; null once closed
+  std::vector<Loop*> loops;  // by number; null where there is none, until another takes the number
   size_t open_loops = 0;     // closed ones count until libuv has let go of them
   napi_async_cleanup_hook_handle hook = nullptr;
   bool stopping = false;

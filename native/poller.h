@@ -28,6 +28,8 @@ class Poller {
   int add(int fd, int32_t handle, uint32_t interest);
   int change(int fd, int32_t handle, uint32_t interest);
   void remove(int fd);
+  // Whether it was added and not removed.
+  bool knows(int fd);
 
   // Takes what is ready now without blocking; the answers are `ready(0)` to `ready(count - 1)` until the next call.
   int wait();

@@ -110,7 +110,8 @@ void mute(Core& core, Slot& slot) {
 
 // Opening ------------------------------------------------------------------------------------------------------------
 
-Adopted inspect_descriptor(int fd) {
+Adopted inspect_descriptor(Core& core, int fd) {
+  if (core.poller.knows(fd)) return {-EEXIST, Syscall::epoll_ctl};
   int type = 0, domain = 0;
   socklen_t size = sizeof type;
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) return {-errno, Syscall::getsockopt};
@@ -141,7 +142,7 @@ int32_t open_stream(Core& core, const Address& address, const ConnectSettings& s
 int32_t adopt_stream(Core& core, int fd, const ConnectSettings& settings) {
   Slot* slot = new_stream(core, settings);
   if (slot == nullptr) return kNoHandle;
-  Adopted adopted = inspect_descriptor(fd);
+  Adopted adopted = inspect_descriptor(core, fd);
   if (adopted.error != 0) {
     close_stream(core, *slot, Ended::error, adopted.error, adopted.syscall);
     return slot->handle;
@@ -232,6 +233,18 @@ void drop_descriptor(Core& core, Slot& slot) {
   close(slot.fd);
   slot.fd = -1;
   core.descriptor_closed();
+}
+
+void not_polled(Core& core, Slot& slot, int error) {
+  if (error == -EEXIST) {
+    slot.fd = -1;
+    core.descriptor_closed();
+  }
+  if (slot.kind == Kind::listener) {
+    close_listener(core, slot, Ended::error, error, Syscall::epoll_ctl);
+  } else {
+    close_stream(core, slot, Ended::error, error, Syscall::epoll_ctl);
+  }
 }
 
 // Commands -----------------------------------------------------------------------------------------------------------

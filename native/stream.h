@@ -18,14 +18,14 @@ struct ConnectSettings {
   Address local;
 };
 
-// What a descriptor from outside is: an error, where it is no stream socket. It is left open then only if it is no
-// socket at all, for it may belong to somebody else.
+// What a descriptor from outside is: an error, where it is no stream socket. It is left open then only if it belongs to
+// another handle already, or is no socket at all, for it may belong to somebody else.
 struct Adopted {
   int error = 0;
   Syscall syscall = Syscall::none;
   bool internet = false;
 };
-Adopted inspect_descriptor(int fd);
+Adopted inspect_descriptor(Core& core, int fd);
 
 // Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`: also an address
 // that could not be read, which has the length 0.
@@ -69,5 +69,7 @@ Settled settle(Core& core, Slot& slot);
 // Anything with a descriptor.
 void save_addresses(Slot& slot);
 void drop_descriptor(Core& core, Slot& slot);
+// The poller does not take the descriptor. Where that is for another handle having it, it is that one's to close.
+void not_polled(Core& core, Slot& slot, int error);
 
 }  // namespace em

@@ -277,13 +277,7 @@ void update_interest(Core& core, Slot& slot) {
     error = core.poller.change(slot.fd, slot.handle, want);
   }
   slot.interest = static_cast<uint8_t>(want);
-  if (error == 0) return;
-  if (error == -EEXIST) {
-    // The descriptor was adopted twice: it belongs to the other one.
-    slot.fd = -1;
-    core.descriptor_closed();
-  }
-  close_stream(core, slot, Ended::error, error, Syscall::epoll_ctl);
+  if (error != 0) not_polled(core, slot, error);
 }
 
 void check_writable(Core& core, Slot& slot) {

@@ -1,9 +1,8 @@
-import { constants } from "node:os";
 import type { SocketAddress } from "../../base/addresses.js";
 import { StateError } from "../../base/errors.js";
-import { SystemError } from "../../base/system_error.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
 import type { Engine, EngineEvents } from "../engine.js";
+import { tooManyHandles } from "../handle_limit.js";
 import {
   type ConnectOptions,
   HANDLE_INDEX_MASK,
@@ -55,12 +54,12 @@ export class NativeEngine extends NativeOutput implements Engine {
     const [family, host, port] = plain(address);
     const triples = optionTriples(options, this.native.constants);
     const settings = listenSettings(options);
-    return this.#opened("listen", this.native.listen(this.loop, family, host, port, triples, ...settings));
+    return this.#opened(this.native.listen(this.loop, family, host, port, triples, ...settings));
   }
 
   adoptListener(fd: number, options: ListenOptions): Handle {
     const triples = optionTriples(options, this.native.constants);
-    return this.#opened("listen", this.native.adoptListener(this.loop, fd, triples, ...listenSettings(options)));
+    return this.#opened(this.native.adoptListener(this.loop, fd, triples, ...listenSettings(options)));
   }
 
   connect(address: SocketAddress, options: ConnectOptions): Handle {
@@ -68,22 +67,18 @@ export class NativeEngine extends NativeOutput implements Engine {
     const triples = optionTriples(options, this.native.constants);
     const local = plain(options.localAddress);
     const low = lowWater(options.lowWaterMark);
-    return this.#opened(
-      "connect",
-      this.native.connect(this.loop, family, host, port, triples, options.halfOpen, low, ...local),
-    );
+    return this.#opened(this.native.connect(this.loop, family, host, port, triples, options.halfOpen, low, ...local));
   }
 
   adoptStream(fd: number, options: ConnectOptions): Handle {
     const triples = optionTriples(options, this.native.constants);
     const low = lowWater(options.lowWaterMark);
-    return this.#opened("connect", this.native.adoptStream(this.loop, fd, triples, options.halfOpen, low));
+    return this.#opened(this.native.adoptStream(this.loop, fd, triples, options.halfOpen, low));
   }
 
-  #opened(syscall: string, handle: number | undefined): Handle {
+  #opened(handle: number | undefined): Handle {
     if (handle === undefined) throw new StateError("ERR_EM_NOT_RUNNING", "the native engine is not started");
-    // As many connections as a handle can tell apart are open: out of descriptors, to the program.
-    if (handle < 0) throw new SystemError(-constants.errno.EMFILE, syscall);
+    if (handle < 0) throw tooManyHandles();
     return handle;
   }
 

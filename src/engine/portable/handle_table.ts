@@ -1,4 +1,4 @@
-import { LimitError } from "../../base/errors.js";
+import { tooManyHandles } from "../handle_limit.js";
 import { HANDLE_INDEX_MASK, type Handle } from "../streams.js";
 
 const INDEX_BITS = 20;
@@ -16,14 +16,7 @@ export class HandleTable<T extends { readonly handle: Handle }> {
 
   /** A handle nobody has; `put` makes it mean something. Throws LimitError when all are taken. */
   reserve(): Handle {
-    if (this.isFull) {
-      const limit = HANDLE_INDEX_MASK + 1;
-      throw new LimitError(
-        "ERR_EM_TOO_MANY_HANDLES",
-        `a reactor has at most ${limit} connections and listeners`,
-        limit,
-      );
-    }
+    if (this.isFull) throw tooManyHandles();
     let index = this.#free.pop();
     if (index === undefined) {
       index = this.#entries.push(undefined) - 1;

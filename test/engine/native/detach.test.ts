@@ -4,7 +4,7 @@ import { constants } from "node:os";
 import { afterEach, test } from "node:test";
 import { Ended, type Handle } from "../../../src/engine/streams.js";
 import { pattern } from "../../conformance/bytes.js";
-import { CONNECT, Driver, stopDrivers } from "./driver.js";
+import { CONNECT, Driver, LISTEN, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);
 
@@ -107,6 +107,7 @@ test("a descriptor adopted twice stays with the first", async () => {
   const second = driver.engine.adoptStream(fd, CONNECT);
   const { ended, errno } = await driver.closing(second);
   assert.deepEqual([ended, errno], [Ended.error, -constants.errno.EEXIST]);
+  assert.equal((await driver.closing(driver.engine.adoptListener(fd, LISTEN))).errno, -constants.errno.EEXIST);
   driver.engine.writeString(first, "still here", "utf8");
   assert.equal((await driver.gets(client, 10)).toString(), "still here");
   driver.engine.close(first);

@@ -1,5 +1,6 @@
 // What ends a process or a worker has one of its own: `node scenarios.js NAME`.
 import { connect } from "node:net";
+import { constants } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { CONNECT, Driver, LISTEN } from "./driver.js";
 
@@ -42,7 +43,14 @@ const scenarios: Record<string, () => Promise<void>> = {
   },
 
   async adoptListener() {
-    const listener = driver.engine.adoptListener(3, LISTEN);
+    const { engine } = driver;
+    const listener = engine.adoptListener(3, LISTEN);
+    const again = engine.adoptListener(3, LISTEN);
+    await driver.until(() => driver.has("listening", listener), "listening");
+    for (const refused of [again, engine.adoptListener(3, LISTEN), engine.adoptStream(3, CONNECT)]) {
+      const { errno } = await driver.closing(refused);
+      if (errno !== -constants.errno.EEXIST) throw new Error(`adopted again, it ended with ${errno}`);
+    }
     await driver.until(() => driver.accepts.length === 1, "accepted");
     const server = driver.accepts[0] as number;
     driver.engine.writeString(server, "from the child", "utf8");

@@ -6,8 +6,10 @@ import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import type { Engine, EngineEvents } from "../../../src/engine/engine.js";
 import type { Binding } from "../../../src/engine/native/binding.js";
-import { Driver, native, rawServer, stopDrivers } from "./driver.js";
+import { MAX_SLOTS } from "../../../src/engine/native/ring.js";
+import { CONNECT, Driver, native, rawServer, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);
 
@@ -246,4 +248,37 @@ test("every argument of the addon is checked", async () => {
   // libuv lets go of the handles at the end of its round.
   for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(addon.liveCounts().loops, 0);
+});
+
+test("engines that come and go take no more numbers than there are at a time", () => {
+  const numbers = new Set<number>();
+  for (let count = 0; count < 20; count++) {
+    const engines = [new Driver(), new Driver()].map(({ engine }) => engine as unknown as Engine & { loop: number });
+    for (const { loop } of engines) numbers.add(loop);
+    for (const engine of engines) engine.stop();
+  }
+  assert.ok(numbers.size <= 4, `${numbers.size} numbers`);
+});
+
+test("as many handles as there can be, and one more", async () => {
+  const engine = native().create();
+  // Each is taken until its end was told, which is in a later turn.
+  let ended = 0;
+  const events = new Proxy({} as EngineEvents, {
+    get: (_, name) => () => {
+      if (name === "closed") ended++;
+    },
+  });
+  engine.start(events);
+  const fill = () => {
+    for (let count = 0; count <= MAX_SLOTS; count++) engine.adoptStream(0x7fffffff, CONNECT);
+  };
+  try {
+    assert.throws(fill, { name: "LimitError", code: "ERR_EM_TOO_MANY_HANDLES", limit: MAX_SLOTS });
+    const signal = AbortSignal.timeout(30_000);
+    while (ended < MAX_SLOTS && !signal.aborted) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(ended, MAX_SLOTS);
+  } finally {
+    engine.stop();
+  }
 });
