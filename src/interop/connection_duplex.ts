@@ -48,8 +48,7 @@ export class ConnectionDuplex extends Duplex {
       ...(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark }),
     });
     this.#link = new DuplexLink(connection, Connection.transportOf(connection), this, this.#peerEnds);
-    // A socket reads from the start, up to its high-water mark, so that it notices how its peer ends.
-    this.read(0);
+    this.#link.beginReading();
   }
 
   /** The connection underneath. Its `closeReason` says why it ended. */

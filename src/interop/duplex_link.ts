@@ -9,7 +9,7 @@ import type { Transport } from "../reactor/transport.js";
 import { State } from "../reactor/transport_state.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { Outgoing } from "./outgoing.js";
-import { streamError, writeLost } from "./stream_error.js";
+import { neverOpened, streamError, writeLost } from "./stream_error.js";
 
 /** What a socket can be told before it is open. */
 export interface WishedOptions {
@@ -59,10 +59,20 @@ export class DuplexLink implements ConnectionCallbacks {
     const { noDelay, keepAlive, keepAliveDelay } = this.#options;
     if (noDelay === !(this.transport.settings.socket.noDelay === true)) this.#apply({ noDelay });
     if (keepAlive === true) this.#apply({ keepAlive: probesAfter(keepAliveDelay) });
-    this.outgoing.proceed();
-    this.#duplex.emit("connect");
+    try {
+      this.#duplex.emit("connect");
+    } finally {
+      this.outgoing.proceed();
+    }
     this.#duplex.emit("ready");
+    this.beginReading();
     return this.#connection.connectionCompleted();
+  }
+
+  /** A socket reads from its opening on, up to its high-water mark, unless it was paused before: so it notices its peer's end. */
+  beginReading(): void {
+    if (this.transport.state === State.connecting) this.transport.pause();
+    else if (!this.#duplex.isPaused()) this.#duplex.read(0);
   }
 
   /**
@@ -113,18 +123,18 @@ export class DuplexLink implements ConnectionCallbacks {
     // A reset of a connection whose peer had ended, and had been sent everything, has broken nothing: TLS and others send
     // a last word to peers that are gone. node:net reads no more then, and hears of it when it writes again.
     const inOrder = reason.kind === "peer-closed" || (reason.kind === "peer-reset" && this.#peerEnded && this.#isSent);
-    const error = inOrder ? undefined : streamError(reason);
-    const wasDestroyed = duplex.destroyed;
-    if (inOrder) this.outgoing.ended();
-    this.outgoing.fail(error ?? writeLost(reason));
-    if (wasDestroyed) {
+    if (duplex.destroyed) {
       if (!this.#isClosed) this.#emitClose();
-    } else if (duplex.destroyed) {
-      // By the failure of its last write or of its end, and told to close with it.
     } else if (inOrder) {
+      this.outgoing.ended();
+      this.outgoing.fail(writeLost(reason));
       // Both directions have ended in order; what was not read yet still can be, and then the stream ends by itself.
-      if (!this.#peerEnded) this.receiveEnd();
+      if (!this.#peerEnded && !duplex.destroyed) this.receiveEnd();
     } else {
+      const error = streamError(reason);
+      // What waited for a connection that never came hears of it behind `close`.
+      if (this.transport.wasOpened) this.outgoing.fail(error ?? writeLost(reason));
+      // Where its last write or its end has failed by that, it is destroyed already.
       duplex.destroy(error);
     }
     return this.#connection.unbind(reason);
@@ -143,8 +153,7 @@ export class DuplexLink implements ConnectionCallbacks {
 
   /** The stream is destroyed, and the connection with it. */
   destroyed(error: Error | null, callback: (error?: Error | null) => void): void {
-    const { transport, outgoing } = this;
-    outgoing.fail(error ?? writeLost(transport.reason));
+    const { transport } = this;
     this.#hadError = error !== null;
     // First, so that the stream's `error` comes before its `close`.
     callback(error);
@@ -183,10 +192,17 @@ export class DuplexLink implements ConnectionCallbacks {
 
   #emitClose(): void {
     this.#isClosed = true;
+    const { wasOpened } = this.transport;
+    if (wasOpened) this.outgoing.drop();
     this.#duplex.emit("close", this.#hadError);
+    if (!wasOpened) this.outgoing.fail(neverOpened());
   }
 
   reset(): void {
+    if (this.transport.state === State.connecting && !this.#duplex.destroyed) {
+      this.#duplex.once("connect", () => this.reset());
+      return;
+    }
     this.#isReset = true;
     this.#duplex.destroy();
   }

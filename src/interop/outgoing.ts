@@ -86,6 +86,15 @@ export class Outgoing {
 
   /** The connection has ended: what waits fails. */
   fail(error: Error): void {
+    this.#giveUp(error);
+  }
+
+  /** The stream was destroyed, and what waits is not heard of as an error: node:net's sockets forget it just so. */
+  drop(): void {
+    this.#giveUp(null);
+  }
+
+  #giveUp(error: Error | null): void {
     const waiting = this.#done ?? this.#final;
     this.#done = this.#final = undefined;
     this.#pieces = NONE;

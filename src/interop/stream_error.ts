@@ -32,7 +32,8 @@ export function streamError(reason: CloseReason): Error | undefined {
     case "handler-error":
       return reason.error instanceof Error ? reason.error : new Error(String(reason.error), { cause: reason.error });
     default:
-      return reason.error;
+      // Reading tells it as well, where the peer had ended before it was gone; node:net does not read any more then.
+      return reason.error.code === "EPIPE" ? brokenPipe() : reason.error;
   }
 }
 
@@ -41,8 +42,8 @@ function timedOut(syscall: string, cause: Error): SystemError {
 }
 
 /** What becomes of a write that the end of the connection has overtaken. */
-export function writeLost(reason: CloseReason | undefined): StateError {
-  return new StateError("ERR_EM_CLOSED", `the connection ended (${reason?.kind ?? "destroyed"}) before this was sent`);
+export function writeLost(reason: CloseReason): StateError {
+  return new StateError("ERR_EM_CLOSED", `the connection ended (${reason.kind}) before this was sent`);
 }
 
 /** What the kernel answers who writes to a peer that has ended and is gone. */
@@ -53,4 +54,9 @@ export function brokenPipe(): SystemError {
 /** What is written behind the end that the peer's brought about. */
 export function peerEnded(): EventMachineError {
   return new EventMachineError("EPIPE", "the peer has ended this stream");
+}
+
+/** What becomes of a write that waited for the connection to open: node:net's name for it. */
+export function neverOpened(): EventMachineError {
+  return new EventMachineError("ERR_SOCKET_CLOSED_BEFORE_CONNECTION", "the stream was closed before it was connected");
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { finished, pipeline } from "node:stream/promises";
 import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
+import { onEveryCarrier, sameAsNodeNet, settled, sleep, until } from "./carriers.js";
 
 const halfOpen = { allowHalfOpen: true };
 const BIG = 8_000_000;
@@ -447,3 +447,81 @@ function wrapped(piece: Buffer, from: number, length: number): Buffer {
   if (start + length <= piece.length) return piece.subarray(start, start + length);
   return Buffer.concat([piece.subarray(start), piece.subarray(0, length - (piece.length - start))]);
 }
+
+sameAsNodeNet("reset while it connects", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve((peer) => void peer.on("error", () => {}));
+  const socket = carrier.dial(port);
+  socket.on("connect", () => note("client", "connect"));
+  const client = notes(socket, note, "client");
+  assert.equal(socket.resetAndDestroy(), socket);
+  note("client", socket.destroyed, socket.connecting);
+  await client;
+  const peer = await accepted();
+  await until(() => peer.destroyed, "the peer hears of it");
+  await close();
+});
+
+sameAsNodeNet("paused before it is connected, and resumed", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve((socket) => void socket.write("held"));
+  const socket = carrier.dial(port);
+  socket.pause();
+  await once(socket, "connect");
+  const peer = await accepted();
+  await settled(() => [socket.bytesRead, peer.writableLength]);
+  note(socket.bytesRead, socket.readableLength);
+  socket.on("data", (data) => note(data));
+  socket.resume();
+  await until(() => socket.bytesRead === 4, "it is read");
+  socket.destroy();
+  peer.destroy();
+  await close();
+});
+
+sameAsNodeNet("the connect and what was written before it, in order", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  const socket = carrier.dial(port);
+  for (const event of ["connect", "ready", "finish"]) socket.on(event, () => note(event));
+  socket.write("early", () => note("written"));
+  await once(socket, "ready");
+  await settled(() => socket.writableLength);
+  socket.destroy();
+  (await accepted()).destroy();
+  await close();
+});
+
+sameAsNodeNet(
+  "a write that waits for the connect when the stream is destroyed, and when none comes",
+  async (carrier, note) => {
+    const { port, close } = await carrier.serve();
+    for (const name of ["quietly", "loudly", "refused"]) {
+      if (name === "refused") await close();
+      const socket = carrier.dial(port);
+      const closed = notes(socket, (who, what, ...more) => what !== "error" && note(who, what, ...more), name);
+      socket.write("lost", (error) => note(name, "write", (error as NodeJS.ErrnoException).code));
+      socket.end(() => note(name, "ended"));
+      if (name !== "refused") socket.destroy(name === "loudly" ? new Error("no more") : undefined);
+      await closed;
+      await settled(() => socket.writableLength);
+    }
+  },
+);
+
+sameAsNodeNet("a large write under way when the stream is destroyed", async (carrier, note) => {
+  const { port, close, socket: accepted } = await carrier.serve();
+  for (const [index, error] of [undefined, new Error("no more")].entries()) {
+    const socket = carrier.dial(port);
+    await once(socket, "connect");
+    const peer = await accepted(index);
+    peer.on("error", () => {});
+    const name = error === undefined ? "quietly" : "loudly";
+    const closed = notes(socket, note, name);
+    socket.write(pattern(20_000_000), (failure) => note(name, "first", failure?.message));
+    socket.write("more", (failure) => note(name, "second", (failure as NodeJS.ErrnoException | null)?.code));
+    await settled(() => peer.bytesRead);
+    socket.destroy(error);
+    await closed;
+    note(name, socket.errored, socket.writableFinished);
+    peer.destroy();
+  }
+  await close();
+});

@@ -155,6 +155,27 @@ onEveryEngine("resets", (engine) => {
     assertReset(server);
   });
 
+  for (const allowHalfOpen of [false, true]) {
+    const who = allowHalfOpen ? "half-open connection" : "connection";
+    engine.rule(
+      `a ${who} whose peer ends and is gone before either is noticed ends, with output left`,
+      async (trial) => {
+        const served = await trial.serve({ postInit: (me) => me.sendData(pattern(8 * MiB)) }, { allowHalfOpen });
+        await using peer = new RawPeer();
+        await peer.connect(served.at, { receiveBuffer: 16 * 1024 });
+        const server = await served.peer();
+        await trial.until(() => server.bytesOut > 0, "the first of our bytes are out");
+        await trial.settle(50);
+        // The loop is held up until the peer has ended and closed with our bytes unread.
+        const gone = Promise.all([peer.shutdown(), peer.close()]);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+        await gone;
+        await trial.allUnbound(server);
+        assertReset(server);
+      },
+    );
+  }
+
   engine.rule("a reset while closing after writing ends the wait", async (trial) => {
     const served = await trial.serve({
       postInit: (me) => {
