@@ -5,6 +5,7 @@ import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
 import { checkFunction } from "./checks.js";
 import { Failures } from "./failures.js";
 import { Fifo } from "./fifo.js";
+import { checkWait, PATIENT, type WaitOptions } from "./waiting_list.js";
 
 export interface ChannelOptions {
   /**
@@ -25,7 +26,7 @@ const FEW = 32;
  * pushes goes out when the item under way has reached all. One that throws keeps the others from nothing. (EventMachine's
  * Channel.)
  */
-export class Channel<T> implements AsyncIterable<T> {
+export class Channel<T> implements AsyncIterable<T>, Disposable {
   readonly #onError: ((error: unknown) => unknown) | undefined;
   /** In order; those that have left are closed up now and then, never while an item is on its way. */
   #subscriptions: Subscription[] = [];
@@ -83,24 +84,24 @@ export class Channel<T> implements AsyncIterable<T> {
     if (!failures.isEmpty) failures.rethrow();
   }
 
-  /** The next item alone: calls back with it, or resolves with it. Rejects with `ERR_EM_CLOSED` behind `close`. */
+  /** The next item alone: calls back with it, or resolves with it. (pop.) */
   pop(callback: (item: T) => unknown): Subscription;
-  pop(): Promise<T>;
-  pop(callback?: (item: T) => unknown): Subscription | Promise<T> {
-    if (callback !== undefined) {
-      checkFunction(callback, "callback");
-      const subscription = this.subscribe((item) => {
-        subscription.unsubscribe();
-        return callback(item);
-      });
-      return subscription;
-    }
-    return this.#popNext();
+  /** Rejects with `ERR_EM_CLOSED` behind `close`; when it gives up, with the signal's reason, or with `ERR_EM_TIMEOUT`. */
+  pop(options?: WaitOptions): Promise<T>;
+  pop(taker: ((item: T) => unknown) | WaitOptions = PATIENT): Subscription | Promise<T> {
+    if (typeof taker === "object") return this.#popNext(taker);
+    checkFunction(taker, "callback");
+    const subscription = this.subscribe((item) => {
+      subscription.unsubscribe();
+      return taker(item);
+    });
+    return subscription;
   }
 
-  async #popNext(): Promise<T> {
+  async #popNext(options: WaitOptions): Promise<T> {
+    checkWait(options);
     using stream = this.stream({ limit: 1, overflow: "drop-newest" });
-    const step = await stream.next();
+    const step = await stream.take(options);
     if (step.done === true) throw closed("pop");
     return step.value;
   }
@@ -129,6 +130,10 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#isClosed = true;
     for (const stream of [...this.#streams]) stream.finish();
     for (const subscription of [...this.#subscriptions]) subscription.unsubscribe();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #deliver(item: T, failures: Failures): void {

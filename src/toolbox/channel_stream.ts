@@ -4,7 +4,7 @@ import { checkOptions, type Names } from "../base/known_names.js";
 import { CHANNEL_BUFFER_LIMIT } from "../base/limits.js";
 import { checkCount } from "./checks.js";
 import { Fifo } from "./fifo.js";
-import { PATIENT, WaitingList } from "./waiting_list.js";
+import { PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /**
  * What an iteration does with an item that its buffer has no room for. `error`: it takes nothing more, and ends with
@@ -75,13 +75,18 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
     }
   }
 
-  async next(): Promise<Step<T>> {
+  next(): Promise<Step<T>> {
+    return this.take(PATIENT);
+  }
+
+  /** @internal `next`, for options that have been checked. */
+  async take(options: WaitOptions): Promise<Step<T>> {
     if (this.#items.size > 0) return { done: false, value: this.#items.shift() as T };
     const error = this.#error;
     this.#error = undefined;
     if (error !== undefined) throw error;
     if (this.#isEnded) return { done: true, value: undefined };
-    return this.#takers.wait(PATIENT, "next");
+    return this.#takers.wait(options, "pop");
   }
 
   async return(): Promise<Step<T>> {

@@ -1,7 +1,7 @@
 import type { Cancellable, Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
-import { checkDuration, checkFunction } from "./checks.js";
+import { checkClock, checkDuration, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
 
@@ -41,6 +41,7 @@ export class Deferred<T = void, E = unknown> {
 
   /** `clock` is what `timeout` counts on; default: the current reactor. */
   constructor(clock?: Clock) {
+    if (clock !== undefined) checkClock(clock);
     this.#clock = clock;
   }
 

@@ -31,6 +31,7 @@ export class IOStreamer extends Deferrable<number, unknown> {
   #sent = 0;
   #isOver = false;
   #goOn: (() => void) | undefined;
+  #giveBack: () => void = () => {};
 
   /** Throws ArgumentError for what is no sink or no source, `ERR_EM_ALREADY_STARTED` where another streamer is at work. */
   constructor(sink: StreamSink, source: Source, options: StreamerOptions = {}) {
@@ -56,7 +57,7 @@ export class IOStreamer extends Deferrable<number, unknown> {
   }
 
   async #run(): Promise<void> {
-    const giveBack = this.#standIn();
+    this.#giveBack = this.#standIn();
     const closed = () => this.#end(new EventMachineError("ERR_EM_CLOSED", "the sink closed before all was sent"));
     try {
       this.#sink.closed?.then(closed, closed);
@@ -68,13 +69,12 @@ export class IOStreamer extends Deferrable<number, unknown> {
       }
       if (this.#isOver) return;
       if (this.#httpChunks) this.#sink.sendData("0\r\n\r\n");
-      this.#isOver = true;
     } catch (error) {
       this.#end(error);
       return;
-    } finally {
-      giveBack();
     }
+    this.#isOver = true;
+    this.#giveBack();
     this.succeed(this.#sent);
   }
 
@@ -120,10 +120,13 @@ export class IOStreamer extends Deferrable<number, unknown> {
   #end(error: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#giveBack();
     this.#wake();
     // Not awaited: a source that hangs holds nothing up. The failure that counts is known.
-    const left = this.#source.return?.();
-    if (isThenable(left)) left.then(undefined, () => {});
+    try {
+      const left = this.#source.return?.();
+      if (isThenable(left)) left.then(undefined, () => {});
+    } catch {}
     this.fail(error);
   }
 }

@@ -21,7 +21,14 @@ export type IteratorSource<T> =
   | (() => T | typeof Iterator.STOP | PromiseLike<T | typeof Iterator.STOP>);
 
 type Fetched<T> = T | typeof Iterator.STOP;
-type Worker<T> = (item: T, index: number, settle: (result: unknown) => void, fail: (error: unknown) => void) => void;
+type Worker<T> = (item: T, index: number, ends: Ends) => void;
+
+/** How work on an item ends: once, by one of the first two; what goes wrong behind that is `late`. */
+interface Ends {
+  readonly settle: (result: unknown) => void;
+  readonly fail: (error: unknown) => void;
+  readonly late: (error: unknown) => void;
+}
 
 /**
  * Works through items, a bounded number of them at a time. The source is a list, anything that iterates, or a function
@@ -29,7 +36,7 @@ type Worker<T> = (item: T, index: number, settle: (result: unknown) => void, fai
  *
  * Work that returns a promise is through with its item when that settles. Other work is through when it calls the step it
  * is given (`next` for `each`, `return` for the others), and work that takes no step is through when it returns. After the
- * first failure no more items are taken; when the work under way is through, the promise rejects with it. (EventMachine's
+ * first failure, be it behind a step, no more items are taken; when the work under way is through, the promise rejects with it. (EventMachine's
  * Iterator.)
  */
 export class Iterator<T> {
@@ -67,8 +74,8 @@ export class Iterator<T> {
   /** Does the work for each item; `after` runs when all is done, before the promise resolves. Once only. */
   async each(work: (item: T, step: EachStep) => unknown, after?: () => unknown): Promise<void> {
     checkFunction(work, "work");
-    await this.#run("each", (item, _index, settle, fail) => {
-      const once = onlyOnce(settle, fail);
+    await this.#run("each", (item, _index, ends) => {
+      const once = onlyOnce(ends);
       const step: EachStep = { next: () => once.settle(undefined), fail: once.fail };
       follow(() => work(item, step), work.length < 2, once);
     });
@@ -82,11 +89,10 @@ export class Iterator<T> {
   ): Promise<R[]> {
     checkFunction(work, "work");
     const results: R[] = [];
-    await this.#run("map", (item, index, settle, fail) => {
-      const once = onlyOnce((result) => {
+    await this.#run("map", (item, index, ends) => {
+      const once = onlyOnce(ends, (result) => {
         results[index] = result as R;
-        settle(result);
-      }, fail);
+      });
       follow(() => work(item, { return: once.settle, fail: once.fail }), work.length < 2, once);
     });
     if (after !== undefined) await after(results);
@@ -104,11 +110,10 @@ export class Iterator<T> {
   ): Promise<A> {
     checkFunction(work, "work");
     let value = initial;
-    await this.#run("inject", (item, _index, settle, fail) => {
-      const once = onlyOnce((result) => {
+    await this.#run("inject", (item, _index, ends) => {
+      const once = onlyOnce(ends, (result) => {
         value = result as A;
-        settle(result);
-      }, fail);
+      });
       follow(() => work(value, item, { return: once.settle, fail: once.fail }), work.length < 3, once);
     });
     if (after !== undefined) await after(value);
@@ -177,12 +182,15 @@ export class Iterator<T> {
       this.#fail(error);
       through();
     };
-    try {
-      (this.#work as Worker<T>)(item as T, this.#count++, through, fail);
-    } catch (error) {
-      this.#fail(error);
-    }
+    (this.#work as Worker<T>)(item as T, this.#count++, { settle: through, fail, late: this.#late });
   }
+
+  /** Fails for what went wrong behind an item's end; when all is over, nobody but the process is left to be told. */
+  readonly #late = (error: unknown): void => {
+    if (this.#finish === undefined) throw error;
+    this.#fail(error);
+    this.#pump();
+  };
 
   #fail(error: unknown): void {
     this.#failure ??= { error };
@@ -196,13 +204,12 @@ export class Iterator<T> {
   }
 }
 
-interface Once {
-  readonly settle: (result: unknown) => void;
-  readonly fail: (error: unknown) => void;
+interface Once extends Ends {
   isDone: boolean;
 }
 
-function onlyOnce(settle: (result: unknown) => void, fail: (error: unknown) => void): Once {
+/** Ends that refuse to come twice; `take` gets the result first. */
+function onlyOnce({ settle, fail, late }: Ends, take?: (result: unknown) => void): Once {
   const guarded =
     <V>(call: (value: V) => void) =>
     (value: V) => {
@@ -210,29 +217,28 @@ function onlyOnce(settle: (result: unknown) => void, fail: (error: unknown) => v
       once.isDone = true;
       call(value);
     };
-  const once: Once = { settle: guarded(settle), fail: guarded(fail), isDone: false };
+  const settleWith = (result: unknown) => {
+    take?.(result);
+    settle(result);
+  };
+  const once: Once = { settle: guarded(settleWith), fail: guarded(fail), late, isDone: false };
   return once;
 }
 
-/** Does the work. Its promise counts, unless its step was called first; a throw behind that comes through. */
+/** Does the work. What its promise resolves to counts, unless its step was called first; what it rejects with always does. */
 function follow(work: () => unknown, returns: boolean, once: Once): void {
+  const failed = (error: unknown) => (once.isDone ? once.late(error) : once.fail(error));
   let result: unknown;
   try {
     result = work();
   } catch (error) {
-    if (once.isDone) throw error;
-    once.fail(error);
+    failed(error);
     return;
   }
   if (isThenable(result)) {
-    result.then(
-      (value) => {
-        if (!once.isDone) once.settle(value);
-      },
-      (error: unknown) => {
-        if (!once.isDone) once.fail(error);
-      },
-    );
+    result.then((value) => {
+      if (!once.isDone) once.settle(value);
+    }, failed);
   } else if (returns && !once.isDone) {
     once.settle(result);
   }

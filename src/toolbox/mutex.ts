@@ -1,4 +1,5 @@
 import { StateError } from "../base/errors.js";
+import { checkFunction } from "./checks.js";
 import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /** Held by one at a time, handed on in the order it was asked for. (em-synchrony's Thread::Mutex.) */
@@ -38,6 +39,7 @@ export class Mutex {
 
   /** Runs `work` while holding it, until what it returned has settled. */
   async synchronize<T>(work: () => T | PromiseLike<T>, options: WaitOptions = PATIENT): Promise<T> {
+    checkFunction(work, "work");
     using _ = await this.lock(options);
     return await work();
   }

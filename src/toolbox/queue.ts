@@ -21,7 +21,7 @@ const ROOM = Promise.resolve();
  * throws keeps the others from nothing: that `push` or `pop` throws what it threw when all are served. (EventMachine's
  * Queue, with a bound, promises and an end.)
  */
-export class Queue<T> implements AsyncIterable<T> {
+export class Queue<T> implements AsyncIterable<T>, Disposable {
   readonly #limit: number;
   readonly #items = new Fifo<T>();
   readonly #takers = new WaitingList<T>();
@@ -110,6 +110,10 @@ export class Queue<T> implements AsyncIterable<T> {
   close(): void {
     this.#isClosed = true;
     this.#refuseTakers();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /** Takes items until the queue is closed and empty. Several iterations share the items. */

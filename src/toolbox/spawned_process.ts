@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.js";
 import { isThenable } from "../base/thenable.js";
-import { checkFunction } from "./checks.js";
+import { checkClock, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 
 /** What a process does with a notification; `this` is the process. */
@@ -35,6 +35,7 @@ export class SpawnedProcess<A extends unknown[] = []> {
   /** `clock` gives the turns. Default: the current reactor. */
   constructor(body: ProcessBody<A>, clock?: Clock) {
     this.#body = checkFunction(body, "body");
+    checkClock(clock);
     this.#clock = clock;
   }
 

@@ -1,8 +1,14 @@
+import { describe } from "../base/describe.js";
+import { ArgumentError } from "../base/errors.js";
+
 /** What `sync` and `multi` wait for: a promise, a Deferrable, or an object of a class made with `withDeferrable`. */
 export type Syncable<T> = PromiseLike<T> | { readonly promise: Promise<T> };
 
-/** A promise of what a deferrable object settles with. (em-synchrony's sync.) */
+/** A promise of what a deferrable object settles with. Throws ArgumentError for what is no object. (em-synchrony's sync.) */
 export function sync<T>(source: Syncable<T>): Promise<T> {
+  if (typeof source !== "object" || source === null) {
+    throw new ArgumentError(`source must be a promise or a deferrable object, not ${describe(source)}`);
+  }
   const { promise } = source as { readonly promise?: Promise<T> };
   return promise ?? Promise.resolve(source as PromiseLike<T>);
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.js";
 import { StateError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
-import { checkFunction } from "./checks.js";
+import { checkClock, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
 
@@ -15,7 +15,7 @@ export function tickLoop(work: () => unknown, clock?: Clock): TickLoop {
  * awaited before the next turn counts. Work that throws stops the loop; the error goes where a tick's goes. A loop keeps the
  * processor busy: for what happens now and then there are timers. (EventMachine's TickLoop; `:stop` there.)
  */
-export class TickLoop {
+export class TickLoop implements Disposable {
   readonly #work: () => unknown;
   readonly #named: Clock | undefined;
   #clock: Clock | undefined;
@@ -27,6 +27,7 @@ export class TickLoop {
   /** `clock` gives the turns. Default: the reactor that is current at `start`. */
   constructor(work: () => unknown, clock?: Clock) {
     this.#work = checkFunction(work, "work");
+    checkClock(clock);
     this.#named = clock;
   }
 
@@ -58,6 +59,10 @@ export class TickLoop {
       }
     }
     failures?.rethrow();
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
   }
 
   /** Calls back once when the loop stops: at once when it is stopped. (on_stop.) */

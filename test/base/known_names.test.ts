@@ -42,6 +42,7 @@ const module = new URL("data:text/javascript,export default () => ({})");
 const CALLS: Record<string, (options: Record<string, never>, connection: LineText2) => unknown> = {
   "BufferedTokenizer.constructor": (options) => new BufferedTokenizer(options),
   "Channel.constructor": (options) => new Channel(options),
+  "Channel.pop": (options) => new Channel().pop(options),
   "Channel.stream": (options) => new Channel().stream(options),
   "Completion.constructor": (options) => new Completion(options),
   "ConditionVariable.wait": (options) => new ConditionVariable().wait(new Mutex(), options),
@@ -120,7 +121,7 @@ describe("names of options", () => {
         if (name === "ConnectionPool.constructor" || name.endsWith(".startTls")) continue;
         await assert.rejects(
           async () => await call(5 as never, connection),
-          name === "Queue.pop" ? wrong : { ...wrong, message: /^options must be an object, not 5/ },
+          name.endsWith(".pop") ? wrong : { ...wrong, message: /^options must be an object, not 5/ },
           name,
         );
       }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ArgumentError, Channel, LimitError } from "eventmachine";
 import fc from "fast-check";
+import { FakeClock } from "./fake_clock.js";
 
 describe("Channel", () => {
   it("calls all subscribers inside push, in the order they came", () => {
@@ -38,6 +39,26 @@ describe("Channel", () => {
     channel.push(1, 2);
     assert.deepEqual(seen, [1]);
     assert.equal(await popped, 1);
+    assert.equal(channel.numSubscribers, 0);
+  });
+
+  it("lets pop give up at a signal or after a time, and leave", async () => {
+    const clock = new FakeClock();
+    const channel = new Channel<number>();
+    const controller = new AbortController();
+    const aborted = channel.pop({ signal: controller.signal });
+    const late = channel.pop({ timeout: 10, clock });
+    const patient = channel.pop({ timeout: 20, clock });
+    assert.equal(channel.numSubscribers, 3);
+    controller.abort(new Error("enough"));
+    await assert.rejects(aborted, /enough/);
+    clock.advance(10);
+    await assert.rejects(late, { code: "ERR_EM_TIMEOUT" });
+    assert.equal(channel.numSubscribers, 1);
+    channel.push(7);
+    assert.equal(await patient, 7);
+    assert.deepEqual([channel.numSubscribers, clock.timers], [0, 0]);
+    await assert.rejects(channel.pop({ timeout: -1 }), ArgumentError);
     assert.equal(channel.numSubscribers, 0);
   });
 
@@ -124,6 +145,15 @@ describe("Channel", () => {
     assert.throws(() => channel.subscribe(() => {}), { code: "ERR_EM_CLOSED" });
     await assert.rejects(popped, { code: "ERR_EM_CLOSED" });
     await assert.rejects(channel.pop(), { code: "ERR_EM_CLOSED" });
+  });
+
+  it("is closed with its block", () => {
+    let inside: Channel<number> | undefined;
+    {
+      using channel = new Channel<number>();
+      inside = channel;
+    }
+    assert.ok(inside.isClosed);
   });
 
   it("refuses what is no function", () => {

@@ -208,6 +208,17 @@ describe("Completion", () => {
     assert.equal(clock.timers, 0);
   });
 
+  it("refuses what is no callback, no clock and no list of states", () => {
+    const wrong = { name: "ArgumentError", code: "ERR_EM_INVALID_ARGUMENT" };
+    for (const method of ["callback", "errback", "completion"] as const) {
+      assert.throws(() => make()[method](1 as never), wrong);
+    }
+    assert.throws(() => make().stateback("progress", 1 as never), wrong);
+    assert.throws(() => make().timeout(-1), wrong);
+    assert.throws(() => new Completion({ clock: 1 as never }), wrong);
+    assert.throws(() => new Completion({ completionStates: "cancelled" as never }), wrong);
+  });
+
   it("can be awaited", async () => {
     assert.equal(await make().succeed("a"), "a");
     await assert.rejects(async () => await make().fail(new Error("b")), /^Error: b$/);

@@ -46,6 +46,7 @@ describe("Deferrable: callbacks", () => {
   });
 
   it("refuses what is no function", () => {
+    assert.throws(() => new Deferrable({ timeout: 5 } as never), ArgumentError);
     assert.throws(() => new Deferrable().callback(undefined as never), ArgumentError);
     assert.throws(() => new Deferrable().errback("x" as never), ArgumentError);
   });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { ArgumentError, type EachStep, Iterator } from "eventmachine";
 import fc from "fast-check";
@@ -169,6 +170,69 @@ describe("Iterator: each", () => {
       new Iterator(async () => failing()).each(() => {}),
       /source/,
     );
+  });
+
+  it("rejects with what work throws or rejects with behind its step", async () => {
+    for (const later of [false, true]) {
+      const begun: number[] = [];
+      const work = (item: number, step: EachStep) => {
+        begun.push(item);
+        if (item > 1) return undefined;
+        step.next();
+        const fail = () => {
+          throw new Error("behind");
+        };
+        return later ? turn().then(fail) : fail();
+      };
+      const done = new Iterator([1, 2, 3], 1).each((item, step) => {
+        const result = work(item, step);
+        // Behind the failure of the first.
+        if (item > 1)
+          turn()
+            .then(turn)
+            .then(() => step.next());
+        return result;
+      });
+      await assert.rejects(done, /behind/);
+      assert.ok(begun.length <= 2, "nothing more is taken");
+    }
+  });
+
+  it("leaves what is rejected when all is over to the process", () => {
+    const program = `
+      import { Iterator } from ${JSON.stringify(import.meta.resolve("eventmachine"))};
+      const late = () => new Promise((_, reject) => setImmediate(reject, new Error("too late")));
+      await new Iterator([1]).each((_, step) => {
+        step.next();
+        return late();
+      });
+      process.stdout.write("over");`;
+    const child = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    assert.deepEqual([child.stdout, child.status], ["over", 1]);
+    assert.match(child.stderr, /Error: too late/);
+  });
+
+  it("takes no harm from a source that cannot be closed", async () => {
+    const fail = () => {
+      throw new Error("cannot close");
+    };
+    const rejections: unknown[] = [];
+    const note = (reason: unknown) => rejections.push(reason);
+    process.on("unhandledRejection", note);
+    for (const closing of [fail, async () => fail()]) {
+      const source = { next: () => ({ done: false, value: 1 }), return: closing };
+      const items = new Iterator<number>({ [Symbol.iterator]: () => source as never });
+      await assert.rejects(
+        items.each(() => Promise.reject(new Error("work"))),
+        /work/,
+      );
+    }
+    await turn();
+    process.off("unhandledRejection", note);
+    assert.deepEqual(rejections, []);
   });
 
   it("refuses a concurrency below 1 and a source that is none", () => {

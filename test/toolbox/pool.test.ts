@@ -97,6 +97,22 @@ describe("Pool", () => {
     assert.equal(pool.numFree, 1);
   });
 
+  it("refuses options it cannot take", () => {
+    const wrong = { name: "ArgumentError", code: "ERR_EM_INVALID_ARGUMENT" };
+    const options = [
+      { waitingLimit: -1 },
+      { waitTimeout: -1 },
+      { idleTimeout: Number.NaN },
+      { healthCheck: true },
+      { onDiscard: "close" },
+      { create: 1 },
+      { size: 2 },
+      { clock: {} },
+    ];
+    for (const option of options) assert.throws(() => new Pool(option as never), wrong, JSON.stringify(option));
+    assert.throws(() => new Pool().onError(1 as never), wrong);
+  });
+
   it("hands out first what came back last", async () => {
     const pool = new Pool<string>().add("a").add("b");
     const [one, two] = [await pool.acquire(), await pool.acquire()];
@@ -321,6 +337,7 @@ describe("ConnectionPool", () => {
   });
 
   it("wants a size and a way to make connections", () => {
+    assert.throws(() => new ConnectionPool({ create: 5, size: 1 } as never), ArgumentError);
     assert.throws(() => new ConnectionPool({ size: 1 } as never), ArgumentError);
     assert.throws(() => new ConnectionPool({ create: () => 1 } as never), ArgumentError);
     assert.throws(() => new ConnectionPool({ create: () => 1, size: 0 }), ArgumentError);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ArgumentError, addTimer, Queue, run, stop } from "eventmachine";
+import { ArgumentError, addTimer, Queue, run, stop, type WaitOptions } from "eventmachine";
 import fc from "fast-check";
 import { FakeClock } from "./fake_clock.js";
 
@@ -159,6 +159,24 @@ describe("Queue: closed", () => {
     await assert.rejects(queue.pop(), { code: "ERR_EM_CLOSED" });
     queue.pop(() => assert.fail("there is nothing to give"));
     assert.equal(queue.numWaiting, 0);
+  });
+
+  it("is closed with its block", () => {
+    let inside: Queue<number> | undefined;
+    {
+      using queue = new Queue<number>();
+      inside = queue;
+    }
+    assert.ok(inside.isClosed);
+  });
+
+  it("refuses what is no signal and no time without waiting", async () => {
+    const queue = new Queue<number>();
+    for (const options of [{ signal: new AbortController() }, { timeout: -1 }, { clock: {} }]) {
+      await assert.rejects(queue.pop(options as WaitOptions), ArgumentError);
+    }
+    assert.equal(queue.numWaiting, 0);
+    assert.throws(() => queue.pop("x" as never), ArgumentError);
   });
 
   it("refuses those who wait", async () => {

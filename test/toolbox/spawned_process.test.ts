@@ -116,5 +116,9 @@ describe("SpawnedProcess", () => {
 
   it("refuses a body that is no function", () => {
     assert.throws(() => spawn(1 as never), ArgumentError);
+    assert.throws(() => spawn(() => {}, 1 as never), ArgumentError);
+    assert.throws(() => spawn(() => {}).setReceiver(1 as never), ArgumentError);
+    assert.throws(() => SpawnedProcess.yield(1 as never), ArgumentError);
+    assert.throws(() => SpawnedProcess.yieldAndNotify(1 as never), ArgumentError);
   });
 });

@@ -3,7 +3,17 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { ArgumentError, Connection, connect, FileStreamer, IOStreamer, run, startServer, stop } from "eventmachine";
+import {
+  ArgumentError,
+  Connection,
+  connect,
+  FileStreamer,
+  IOStreamer,
+  run,
+  startServer,
+  stop,
+  sync,
+} from "eventmachine";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -94,6 +104,71 @@ describe("IOStreamer", () => {
       assert.deepEqual([sink.pieces, isClosed], [["a"], true]);
       assert.ok(!Object.hasOwn(sink, "drained"));
     }
+  });
+
+  it("gives back a `drained` that was the sink's own property, also behind a failure", async () => {
+    for (const fails of [false, true]) {
+      const drained = () => {};
+      const sink = { sendData: () => true, drained };
+      const source = (function* () {
+        yield "a";
+        if (fails) throw new Error("torn");
+      })();
+      const streamer = new IOStreamer(sink, source);
+      assert.notEqual(sink.drained, drained);
+      await sync(streamer).catch(() => {});
+      assert.equal(sink.drained, drained);
+    }
+  });
+
+  it("lets go of the sink at once when it is stopped, however long the source takes", async () => {
+    const sink = new Sink();
+    const streamer = new IOStreamer(sink, { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) });
+    await turn();
+    streamer.stop();
+    await assert.rejects(sync(streamer), { code: "ERR_EM_CLOSED" });
+    assert.ok(!Object.hasOwn(sink, "drained"));
+    const next = new IOStreamer(sink, ["b"]);
+    await turn();
+    sink.drained();
+    assert.equal(await next, 1);
+  });
+
+  it("fails all the same when the source cannot be closed", async () => {
+    const rejections: unknown[] = [];
+    const note = (reason: unknown) => rejections.push(reason);
+    process.on("unhandledRejection", note);
+    const fail = () => {
+      throw new Error("cannot close");
+    };
+    for (const closing of [fail, async () => fail()]) {
+      const source = { next: () => ({ done: false, value: "a" }), return: closing };
+      const streamer = new IOStreamer(new Sink(), { [Symbol.iterator]: () => source as never });
+      await turn();
+      streamer.stop();
+      await assert.rejects(sync(streamer), { code: "ERR_EM_CLOSED" });
+    }
+    await turn();
+    process.off("unhandledRejection", note);
+    assert.deepEqual(rejections, []);
+  });
+
+  it("fails with what the sink throws, and closes the source", async () => {
+    let isClosed = false;
+    const source = (function* () {
+      try {
+        yield "a";
+      } finally {
+        isClosed = true;
+      }
+    })();
+    const sink = {
+      sendData: () => {
+        throw new Error("full");
+      },
+    };
+    await assert.rejects(sync(new IOStreamer(sink, source)), /full/);
+    assert.ok(isClosed);
   });
 
   it("refuses a second streamer, what is no sink and what is no source", async () => {

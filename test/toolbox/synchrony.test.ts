@@ -36,6 +36,9 @@ describe("sleep", () => {
     assert.equal(clock.timers, 0);
     await assert.rejects(sleep(10, { clock, signal: controller.signal }), /up/);
     await assert.rejects(sleep(-1, { clock }), { code: "ERR_EM_INVALID_ARGUMENT" });
+    for (const options of [{ signal: controller }, { clock: 5 }, { clock: null }]) {
+      await assert.rejects(sleep(1, options as never), { code: "ERR_EM_INVALID_ARGUMENT" });
+    }
   });
 });
 
@@ -47,6 +50,9 @@ describe("sync and multi", () => {
     assert.equal(await sync(new Deferrable<number>().succeed(2)), 2);
     assert.equal(await sync<number>(new Mixed().succeed(3)), 3);
     await assert.rejects(sync<number>(new Mixed().fail(new Error("no"))), /no/);
+    for (const nothing of [undefined, null, 5]) {
+      assert.throws(() => sync(nothing as never), { code: "ERR_EM_INVALID_ARGUMENT" });
+    }
   });
 
   it("waits for all, and sorts them by how they ended", async () => {
@@ -98,6 +104,13 @@ describe("Mutex", () => {
     await mutex.lock();
     mutex.unlock();
     assert.throws(() => mutex.unlock(), { code: "ERR_EM_NOT_LOCKED" });
+  });
+
+  it("refuses work that is no function without taking anything", async () => {
+    const mutex = new Mutex();
+    const working = mutex.synchronize(1 as never);
+    assert.ok(!mutex.isLocked);
+    await assert.rejects(working, { code: "ERR_EM_INVALID_ARGUMENT" });
   });
 
   it("is not given up by a lock that has been given up before", async () => {
@@ -176,6 +189,8 @@ describe("ConditionVariable", () => {
     lock.release();
     assert.ok(!mutex.isLocked, "it is the same lock that holds it again");
     await assert.rejects(condition.wait(mutex), { code: "ERR_EM_NOT_LOCKED" });
+    assert.equal(condition.numWaiting, 0, "no signal is lost on it");
+    await assert.rejects(condition.wait({ isLocked: true } as never), { code: "ERR_EM_INVALID_ARGUMENT" });
   });
 });
 

@@ -120,7 +120,18 @@ describe("TickLoop", () => {
     await stopped;
   });
 
-  it("refuses work that is no function", () => {
+  it("is stopped with its block", () => {
+    let inside: TickLoop | undefined;
+    {
+      using loop = tickLoop(() => {}, new FakeClock());
+      inside = loop;
+      assert.ok(!loop.isStopped);
+    }
+    assert.ok(inside.isStopped);
+  });
+
+  it("refuses work that is no function, and a clock that is none", () => {
+    assert.throws(() => new TickLoop(() => {}, 5 as never), ArgumentError);
     assert.throws(() => tickLoop(1 as never), ArgumentError);
   });
 });
