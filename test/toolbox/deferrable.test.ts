@@ -129,6 +129,24 @@ describe("Deferrable: settling again", () => {
     assert.deepEqual(seen, ["two", 3]);
   });
 
+  it("keeps what a callback has added when it has made the status unknown again", () => {
+    for (const first of ["succeeded", "failed"] as const) {
+      const seen: unknown[] = [];
+      const deferrable = new Deferrable<string, string>();
+      const again = () =>
+        deferrable
+          .setDeferredStatus("unknown")
+          .callback((value) => seen.push(`callback ${value}`))
+          .errback((error) => seen.push(`errback ${error}`));
+      if (first === "succeeded") deferrable.callback(again);
+      else deferrable.errback(again);
+      deferrable.setDeferredStatus(first, "one");
+      assert.deepEqual(seen, []);
+      deferrable.setDeferredStatus(first === "failed" ? "succeeded" : "failed", "two");
+      assert.deepEqual(seen, [first === "failed" ? "callback two" : "errback two"]);
+    }
+  });
+
   it("waits again once its status is unknown", () => {
     const seen: number[] = [];
     const deferrable = new Deferrable<number>().succeed(1).setDeferredStatus("unknown");
@@ -211,7 +229,7 @@ describe("Deferrable: timeout", () => {
 
   it("refuses what is no delay", () => {
     for (const delay of [-1, Number.NaN, Number.POSITIVE_INFINITY, "1" as never]) {
-      assert.throws(() => new Deferrable().timeout(delay), { code: "ERR_EM_INVALID_ARGUMENT" });
+      assert.throws(() => new Deferrable(new FakeClock()).timeout(delay), { code: "ERR_EM_INVALID_ARGUMENT" });
     }
   });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
 import { ArgumentError, addTimer, Queue, run, stop, type WaitOptions } from "eventmachine";
 import fc from "fast-check";
@@ -104,6 +105,27 @@ describe("Queue", () => {
     queue.push(1);
     assert.equal(await popped, 1);
     assert.equal(clock.timers, 0);
+  });
+
+  it("has no time limit unless it is given one, and leaves neither timer nor listener behind", async () => {
+    const clock = new FakeClock();
+    const queue = new Queue<number>();
+    for (const way of ["abort", "timeout", "item"] as const) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const patient = queue.pop({ signal, clock });
+      assert.equal(clock.timers, 0);
+      const hasty = queue.pop({ signal, timeout: 10, clock });
+      const ends = Promise.allSettled([patient, hasty]);
+      if (way === "timeout") clock.advance(10);
+      if (way === "abort") controller.abort();
+      else queue.push(1, 2);
+      const statuses = (await ends).map(({ status }) => status);
+      const [first, second] = { abort: ["rejected", "rejected"], timeout: ["fulfilled", "rejected"], item: [] }[way];
+      assert.deepEqual(statuses, [first ?? "fulfilled", second ?? "fulfilled"]);
+      assert.deepEqual([clock.timers, getEventListeners(signal, "abort").length, queue.numWaiting], [0, 0, 0]);
+      while (queue.size > 0) await queue.pop();
+    }
   });
 
   it("counts a timeout on the current reactor by default", async () => {

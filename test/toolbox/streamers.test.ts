@@ -134,6 +134,44 @@ describe("IOStreamer", () => {
     assert.equal(await next, 1);
   });
 
+  it("sends nothing behind its end, and ends once", async () => {
+    const sink = new Sink();
+    let give = (_: IteratorResult<string>) => {};
+    const next = () =>
+      new Promise<IteratorResult<string>>((resolve) => {
+        give = resolve;
+      });
+    const errors: unknown[] = [];
+    const streamer = new IOStreamer(sink, { [Symbol.asyncIterator]: () => ({ next }) }, { httpChunks: true });
+    streamer.errback((error) => errors.push((error as Error).message));
+    for (const end of [() => streamer.stop(), () => sink.close(), () => streamer.stop()]) {
+      end();
+      await turn();
+    }
+    give({ done: false, value: "late" });
+    await turn();
+    give({ done: true, value: undefined });
+    await turn();
+    assert.deepEqual([sink.pieces, errors, streamer.status], [[], ["the streamer was stopped"], "failed"]);
+    const other = new Sink();
+    const sent = new IOStreamer(other, []);
+    assert.equal(await sent, 0);
+    sent.stop();
+    other.close();
+    await turn();
+    assert.equal(sent.status, "succeeded");
+  });
+
+  it("stays failed when the source has", async () => {
+    const source = (function* () {
+      yield "a";
+      throw new Error("torn");
+    })();
+    const streamer = new IOStreamer({ sendData: () => true }, source);
+    await turn();
+    assert.equal(streamer.status, "failed");
+  });
+
   it("fails all the same when the source cannot be closed", async () => {
     const rejections: unknown[] = [];
     const note = (reason: unknown) => rejections.push(reason);
@@ -176,7 +214,10 @@ describe("IOStreamer", () => {
     const streamer = new IOStreamer(sink, ["a"]);
     assert.throws(() => new IOStreamer(sink, []), { code: "ERR_EM_ALREADY_STARTED" });
     assert.throws(() => new IOStreamer({} as never, []), ArgumentError);
-    assert.throws(() => new IOStreamer(new Sink(), 5 as never), ArgumentError);
+    for (const source of [5, null, {}, "text"]) {
+      assert.throws(() => new IOStreamer(new Sink(), source as never), ArgumentError);
+    }
+    assert.throws(() => new IOStreamer(new Sink(), [], { httpChunks: 1 as never }), ArgumentError);
     await turn();
     sink.drained();
     await streamer;

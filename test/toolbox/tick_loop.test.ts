@@ -120,6 +120,47 @@ describe("TickLoop", () => {
     await stopped;
   });
 
+  it("calls all its stop callbacks when one throws, and throws behind them", () => {
+    const seen: number[] = [];
+    const boom = new Error("boom");
+    const loop = tickLoop(() => {}, new FakeClock())
+      .onStop(() => {
+        throw boom;
+      })
+      .onStop(() => seen.push(2));
+    assert.throws(() => loop.stop(), boom);
+    assert.deepEqual([seen, loop.isStopped], [[2], true]);
+    assert.throws(() => loop.onStop(1 as never), ArgumentError);
+  });
+
+  it("is done with async work that was under way when it was stopped, and with what that throws", async () => {
+    for (const restarts of [false, true]) {
+      const clock = new FakeClock();
+      const answers: ((failure?: Error) => void)[] = [];
+      const work = () =>
+        new Promise<void>((resolve, reject) => {
+          answers.push((failure) => (failure === undefined ? resolve() : reject(failure)));
+        });
+      const loop = tickLoop(work, clock);
+      const [first] = clock.turn();
+      loop.stop();
+      if (restarts) loop.start();
+      const stops: number[] = [];
+      if (restarts) loop.onStop(() => stops.push(1));
+      answers[0]?.();
+      await first;
+      assert.equal(clock.ticks, restarts ? 1 : 0);
+      if (!restarts) loop.start();
+      const [second] = clock.turn();
+      loop.stop();
+      loop.start().onStop(() => stops.push(2));
+      answers[1]?.(new Error("torn"));
+      await assert.rejects(second as Promise<unknown>, /torn/);
+      assert.ok(!loop.isStopped, "it is another run that failed");
+      assert.deepEqual([stops, clock.ticks], [restarts ? [1] : [], 1]);
+    }
+  });
+
   it("is stopped with its block", () => {
     let inside: TickLoop | undefined;
     {
