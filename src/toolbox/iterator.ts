@@ -74,6 +74,7 @@ export class Iterator<T> {
   /** Does the work for each item; `after` runs when all is done, before the promise resolves. Once only. */
   async each(work: (item: T, step: EachStep) => unknown, after?: () => unknown): Promise<void> {
     checkFunction(work, "work");
+    if (after !== undefined) checkFunction(after, "after");
     await this.#run("each", (item, _index, ends) => {
       const once = onlyOnce(ends);
       const step: EachStep = { next: () => once.settle(undefined), fail: once.fail };
@@ -88,6 +89,7 @@ export class Iterator<T> {
     after?: (results: R[]) => unknown,
   ): Promise<R[]> {
     checkFunction(work, "work");
+    if (after !== undefined) checkFunction(after, "after");
     const results: R[] = [];
     await this.#run("map", (item, index, ends) => {
       const once = onlyOnce(ends, (result) => {
@@ -109,6 +111,7 @@ export class Iterator<T> {
     after?: (value: A) => unknown,
   ): Promise<A> {
     checkFunction(work, "work");
+    if (after !== undefined) checkFunction(after, "after");
     let value = initial;
     await this.#run("inject", (item, _index, ends) => {
       const once = onlyOnce(ends, (result) => {

@@ -215,6 +215,57 @@ describe("Iterator: each", () => {
     assert.match(child.stderr, /Error: too late/);
   });
 
+  it("refuses what is no work, and has not been started by it", async () => {
+    const iterator = new Iterator([1]);
+    for (const wrong of [undefined, "work"] as never[]) {
+      for (const call of [iterator.each(wrong), iterator.map(wrong), iterator.inject(0, wrong)]) {
+        await assert.rejects(call, ArgumentError);
+      }
+    }
+    await assert.rejects(
+      iterator.each(() => {}, 5 as never),
+      ArgumentError,
+    );
+    assert.deepEqual(await iterator.map((item) => -item), [-1]);
+  });
+
+  it("heeds a step that was called before its promise resolves", async () => {
+    assert.deepEqual(
+      await new Iterator([1, 2]).map<number>(async (item, step) => {
+        step.return(item * 10);
+        await turn();
+        return -item;
+      }),
+      [10, 20],
+    );
+  });
+
+  it("closes the source once, and drops an item that comes behind a failure", async () => {
+    let give = (_: IteratorResult<number>) => {};
+    let closings = 0;
+    const steps: IteratorResult<number>[] = [1, 2].map((value) => ({ done: false, value }));
+    const next = (): Promise<IteratorResult<number>> => {
+      const step = steps.shift();
+      if (step !== undefined) return Promise.resolve(step);
+      return new Promise((resolve) => {
+        give = resolve;
+      });
+    };
+    const close = async () => {
+      closings++;
+      return { done: true, value: undefined } as const;
+    };
+    const hands = new Hands();
+    const done = new Iterator<number>({ [Symbol.asyncIterator]: () => ({ next, return: close }) }, 3).each(hands.work);
+    await turn();
+    assert.deepEqual(hands.begun, [1, 2]);
+    hands.fail(1, new Error("first"));
+    hands.fail(2, new Error("second"));
+    give({ done: false, value: 3 });
+    await assert.rejects(done, /first/);
+    assert.deepEqual([hands.begun, closings], [[1, 2], 1]);
+  });
+
   it("takes no harm from a source that cannot be closed", async () => {
     const fail = () => {
       throw new Error("cannot close");
@@ -243,7 +294,7 @@ describe("Iterator: each", () => {
     assert.throws(() => {
       iterator.concurrency = 0;
     }, ArgumentError);
-    assert.throws(() => new Iterator(5 as never), ArgumentError);
+    for (const source of [5, null, undefined, {}]) assert.throws(() => new Iterator(source as never), ArgumentError);
   });
 });
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
 import { ConditionVariable, Deferrable, Mutex, multi, run, sleep, stop, sync, withDeferrable } from "eventmachine";
 import fc from "fast-check";
@@ -25,6 +26,16 @@ describe("sleep", () => {
       stop();
     });
     assert.ok(performance.now() - begun >= 15);
+  });
+
+  it("lets go of a signal when it wakes", async () => {
+    const clock = new FakeClock();
+    const { signal } = new AbortController();
+    const slept = sleep(10, { clock, signal });
+    assert.equal(getEventListeners(signal, "abort").length, 1);
+    clock.advance(10);
+    await slept;
+    assert.equal(getEventListeners(signal, "abort").length, 0);
   });
 
   it("wakes for a signal, and leaves no timer behind", async () => {
