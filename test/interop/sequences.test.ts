@@ -119,8 +119,11 @@ async function story(carrier: Carrier, plan: Plan): Promise<string[]> {
         });
       }
     };
+    let full: Name | undefined;
+    /** Whose story is told: a reader that is full hears of a reset now, or when it reads again. */
+    const told = (): Name[] => (full !== undefined && ends[full]?.destroyed ? [full] : ["client", "server"]);
     const view = (): unknown[] =>
-      (["client", "server"] as const).flatMap((name) => {
+      told().flatMap((name) => {
         const socket = ends[name];
         if (socket === undefined) return [];
         const { readable, writable, readyState, destroyed, closed, readableEnded, writableFinished } = socket;
@@ -143,7 +146,7 @@ async function story(carrier: Carrier, plan: Plan): Promise<string[]> {
     };
     const chapter = async (title: string): Promise<void> => {
       await settled(() => [view(), said]);
-      chapters.push(`${title}: ${JSON.stringify([view(), said])}`);
+      chapters.push(`${title}: ${JSON.stringify([view(), told().map((name) => said[name])])}`);
       said.client = [];
       said.server = [];
     };
@@ -156,7 +159,6 @@ async function story(carrier: Carrier, plan: Plan): Promise<string[]> {
       follow("server", await served.socket());
     }
     await chapter(`begun with ${early.join(", ") || "nothing"}`);
-    let full: Name | undefined;
     for (const { who, what } of steps) {
       if (ends[who] === undefined) continue;
       if (full !== undefined && who !== full && !HARMLESS.has(what)) continue;
