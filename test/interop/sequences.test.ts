@@ -91,6 +91,16 @@ const plans = fc.record<Plan>({
   }),
 });
 
+/**
+ * The code of an error. From Node 22 on node:net says of what is under way when a socket is destroyed that it was cancelled, and
+ * of what waits behind it; a bridge does as Node 20.
+ */
+function codeOf(error: unknown, what: string): string | undefined {
+  const code = (error as NodeJS.ErrnoException | null | undefined)?.code;
+  if (code !== "ECANCELED") return code;
+  return what === "writeMuch" || what === "errored" ? undefined : "ERR_STREAM_DESTROYED";
+}
+
 /** What each end has told and how it stands, behind each step. */
 async function story(carrier: Carrier, plan: Plan): Promise<string[]> {
   const { allowHalfOpen, reading, early, steps } = plan;
@@ -127,7 +137,7 @@ async function story(carrier: Carrier, plan: Plan): Promise<string[]> {
         const socket = ends[name];
         if (socket === undefined) return [];
         const { readable, writable, readyState, destroyed, closed, readableEnded, writableFinished } = socket;
-        const errored = (socket.errored as NodeJS.ErrnoException | null)?.code;
+        const errored = codeOf(socket.errored, "errored");
         const counts = [received[name], socket.bytesRead, socket.readableLength];
         const aborted = [socket.readableAborted, socket.writableAborted];
         return [
@@ -141,7 +151,7 @@ async function story(carrier: Carrier, plan: Plan): Promise<string[]> {
       if (isAlone && WANT_A_PEER.has(what)) return;
       OPERATIONS[what]?.(socket, (error) => {
         // Whether a write to nobody was taken is told at another time.
-        if (!isAlone) said[name].push(`${what} ${(error as NodeJS.ErrnoException | null)?.code ?? "done"}`);
+        if (!isAlone) said[name].push(`${what} ${codeOf(error, what) ?? "done"}`);
       });
     };
     const chapter = async (title: string): Promise<void> => {
