@@ -37,6 +37,9 @@ export interface Carrier {
   run(body: () => Promise<void>): Promise<void>;
 }
 
+/** What a test over node:net has opened; where it fails, nothing of it may keep the process. */
+const opened: (net.Server | Socket)[] = [];
+
 export const nodeNet: Carrier = {
   name: "node:net",
   isBridge: false,
@@ -44,8 +47,10 @@ export const nodeNet: Carrier = {
     const sockets: Socket[] = [];
     const server = net.createServer({ allowHalfOpen, noDelay: true }, (socket) => {
       sockets.push(socket);
+      opened.push(socket);
       onSocket?.(socket);
     });
+    opened.push(server);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     return {
@@ -58,9 +63,23 @@ export const nodeNet: Carrier = {
       },
     };
   },
-  dial: (port, { allowHalfOpen = false } = {}) =>
-    net.connect({ port, host: "127.0.0.1", allowHalfOpen, noDelay: true }),
-  run: (body) => body(),
+  dial: (port, { allowHalfOpen = false } = {}) => {
+    const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen, noDelay: true });
+    opened.push(socket);
+    return socket;
+  },
+  run: async (body) => {
+    try {
+      await body();
+    } catch (error) {
+      for (const each of opened)
+        if (each instanceof net.Server) each.close();
+        else each.destroy();
+      throw error;
+    } finally {
+      opened.length = 0;
+    }
+  },
 };
 
 /** Connections of one reactor, seen as sockets. */

@@ -202,16 +202,29 @@ onEveryCarrier("a socket", ({ test, carrier }) => {
     const { port, close, socket: accepted } = await carrier.serve();
     const socket = carrier.dial(port);
     const peer = await accepted();
-    peer.resume();
     let passed = 0;
-    peer.setTimeout(80, () => passed++);
-    peer.on("timeout", () => passed++);
+    const pass = () => passed++;
+    let longest = 0;
+    let last = performance.now();
+    const moved = () => {
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+    };
+    peer.on("data", moved);
+    peer.setTimeout(80, pass);
+    peer.on("timeout", pass);
     assert.equal(peer.timeout, 80);
     for (let count = 0; count < 8; count++) {
       socket.write("x");
       await sleep(20);
     }
-    assert.equal(passed, 0);
+    moved();
+    // On a machine that stands still bytes do, too.
+    assert.ok(passed === 0 || longest >= 75, `${passed} passed, with bytes at least every ${longest} ms`);
+    peer.off("timeout", pass).off("timeout", pass).setTimeout(0);
+    passed = 0;
+    peer.setTimeout(80, pass);
+    peer.on("timeout", pass);
     await until(() => passed > 0, "the timeout");
     await sleep(200);
     assert.equal(passed, 2, "once for the callback and once for the listener");
