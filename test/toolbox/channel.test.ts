@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ArgumentError, Channel, LimitError } from "eventmachine";
+import { ArgumentError, Channel, type ChannelStream, LimitError } from "eventmachine";
 import fc from "fast-check";
 import { FakeClock } from "./fake_clock.js";
 
@@ -212,6 +212,25 @@ describe("Channel: iteration", () => {
     oldest.end();
     newest[Symbol.dispose]();
     assert.equal(channel.numSubscribers, 0);
+  });
+
+  it("forgets what it holds when it is ended, and the error that stood behind it", async () => {
+    const channel = new Channel<number>();
+    const leave = [
+      (stream: ChannelStream<number>) => stream.end(),
+      (stream: ChannelStream<number>) => stream.return(),
+      (stream: ChannelStream<number>) => stream[Symbol.dispose](),
+    ];
+    for (const way of leave) {
+      for (const items of [[1], [1, 2, 3]]) {
+        const stream = channel.stream({ limit: 2 });
+        channel.push(...items);
+        assert.deepEqual((await way(stream)) ?? { done: true, value: undefined }, { done: true, value: undefined });
+        channel.push(9);
+        assert.deepEqual([stream.size, channel.numSubscribers], [0, 0]);
+        assert.deepEqual(await stream.next(), { done: true, value: undefined });
+      }
+    }
   });
 
   it("refuses a policy or a limit that is none", () => {

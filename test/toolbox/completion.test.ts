@@ -171,6 +171,38 @@ describe("Completion", () => {
     assert.deepEqual(seen, []);
   });
 
+  it("cancels one wherever it stands, and leaves the others", () => {
+    const seen: string[] = [];
+    const notes = ["a", "b", "c"].map((name) => () => seen.push(name));
+    for (const end of ["succeeded", "failed", "cancelled"] as const) {
+      for (const gone of notes) {
+        const completion = make();
+        completion.cancelStateback(end, gone as () => void);
+        completion.cancelCompletion(gone);
+        for (const note of notes) completion.stateback(end, note).completion(note);
+        if (end === "succeeded") completion.cancelCallback(gone);
+        else if (end === "failed") completion.cancelErrback(gone);
+        else completion.cancelStateback(end, gone);
+        completion.cancelCompletion(gone);
+        seen.length = 0;
+        completion.changeState(end, "value");
+        const stay = notes.flatMap((note, at) => (note === gone ? [] : (["a", "b", "c"][at] as string)));
+        assert.deepEqual(seen, [...stay, ...stay], `${end} without ${notes.indexOf(gone)}`);
+      }
+    }
+  });
+
+  it("throws an AggregateError when several throw, of both kinds", () => {
+    const fail = (name: string) => () => {
+      throw new Error(name);
+    };
+    const completion = make().completion(fail("c")).callback(fail("a")).callback(fail("b"));
+    assert.throws(
+      () => completion.succeed("x"),
+      (error) => error instanceof AggregateError && error.errors.map(({ message }) => message).join() === "a,b,c",
+    );
+  });
+
   it("runs the others when one throws", () => {
     const seen: unknown[] = [];
     const boom = new Error("boom");

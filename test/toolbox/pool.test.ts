@@ -113,6 +113,19 @@ describe("Pool", () => {
     assert.throws(() => new Pool().onError(1 as never), wrong);
   });
 
+  it("tells onError once of a lease that fails twice", async () => {
+    const pool = new Pool<string>().add("r");
+    const lost: unknown[] = [];
+    pool.onError((_, error) => lost.push((error as Error).message));
+    const lease = await pool.acquire();
+    lease.fail(new Error("first"));
+    pool.add("r");
+    const other = await pool.acquire();
+    lease.fail(new Error("second"));
+    lease.release();
+    assert.deepEqual([lost, pool.numFree, lease.isReleased, other.isReleased], [["first"], 0, true, false]);
+  });
+
   it("hands out first what came back last", async () => {
     const pool = new Pool<string>().add("a").add("b");
     const [one, two] = [await pool.acquire(), await pool.acquire()];
