@@ -35,6 +35,19 @@ describe("future", () => {
     assert.deepEqual(seen, [1, "x", 2]);
   });
 
+  it("takes one callback without the other", async () => {
+    const seen: unknown[] = [];
+    const note = (value: unknown) => seen.push(value);
+    future(new Deferrable<number>().succeed(1), undefined, note);
+    future(new Deferrable<number, string>().fail("a"), undefined, note);
+    future(new Deferrable<number, string>().fail("b"), note);
+    assert.deepEqual(seen, ["a"]);
+    future(Promise.resolve(2), note);
+    future(Promise.reject("c"), undefined, note);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(seen, ["a", 2, "c"]);
+  });
+
   it("takes a promise", async () => {
     const seen: unknown[] = [];
     const promise = Promise.reject(new Error("no"));
