@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as tls from "node:tls";
-import { AUTHORITY, identity, pkiFile, pkiPath } from "../tls/pki.js";
+import { AUTHORITY, identity, pkiFile, pkiPath } from "../support/pki.js";
 import { ENGINES, eventmachine } from "./command.js";
 
 const { cert, key } = identity("server");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder, Script } from "./recorder.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder, Script } from "../support/recorder.js";
 
 const storage = new AsyncLocalStorage<string>();
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { PatternCheck, pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import { slowReader } from "./slow_reader.js";
+import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { slowReader } from "../support/slow_reader.js";
 
 const BIG = 16_000_000;
 

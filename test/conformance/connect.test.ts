@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type CloseReason, ConnectError, SystemError } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder } from "./recorder.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder } from "../support/recorder.js";
 
 type Failed = Extract<CloseReason, { error: ConnectError }>;
 

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import type { ConnectOptions, DeadlineName, ServerOptions } from "eventmachine";
-import { pattern } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder, Script } from "./recorder.js";
-import { slowReader } from "./slow_reader.js";
-import type { Trial } from "./trial.js";
+import { pattern } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder, Script } from "../support/recorder.js";
+import { slowReader } from "../support/slow_reader.js";
+import type { Trial } from "../support/trial.js";
 
 /** How late a deadline may be at most: 5 % of it, or 20 ms. */
 const slack = (ms: number) => Math.max(20, ms * 0.05);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { closeSync, ftruncateSync, openSync } from "node:fs";
-import { pattern } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import type { Trial } from "./trial.js";
+import { pattern } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Trial } from "../support/trial.js";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
 import { Connection } from "eventmachine";
-import { PatternCheck, pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import { Recorder } from "./recorder.js";
-import type { Trial } from "./trial.js";
+import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { Recorder } from "../support/recorder.js";
+import type { Trial } from "../support/trial.js";
 
 const refused = async (trial: Trial) => {
   const { client, server } = await trial.pair();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { DiagnosticsMessages } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
+import { onEveryEngine } from "../support/harness.js";
 
 type Name = keyof DiagnosticsMessages;
 

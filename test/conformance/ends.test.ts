@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Connection } from "eventmachine";
-import { pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder } from "./recorder.js";
-import { rejection, thrower } from "./throwing.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder } from "../support/recorder.js";
+import { rejection, thrower } from "../support/throwing.js";
 
 onEveryEngine("ends", (engine) => {
   // Stopping -----------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ import {
   SystemError,
   UnsupportedError,
 } from "eventmachine";
-import { pattern } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
+import { pattern } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
 
 const classes = [ArgumentError, StateError, ConnectError, LimitError, SystemError, UnsupportedError];
 

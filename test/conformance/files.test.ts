@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { closeSync, ftruncateSync, openSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
-import { PatternCheck, pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import type { Trial } from "./trial.js";
+import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Trial } from "../support/trial.js";
 
 const KiB = 1024;
 const SIZES = [0, 1, 4096, 64 * KiB, 64 * KiB + 1, 5 * KiB * KiB];

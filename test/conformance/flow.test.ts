@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { LimitError } from "eventmachine";
-import { PatternCheck, pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder, Script } from "./recorder.js";
-import type { Trial } from "./trial.js";
+import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder, Script } from "../support/recorder.js";
+import type { Trial } from "../support/trial.js";
 
 const BIG = 16_000_000;
 const KiB = 1024;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
 
 const halfOpen = { allowHalfOpen: true };
 const BIG = 4_000_000;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { onEveryEngine } from "./harness.js";
-import type { Script } from "./recorder.js";
-import { rejection, thrower } from "./throwing.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Script } from "../support/recorder.js";
+import { rejection, thrower } from "../support/throwing.js";
 
 onEveryEngine("errors in handlers", (engine) => {
   const callbacks = ["postInit", "connectionCompleted", "receiveData", "receiveEnd", "drained", "unbind"] as const;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import { type CloseReason, Connection, StateError } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
-import { Recorder } from "./recorder.js";
+import { onEveryEngine } from "../support/harness.js";
+import { Recorder } from "../support/recorder.js";
 
 onEveryEngine("life", (engine) => {
   engine.ruleOnEach("a client's callbacks come in order", async (trial) => {

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
 import { inspect } from "node:util";
 import { Connection, EventMachineError, TlsInfo } from "eventmachine";
-import { clientContext, serverContext } from "../tls/pki.js";
-import { pattern } from "./bytes.js";
-import { type EngineSuite, onEveryEngine } from "./harness.js";
-import type { Recorder, Script } from "./recorder.js";
+import { pattern } from "../support/bytes.js";
+import { type EngineSuite, onEveryEngine } from "../support/harness.js";
+import { clientContext, serverContext } from "../support/pki.js";
+import type { Recorder, Script } from "../support/recorder.js";
+import type { Trial } from "../support/trial.js";
 import {
   address,
   type Check,
@@ -19,7 +20,6 @@ import {
   sweep,
   text,
 } from "./sweep.js";
-import type { Trial } from "./trial.js";
 
 const CALLBACKS = [
   "postInit",

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { Connection, PeriodicTimer, Reactor, Timer, TlsContext, TlsInfo } from "eventmachine";
-import { serverContext } from "../tls/pki.js";
-import { type EngineSuite, onEveryEngine } from "./harness.js";
+import { type EngineSuite, onEveryEngine } from "../support/harness.js";
+import { serverContext } from "../support/pki.js";
 import { address, checkComplete, flag, type Member, nothing, optional, outcome, size, sweep, text } from "./sweep.js";
 
 const SERVER_TLS = serverContext();

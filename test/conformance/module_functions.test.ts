@@ -9,7 +9,7 @@ import {
   startServer,
   stop,
 } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
+import { onEveryEngine } from "../support/harness.js";
 
 onEveryEngine("module functions", (engine) => {
   engine.rule("module functions act on the reactor whose callback is running", async (trial) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
 import { Connection, Reactor, TlsContext, toDuplex } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
+import { onEveryEngine } from "../support/harness.js";
 
 /** A name that means nothing, which the compiler would have refused. */
 const typo = (name: string) => ({ [name]: true }) as Record<string, never>;

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { Connection, reactor as currentReactor, type Reactor } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
-import { Recorder } from "./recorder.js";
-import type { Trial } from "./trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import { Recorder } from "../support/recorder.js";
+import type { Trial } from "../support/trial.js";
 
 /** Runs several reactors beside the trial's while `body` lasts. */
 async function beside(trial: Trial, count: number, body: (reactors: Reactor[]) => Promise<unknown>): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type CloseReason, Connection } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder } from "./recorder.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder } from "../support/recorder.js";
 
 onEveryEngine("reconnect", (engine) => {
   engine.ruleOnEach("from unbind on it starts a new life of the same object", async (trial) => {

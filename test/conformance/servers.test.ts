@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import { Connection, SystemError } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
-import { Recorder } from "./recorder.js";
-import type { Trial } from "./trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import { Recorder } from "../support/recorder.js";
+import type { Trial } from "../support/trial.js";
 
 const HERE = { host: "127.0.0.1", port: 0 };
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { onEveryEngine } from "./harness.js";
+import { onEveryEngine } from "../support/harness.js";
 
 onEveryEngine("ticks", (engine) => {
   engine.rule("nextTick is first in, first out, and never at once", async (trial) => {

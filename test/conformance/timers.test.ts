@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { PeriodicTimer, Timer } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
+import { onEveryEngine } from "../support/harness.js";
 
 /** A timer fires in the first turn at or after its time; how late depends on the machine, how early on nothing. */
 onEveryEngine("timers", (engine) => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import type { ServerOptions } from "eventmachine";
-import { clientContext, serverContext } from "../tls/pki.js";
-import { pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder, Script } from "./recorder.js";
-import { tlsError } from "./tls_error.js";
-import type { Trial } from "./trial.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { clientContext, serverContext } from "../support/pki.js";
+import type { Recorder, Script } from "../support/recorder.js";
+import { tlsError } from "../support/tls_error.js";
+import type { Trial } from "../support/trial.js";
 
 const SERVER = serverContext();
 const CLIENT = clientContext();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { ArgumentError, type SelectedContext, TlsError, type TlsOptions, UnsupportedError } from "eventmachine";
-import { AUTHORITY, clientContext, identity, serverContext } from "../tls/pki.js";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder } from "./recorder.js";
-import type { Served, Trial } from "./trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import { AUTHORITY, clientContext, identity, serverContext } from "../support/pki.js";
+import type { Recorder } from "../support/recorder.js";
+import type { Served, Trial } from "../support/trial.js";
 
 const CLIENT = clientContext();
 const OTHER = serverContext({}, "other");
@@ -302,7 +302,7 @@ onEveryEngine("TLS, names and protocols", (engine) => {
   });
 
   engine.rule("DHE with parameters of one's own, or OpenSSL's", async (trial) => {
-    const { pkiPath } = await import("../tls/pki.js");
+    const { pkiPath } = await import("../support/pki.js");
     for (const dhParameters of ["auto", pkiPath("dh.pem")]) {
       const served = await trial.serve({}, { tls: serverContext({ dhParameters }, "server-rsa") });
       const client = trial.dial(

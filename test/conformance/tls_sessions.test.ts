@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { type ConnectionOptions, connect } from "node:tls";
 import type { TlsContext, TlsInfo, TlsVersion } from "eventmachine";
-import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../tls/pki.js";
-import { onEveryEngine } from "./harness.js";
-import type { Script } from "./recorder.js";
-import type { Served, Trial } from "./trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../support/pki.js";
+import type { Script } from "../support/recorder.js";
+import type { Served, Trial } from "../support/trial.js";
 
 const VERSIONS: readonly TlsVersion[] = ["TLSv1.2", "TLSv1.3"];
 const STRANGERS = pkiPath("stranger-ca.pem");

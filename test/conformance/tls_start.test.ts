@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type CloseReason, LineText2, type TlsContext, TlsError } from "eventmachine";
-import { clientContext, serverContext } from "../tls/pki.js";
-import { pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder } from "./recorder.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { clientContext, serverContext } from "../support/pki.js";
+import type { Recorder } from "../support/recorder.js";
 
 const SERVER = serverContext();
 const CLIENT = clientContext();

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import type { TlsContext, TlsStartOptions } from "eventmachine";
-import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../tls/pki.js";
-import { onEveryEngine } from "./harness.js";
-import type { Recorder, Script } from "./recorder.js";
-import { tlsError } from "./tls_error.js";
-import type { Trial } from "./trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../support/pki.js";
+import type { Recorder, Script } from "../support/recorder.js";
+import { tlsError } from "../support/tls_error.js";
+import type { Trial } from "../support/trial.js";
 
 type Tls = TlsContext | Omit<TlsStartOptions, "received">;
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { existsSync, linkSync, lstatSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { Connection } from "eventmachine";
-import { onEveryEngine } from "./harness.js";
-import type { Trial } from "./trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Trial } from "../support/trial.js";
 
 /** Leaves a socket file behind at `path` that nobody listens on: a second name of a listener's file outlives it. */
 async function leaveStale(trial: Trial, path: string): Promise<void> {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Connection } from "eventmachine";
-import { PatternCheck, pattern, sameBytes } from "./bytes.js";
-import { onEveryEngine } from "./harness.js";
-import { Recorder } from "./recorder.js";
+import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { Recorder } from "../support/recorder.js";
 
 const KiB = 1024;
 

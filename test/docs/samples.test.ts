@@ -56,7 +56,7 @@ const CONFIGURATION = {
 let complaints: string[] = [];
 
 before(async () => {
-  cpSync(`${ROOT}test/tls/pki`, FOLDER, { recursive: true });
+  cpSync(`${ROOT}test/support/pki`, FOLDER, { recursive: true });
   writeFileSync(`${FOLDER}/tsconfig.json`, JSON.stringify(CONFIGURATION));
   for (const { file, block } of samples) writeFileSync(`${FOLDER}/${file}.ts`, block.text);
   const compiler = `${ROOT}node_modules/typescript/bin/tsc`;

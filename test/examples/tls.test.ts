@@ -4,7 +4,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tls from "node:tls";
-import { AUTHORITY, identity, pkiFile } from "../tls/pki.js";
+import { AUTHORITY, identity, pkiFile } from "../support/pki.js";
 import { onEveryEngine, Peer } from "./example.js";
 
 async function meet(port: number, options: tls.ConnectionOptions = {}): Promise<{ peer: Peer; subject: string }> {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { finished, pipeline } from "node:stream/promises";
-import { pattern, sameBytes } from "../conformance/bytes.js";
+import { pattern, sameBytes } from "../support/bytes.js";
 import { onEveryCarrier, readToEnd, sleep, until } from "./carriers.js";
 
 const halfOpen = { allowHalfOpen: true };

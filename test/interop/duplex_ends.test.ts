@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { pattern } from "../conformance/bytes.js";
+import { pattern } from "../support/bytes.js";
 import { readToEnd, sameAsNodeNet, settled, sleep, until } from "./carriers.js";
 
 /** Notes the events that tell how a stream ends, in their order. */

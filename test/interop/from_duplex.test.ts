@@ -4,10 +4,10 @@ import { writeFileSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import { Duplex, PassThrough } from "node:stream";
 import { Connection, EventMachineError, fromDuplex, toDuplex, UnsupportedError } from "eventmachine";
-import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Recorder, type Script, type Witness } from "../conformance/recorder.js";
-import type { Trial } from "../conformance/trial.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { Recorder, type Script, type Witness } from "../support/recorder.js";
+import type { Trial } from "../support/trial.js";
 
 /** Two streams, each of which gives what is written to the other, at once and within the write. */
 function streamPair(): [Duplex, Duplex] {

@@ -5,7 +5,7 @@ import https from "node:https";
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { test } from "node:test";
-import { pattern, sameBytes } from "../conformance/bytes.js";
+import { pattern, sameBytes } from "../support/bytes.js";
 import { bridges, type Carrier, onEveryCarrier, sameAsNodeNet, sleep, standstill, until } from "./carriers.js";
 import { makeIdentity } from "./identity.js";
 

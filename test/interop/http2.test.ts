@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
 import type { Socket } from "node:net";
-import { pattern, sameBytes } from "../conformance/bytes.js";
+import { pattern, sameBytes } from "../support/bytes.js";
 import { onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { Gate } from "./gate.js";
 import { bytesOf, identity, secured } from "./secured.js";

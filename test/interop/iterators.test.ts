@@ -11,8 +11,8 @@ import {
   StateError,
 } from "eventmachine";
 import fc from "fast-check";
-import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
 
 async function* inPieces(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer> {
   let at = 0;

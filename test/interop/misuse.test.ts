@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { inspect } from "node:util";
 import { Connection, type ConnectionDuplex, EventMachineError, toDuplex } from "eventmachine";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Trial } from "../conformance/trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Trial } from "../support/trial.js";
 
 const WRONG: readonly unknown[] = [
   null,

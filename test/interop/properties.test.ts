@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import fc from "fast-check";
-import { pattern, sameBytes } from "../conformance/bytes.js";
+import { pattern, sameBytes } from "../support/bytes.js";
 import { bridges, sleep } from "./carriers.js";
 
 /** How one side writes: sizes in order, some corked together, some awaiting `drain`. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import tls from "node:tls";
-import { pattern, sameBytes } from "../conformance/bytes.js";
+import { pattern, sameBytes } from "../support/bytes.js";
 import { onEveryCarrier, sameAsNodeNet, settled, sleep, standstill, until } from "./carriers.js";
 import { bytesOf, identity, secured } from "./secured.js";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { TransformStream } from "node:stream/web";
 import { type Connection, EventMachineError, toDuplex, toWeb } from "eventmachine";
-import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Served, Trial } from "../conformance/trial.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Served, Trial } from "../support/trial.js";
 
 function plain(trial: Trial, served: Served): Connection {
   return trial.reactor.connect(served.at as { host: string; port: number });

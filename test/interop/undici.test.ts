@@ -3,7 +3,7 @@ import http from "node:http";
 import https from "node:https";
 import { Readable } from "node:stream";
 import { Client } from "undici";
-import { pattern, sameBytes } from "../conformance/bytes.js";
+import { pattern, sameBytes } from "../support/bytes.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, standstill, until } from "./carriers.js";
 import { bytesOf, halfOpen, identity, secured } from "./secured.js";
 

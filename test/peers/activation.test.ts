@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program, source } from "./support/paths.js";
-import { until, within } from "./support/wait.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program, source } from "../support/paths.js";
+import { until, within } from "../support/wait.js";
 
 interface Activated {
   passed: { fd: number; name: string }[];

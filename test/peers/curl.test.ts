@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { Connection, type Reactor } from "eventmachine";
-import { pattern } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
+import { pattern } from "../support/bytes.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
 
 const BODY = pattern(8 * 1024 * 1024);
 

@@ -3,10 +3,10 @@ import { readdirSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program } from "./support/paths.js";
-import { until } from "./support/wait.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
+import { until } from "../support/wait.js";
 
 const LIMIT = 64;
 const CLIENTS = 120;

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import { RawPeer } from "./support/raw_peer.js";
-import { within } from "./support/wait.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { RawPeer } from "../support/raw_peer.js";
+import { within } from "../support/wait.js";
 
 const MiB = 1024 * 1024;
 const ANSWER = pattern(8 * MiB);

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { Connection, Reactor } from "eventmachine";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program, source } from "./support/paths.js";
-import { until, within } from "./support/wait.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program, source } from "../support/paths.js";
+import { until, within } from "../support/wait.js";
 
 /** A handle's generation has 11 bits: the native engine gives the same one out again after so many uses of a slot. */
 const GENERATIONS = 2048;

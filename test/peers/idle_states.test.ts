@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program } from "./support/paths.js";
-import { RawPeer } from "./support/raw_peer.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
+import { RawPeer } from "../support/raw_peer.js";
 
 /** How long a state is watched, and the CPU time that counts as none, in milliseconds. */
 const WATCHED = 500;

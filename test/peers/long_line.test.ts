@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program } from "./support/paths.js";
-import { RawPeer } from "./support/raw_peer.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
+import { RawPeer } from "../support/raw_peer.js";
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { Echo } from "./support/servers.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { Echo } from "../support/servers.js";
 
 const MISSING = "nc is missing: apt-get install netcat-openbsd";
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program } from "./support/paths.js";
-import { RawPeer } from "./support/raw_peer.js";
-import { until, within } from "./support/wait.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
+import { RawPeer } from "../support/raw_peer.js";
+import { until, within } from "../support/wait.js";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program } from "./support/paths.js";
-import { within } from "./support/wait.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
+import { within } from "../support/wait.js";
 
 onEveryEngine("process.exit", (engine) => {
   for (const size of [0, 1_000, 60_000]) {

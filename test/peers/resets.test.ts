@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Recorder } from "../conformance/recorder.js";
-import { RawPeer } from "./support/raw_peer.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import { RawPeer } from "../support/raw_peer.js";
+import type { Recorder } from "../support/recorder.js";
 
 /** Linux's numbers. */
 const SOL_SOCKET = 1;

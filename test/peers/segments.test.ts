@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { onEveryEngine } from "../conformance/harness.js";
-import { RawPeer } from "./support/raw_peer.js";
+import { onEveryEngine } from "../support/harness.js";
+import { RawPeer } from "../support/raw_peer.js";
 
 onEveryEngine("segments", (engine) => {
   engine.rule("a request in segments of one byte is the same request", async (trial) => {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
-import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import { Child } from "./support/child.js";
-import { program } from "./support/paths.js";
-import { until } from "./support/wait.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
+import { until } from "../support/wait.js";
 
 const CLIENTS = 50;
 const CHUNK = pattern(16_384);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Recorder } from "../conformance/recorder.js";
-import { RawPeer } from "./support/raw_peer.js";
+import { onEveryEngine } from "../support/harness.js";
+import { RawPeer } from "../support/raw_peer.js";
+import type { Recorder } from "../support/recorder.js";
 
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;

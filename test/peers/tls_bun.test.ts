@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Script } from "../conformance/recorder.js";
-import { clientContext, identity, pkiPath, serverContext } from "../tls/pki.js";
-import { Child } from "./support/child.js";
-import { ROOT, source } from "./support/paths.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { ROOT, source } from "../support/paths.js";
+import { clientContext, identity, pkiPath, serverContext } from "../support/pki.js";
+import type { Script } from "../support/recorder.js";
 
 const ECHO: Script = { keep: false, receiveData: (me, data) => void me.sendData(data) };
 const SIZE = 3_000_000;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Connection } from "eventmachine";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Trial } from "../conformance/trial.js";
-import { AUTHORITY, identity, pkiPath, serverContext } from "../tls/pki.js";
-import { Child } from "./support/child.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { AUTHORITY, identity, pkiPath, serverContext } from "../support/pki.js";
+import type { Trial } from "../support/trial.js";
 
 /** Answers a request with what it was asked for: /BYTES. */
 class Http extends Connection {

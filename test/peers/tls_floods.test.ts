@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { onEveryEngine } from "../conformance/harness.js";
-import { AUTHORITY, identity, pkiPath } from "../tls/pki.js";
-import { Child } from "./support/child.js";
-import { source } from "./support/paths.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { source } from "../support/paths.js";
+import { AUTHORITY, identity, pkiPath } from "../support/pki.js";
 
 const MiB = 1024 * 1024;
 const folder = mkdtempSync(join(tmpdir(), "em-floods-"));

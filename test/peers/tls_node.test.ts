@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectPlain } from "node:net";
 import * as tls from "node:tls";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Script } from "../conformance/recorder.js";
-import type { Served } from "../conformance/trial.js";
-import { clientContext, identity, pkiFile, serverContext } from "../tls/pki.js";
+import { onEveryEngine } from "../support/harness.js";
+import { clientContext, identity, pkiFile, serverContext } from "../support/pki.js";
+import type { Script } from "../support/recorder.js";
+import type { Served } from "../support/trial.js";
 
 const ECHO: Script = { receiveData: (me, data) => me.sendData(data) };
 const MiB = 1024 * 1024;

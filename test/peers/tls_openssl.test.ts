@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { type CloseReason, LineText2, type TlsOptions } from "eventmachine";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Script } from "../conformance/recorder.js";
-import type { Served } from "../conformance/trial.js";
-import { AUTHORITY, clientContext, identity, serverContext } from "../tls/pki.js";
-import { Child } from "./support/child.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { AUTHORITY, clientContext, identity, serverContext } from "../support/pki.js";
+import type { Script } from "../support/recorder.js";
+import type { Served } from "../support/trial.js";
 
 const ECHO: Script = { receiveData: (me, data) => me.sendData(data) };
 const MISSING = { missing: "openssl is missing: apt-get install openssl" };
@@ -206,7 +206,7 @@ onEveryEngine("openssl", (engine) => {
   }
 
   engine.rule("s_client staples, and s_server is asked to", async (trial) => {
-    const { pkiPath } = await import("../tls/pki.js");
+    const { pkiPath } = await import("../support/pki.js");
     const served = await trial.serve(ECHO, { tls: serverContext({ ocspResponse: readFileSync(pkiPath("ocsp.der")) }) });
     await using client = sClient(served, "-status");
     await lineWith(client, /OCSP Response Status: successful/);

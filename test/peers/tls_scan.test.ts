@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { onEveryEngine } from "../conformance/harness.js";
-import { identity, serverContext } from "../tls/pki.js";
-import { Child } from "./support/child.js";
+import { Child } from "../support/child.js";
+import { onEveryEngine } from "../support/harness.js";
+import { identity, serverContext } from "../support/pki.js";
 
 /** What sslscan finds at a port, as XML; its parts by name and attributes. */
 async function scan(port: number): Promise<(tag: string) => Record<string, string>[]> {

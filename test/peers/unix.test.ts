@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { onEveryEngine } from "../conformance/harness.js";
-import { RawPeer } from "./support/raw_peer.js";
+import { onEveryEngine } from "../support/harness.js";
+import { RawPeer } from "../support/raw_peer.js";
 
 /** The whole room for a name in a socket address. */
 const SUN_PATH = 108;

@@ -8,9 +8,9 @@ import {
   LineText2,
   StateError,
 } from "eventmachine";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Recorder } from "../conformance/recorder.js";
-import type { Trial } from "../conformance/trial.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder } from "../support/recorder.js";
+import type { Trial } from "../support/trial.js";
 
 interface Script {
   options?: LineOptions;

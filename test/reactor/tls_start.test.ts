@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { planStart } from "../../src/reactor/tls_start.js";
 import { TlsContext } from "../../src/tls/tls_context.js";
-import { AUTHORITY } from "../tls/pki.js";
+import { AUTHORITY } from "../support/pki.js";
 
 const context = new TlsContext({ ca: AUTHORITY });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { onEveryEngine } from "../conformance/harness.js";
-import { program } from "../peers/support/paths.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
 import { Child } from "./sanitized_child.js";
 
 const CALLBACKS = [

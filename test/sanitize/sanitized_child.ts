@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Child, type Exit } from "../peers/support/child.js";
-import { PATIENCE } from "../peers/support/wait.js";
+import { Child, type Exit } from "../support/child.js";
+import { PATIENCE } from "../support/wait.js";
 
 /** A process that may run under sanitizers: what they find is on its standard error. */
 class SanitizedChild extends Child {

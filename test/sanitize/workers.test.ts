@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { onEveryEngine } from "../conformance/harness.js";
-import { program } from "../peers/support/paths.js";
-import { PATIENCE } from "../peers/support/wait.js";
+import { onEveryEngine } from "../support/harness.js";
+import { program } from "../support/paths.js";
+import { PATIENCE } from "../support/wait.js";
 import { Child } from "./sanitized_child.js";
 
 onEveryEngine("worker threads", (engine) => {

@@ -1,5 +1,5 @@
 import { type CloseReason, Connection, type TlsInfo } from "eventmachine";
-import { PatternCheck, pattern } from "../conformance/bytes.js";
+import { PatternCheck, pattern } from "../support/bytes.js";
 import { outcomeOf, type Terms } from "./expected.js";
 import type { Random } from "./random.js";
 

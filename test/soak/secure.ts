@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { TlsContext } from "eventmachine";
-import { clientContext, serverContext } from "../tls/pki.js";
+import { clientContext, serverContext } from "../support/pki.js";
 import type { Random } from "./random.js";
 
 /** Thousands of handshakes may stand in line at one thread. */

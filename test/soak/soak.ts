@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type EngineName, engineInfo, Reactor } from "eventmachine";
-import { pattern } from "../conformance/bytes.js";
+import { pattern } from "../support/bytes.js";
 import { SoakClient } from "./client.js";
 import { termsOf } from "./expected.js";
 import { excess, type Figures, inWords, takeFigures } from "./figures.js";

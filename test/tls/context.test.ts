@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import * as tls from "node:tls";
 import { inspect } from "node:util";
 import { ArgumentError, EventMachineError, Reactor, TlsContext, TlsError, type TlsOptions } from "eventmachine";
-import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "./pki.js";
+import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../support/pki.js";
 
 /** What is wrong, the code it is refused with, and what the message must say. */
 const REFUSED: readonly [string, TlsOptions, string, RegExp][] = [

@@ -5,7 +5,7 @@ import type { Engine } from "../../src/engine/engine.js";
 import type { TlsContextSettings } from "../../src/engine/tls.js";
 import { EngineContexts } from "../../src/tls/engine_contexts.js";
 import { TlsContext as SourceContext } from "../../src/tls/tls_context.js";
-import { AUTHORITY, identity } from "./pki.js";
+import { AUTHORITY, identity } from "../support/pki.js";
 
 /** An engine that makes contexts and does nothing else. */
 function fakeEngine(capabilities: string[] = ["ticketKeySets"]) {

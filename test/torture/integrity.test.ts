@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import type { CloseReasonKind } from "eventmachine";
-import { pattern, sameBytes } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Recorder, Script } from "../conformance/recorder.js";
-import type { Served, Trial } from "../conformance/trial.js";
+import { pattern, sameBytes } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder, Script } from "../support/recorder.js";
+import type { Served, Trial } from "../support/trial.js";
 import { LIMIT, type Torture, tortured } from "./seeds.js";
 import { checkEnds, partnerOf, receiver, sender } from "./stream.js";
 

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { pattern } from "../conformance/bytes.js";
-import { onEveryEngine } from "../conformance/harness.js";
-import type { Recorder } from "../conformance/recorder.js";
-import { until } from "../peers/support/wait.js";
 import { isTortureBuild, nativeCounts } from "../sanitize/native_counts.js";
+import { pattern } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Recorder } from "../support/recorder.js";
+import { until } from "../support/wait.js";
 import { isReset, LIMIT, tortured } from "./seeds.js";
 
 setFlagsFromString("--expose-gc");

@@ -1,8 +1,8 @@
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
 import type { CloseReason } from "eventmachine";
-import type { EngineSuite } from "../conformance/harness.js";
-import { Trial } from "../conformance/trial.js";
+import type { EngineSuite } from "../support/harness.js";
+import { Trial } from "../support/trial.js";
 
 /**
  * What a torture build does to its system calls hangs on a seed that an engine reads when it is made: with an even one it

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { CloseReason } from "eventmachine";
-import { PatternCheck, pattern } from "../conformance/bytes.js";
-import type { Recorder, Script } from "../conformance/recorder.js";
+import { PatternCheck, pattern } from "../support/bytes.js";
+import type { Recorder, Script } from "../support/recorder.js";
 import { isReset, type Torture } from "./seeds.js";
 
 /** Sends so many bytes of the pattern from now on, in pieces of all sizes, as fast as they are taken. */

@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { afterEach, test } from "node:test";
 import { Ended, type Handle } from "../../../src/engine/streams.js";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { CONNECT, Driver, LISTEN, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);

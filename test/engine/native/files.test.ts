@@ -4,7 +4,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { CONNECT, Driver, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);

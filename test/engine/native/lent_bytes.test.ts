@@ -1,6 +1,6 @@
 import { Connection } from "eventmachine";
-import { pattern } from "../../conformance/bytes.js";
-import { onEveryEngine } from "../../conformance/harness.js";
+import { pattern } from "../../support/bytes.js";
+import { onEveryEngine } from "../../support/harness.js";
 
 // No rule of the conformance suite, for that runs on a sanitized build too, where the lent memory is poisoned as soon as it is
 // lent no more, and reading it is the error it is meant to find.

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { constants } from "node:os";
 import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { CONNECT, Driver, NOTHING_HELD, native, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);

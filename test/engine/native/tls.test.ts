@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { CONNECT, Driver, stopDrivers } from "./driver.js";
 import { localhost, nodeClient, nodeServer, securePair, settings, starting } from "./tls_peers.js";
 

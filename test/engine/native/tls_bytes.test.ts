@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, test } from "node:test";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { CONNECT, Driver, stopDrivers } from "./driver.js";
 import { authority, localhost, nodeClient, securePair, settings, starting } from "./tls_peers.js";
 

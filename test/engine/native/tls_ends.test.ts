@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { connect as secure } from "node:tls";
 import { Ended, type Handle } from "../../../src/engine/streams.js";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { CONNECT, Driver, NOTHING_HELD, native, stopDrivers } from "./driver.js";
 import {
   authority,

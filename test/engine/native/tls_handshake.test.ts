@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
 import type { TlsContextSettings, TlsFailure } from "../../../src/engine/tls.js";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { CONNECT, Driver, native, stopDrivers } from "./driver.js";
 import {
   authority,

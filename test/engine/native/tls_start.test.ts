@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { Ended } from "../../../src/engine/streams.js";
-import { pattern } from "../../conformance/bytes.js";
+import { pattern } from "../../support/bytes.js";
 import { Driver, rawServer, stopDrivers } from "./driver.js";
 import { authority, localhost, nodeClient, settings, starting } from "./tls_peers.js";
 

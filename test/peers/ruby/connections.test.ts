@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { onEveryEngine } from "../../conformance/harness.js";
-import { RawPeer } from "../support/raw_peer.js";
+import { onEveryEngine } from "../../support/harness.js";
+import { RawPeer } from "../../support/raw_peer.js";
 import { pattern, type Script } from "./agent.js";
 import { PAIRINGS, play, playClient, type Scenario, startServer } from "./differential.js";
 

@@ -1,7 +1,7 @@
-import type { Trial } from "../../conformance/trial.js";
-import { Child } from "../support/child.js";
-import { source } from "../support/paths.js";
-import { pending, within } from "../support/wait.js";
+import { Child } from "../../support/child.js";
+import { source } from "../../support/paths.js";
+import type { Trial } from "../../support/trial.js";
+import { pending, within } from "../../support/wait.js";
 import { type Account, Agent, type Script } from "./agent.js";
 
 /** Which library an end of the connection is on. */

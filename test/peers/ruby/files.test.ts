@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { sameBytes } from "../../conformance/bytes.js";
-import { onEveryEngine } from "../../conformance/harness.js";
+import { sameBytes } from "../../support/bytes.js";
+import { onEveryEngine } from "../../support/harness.js";
 import { pattern } from "./agent.js";
 import { PAIRINGS, play } from "./differential.js";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type CloseReason, LineText2 } from "eventmachine";
 import fc from "fast-check";
-import { onEveryEngine } from "../../conformance/harness.js";
-import { RawPeer } from "../support/raw_peer.js";
+import { onEveryEngine } from "../../support/harness.js";
+import { RawPeer } from "../../support/raw_peer.js";
 import { ruby } from "./differential.js";
 
 type Event = readonly [string] | readonly [string, string];

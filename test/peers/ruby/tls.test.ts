@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { onEveryEngine } from "../../conformance/harness.js";
-import { pkiPath } from "../../tls/pki.js";
+import { onEveryEngine } from "../../support/harness.js";
+import { pkiPath } from "../../support/pki.js";
 import { pattern } from "./agent.js";
 import { PAIRINGS, play, type Scenario } from "./differential.js";
 

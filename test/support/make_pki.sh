@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the certificates of the tests anew, into test/tls/pki: valid for a hundred years, but for one that has expired.
+# Makes the certificates of the tests anew, into test/support/pki: valid for a hundred years, but for one that has expired.
 # The keys are in the repository for all to see, and good for nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/pki"

@@ -15,8 +15,8 @@ import {
   type ServerOptions,
   type TlsContext,
 } from "eventmachine";
-import { clientContext, serverContext } from "../tls/pki.js";
 import type { EngineSuite, Medium } from "./harness.js";
+import { clientContext, serverContext } from "./pki.js";
 import { Recorder, type Script, type Witness } from "./recorder.js";
 
 /** How long `until` waits, on the reactor's clock: what is waited for takes a moment, on a starved machine many times that. */

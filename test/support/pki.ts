@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { TlsContext, type TlsOptions } from "eventmachine";
 
 /** The folder of the test certificates; `make_pki.sh` beside it says what each is. */
-const FOLDER = fileURLToPath(new URL("../../../test/tls/pki/", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../../test/support/pki/", import.meta.url));
 
 /** The path of one of its files. */
 export function pkiPath(name: string): string {
