@@ -64,6 +64,9 @@ class Sys {
   // How much to ask of a file that is read elsewhere.
   size_t shortened_read(int64_t length) { return shortened(static_cast<size_t>(length)); }
 
+  // Under torture: how many bytes of the program a TLS record may have.
+  long record_size() { return one_in(2) ? 16384 : 512 + static_cast<long>(random_ % 3584); }
+
   int accept(int fd, sockaddr* address, socklen_t* length) {
     if (kTorture) {
       if (one_in(16)) return -EAGAIN;

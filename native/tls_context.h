@@ -15,6 +15,8 @@
 
 namespace em {
 
+constexpr uint32_t kMostPlaintext = 16384;  // of one record
+
 // Whom to trust: parsed once for any number of contexts.
 struct TlsTrust {
   X509_STORE* store = nullptr;

@@ -9,8 +9,7 @@
 
 namespace em {
 
-constexpr size_t kMostPlaintext = 16384;  // of one record
-constexpr size_t kRecordOverhead = 512;   // more than any version and cipher adds
+constexpr size_t kRecordOverhead = 512;  // more than any version and cipher adds
 constexpr size_t kWireSize = 4 * (kMostPlaintext + kRecordOverhead);
 // What is sent by itself waits for the kernel in this measure at most: beyond it, a peer asks and asks (for new keys,
 // for a renegotiation) and reads none of the answers. A batch of records and a long certificate chain fit well.
@@ -31,6 +30,7 @@ struct TlsCore {
   uint32_t handshakes_left = kHandshakesARound;
   // The connection that is sealing collects its records here; between two calls it is empty.
   size_t wire_used = 0;
+  size_t sent_directly = 0;  // see tls_settle_direct
   double stamp = 0;
   uint8_t wire[kWireSize];
   uint8_t record[kMostPlaintext];  // small writes on their way into one record

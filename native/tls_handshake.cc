@@ -38,6 +38,7 @@ const char* begin_session(TlsSession& session, TlsStart& start, BIO_METHOD* tran
   BIO_set_data(bio, &session);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
+  if (kTorture) SSL_set_max_send_fragment(ssl, session.core.sys.record_size());
   if (start.is_server) {
     SSL_set_verify(ssl, start.context->server_verify_mode(), nullptr);
     SSL_set_accept_state(ssl);

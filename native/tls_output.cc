@@ -30,19 +30,24 @@ bool is_blocked(const TlsSession& session) {
   return !session.slot.queue.empty() || session.needs_input || session.write_error != 0 || !session.is_secured();
 }
 
-// Makes one record. Returns false where OpenSSL takes nothing now, or never again.
-bool seal(TlsSession& session, const uint8_t* data, size_t length, double& count) {
-  count += static_cast<double>(length);
+// Makes one record, which may be of less than `length`: a peer may have asked for small ones. Returns how much is
+// sealed: 0 where OpenSSL takes nothing now, or never again.
+size_t seal(TlsSession& session, const uint8_t* data, size_t length, double& counter) {
   size_t written = 0;
-  int result = SSL_write_ex(session.ssl, data, length, &written);
-  if (result == 1 && written == length) return true;
-  count -= static_cast<double>(length);
+  const int result = SSL_write_ex(session.ssl, data, length, &written);
+  if (result == 1) counter += static_cast<double>(written);
+  tls_settle_direct(session);
+  if (result == 1 && written > 0) {
+    // OpenSSL makes every record as long as it may be.
+    if (written < length) session.most_plaintext = static_cast<uint32_t>(written);
+    return written;
+  }
   if (result != 1 && SSL_get_error(session.ssl, result) == SSL_ERROR_WANT_READ) {
     session.needs_input = true;
   } else {
     tls_failed(session.core, session.slot);
   }
-  return false;
+  return 0;
 }
 
 // Makes records of the parts, as large as they can be, until the kernel takes no more; returns how many bytes of them
@@ -51,23 +56,26 @@ size_t seal_parts(TlsSession& session, iovec* parts, size_t count, double& count
   TlsCore& shared = *session.core.tls;
   const size_t total = total_of(parts, count);
   size_t done = 0, at = 0;
-  session.sends_directly = total <= kMostPlaintext && shared.wire_used == 0;
+  session.sends_directly = total <= session.most_plaintext && shared.wire_used == 0;
   while (done < total && !is_blocked(session)) {
     while (parts[at].iov_len == 0) at++;
-    size_t size = std::min(parts[at].iov_len, kMostPlaintext);
+    const size_t most = session.most_plaintext;
+    size_t size = std::min(parts[at].iov_len, most);
     const auto* data = static_cast<const uint8_t*>(parts[at].iov_base);
-    if (size < kMostPlaintext && at + 1 < count) {
+    if (size < most && at + 1 < count) {
       size = 0;
-      for (size_t i = at; i < count && size < kMostPlaintext; i++) {
-        const size_t part = std::min(parts[i].iov_len, kMostPlaintext - size);
+      for (size_t i = at; i < count && size < most; i++) {
+        const size_t part = std::min(parts[i].iov_len, most - size);
         memcpy(shared.record + size, parts[i].iov_base, part);
         size += part;
       }
       data = shared.record;
     }
-    if (!seal(session, data, size, counter)) break;
-    done += size;
-    for (size_t left = size; left > 0;) {
+    const size_t sealed = seal(session, data, size, counter);
+    if (sealed == 0) break;
+    session.sends_directly = false;  // the rest of what is longer than a record leaves at once
+    done += sealed;
+    for (size_t left = sealed; left > 0;) {
       const size_t part = std::min(left, parts[at].iov_len);
       parts[at].iov_base = static_cast<uint8_t*>(parts[at].iov_base) + part;
       parts[at].iov_len -= part;

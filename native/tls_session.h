@@ -79,10 +79,11 @@ struct TlsSession {
 
   // Output. The counts are of bytes.
   OutQueue plain;
-  double clear_left = 0;                   // in the slot's queue, from before TLS
-  double sealed = 0, sealed_of_files = 0;  // plaintext in records that are not with the kernel yet
-  uint64_t wire_in = 0, wire_out = 0;      // of records: ever sealed, and given to the kernel
-  std::vector<uint64_t> file_ends;         // where in that count files end that are not wholly sent
+  double clear_left = 0;                     // in the slot's queue, from before TLS
+  double sealed = 0, sealed_of_files = 0;    // plaintext in records that are not with the kernel yet
+  uint64_t wire_in = 0, wire_out = 0;        // of records: ever sealed, and given to the kernel
+  std::vector<uint64_t> file_ends;           // where in that count files end that are not wholly sent
+  uint32_t most_plaintext = kMostPlaintext;  // of one record to this peer: learned from the first that is shorter
   bool sends_directly = false;
   bool file_asked = false;
   std::unique_ptr<uint8_t[]> file;  // read from the file in front, and not sealed

@@ -53,8 +53,8 @@ void tls_put(TlsSession& session, const uint8_t* data, size_t length) {
   if (session.sends_directly && shared.wire_used == 0 && slot.queue.empty()) {
     ssize_t took = core.sys.send(slot.fd, data, length);
     if (took < 0 && !is_transient(took)) return tls_write_failed(core, slot, took);
-    if (took > 0) tls_sent(core, slot, static_cast<size_t>(took), shared.stamp);
     const size_t gone = took > 0 ? static_cast<size_t>(took) : 0;
+    shared.sent_directly += gone;
     if (gone < length) slot.queue.append(data + gone, length - gone, core.live);
     return;
   }
@@ -66,6 +66,13 @@ void tls_put(TlsSession& session, const uint8_t* data, size_t length) {
     data += part;
     length -= part;
   }
+}
+
+void tls_settle_direct(TlsSession& session) {
+  TlsCore& shared = *session.core.tls;
+  const size_t gone = shared.sent_directly;
+  shared.sent_directly = 0;
+  if (gone > 0 && session.write_error == 0) tls_sent(session.core, session.slot, gone, shared.stamp);
 }
 
 void tls_sent(Core& core, Slot& slot, size_t length, double stamp) {

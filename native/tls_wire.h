@@ -21,6 +21,9 @@ void tls_begin(TlsSession& session, double stamp);
 // Bytes for the wire, behind all that waits for it: OpenSSL's records, or what it was made to hold.
 void tls_put(TlsSession& session, const uint8_t* data, size_t length);
 void tls_send_wire(TlsSession& session);
+// Counts what went to the kernel within a call that made a record: how much of the program's bytes a record has is
+// known when that call returns.
+void tls_settle_direct(TlsSession& session);
 // For what is said at the very end: there is no later round to send it in.
 void tls_send_last(TlsSession& session);
 
