@@ -21,6 +21,13 @@ napi_value integer(napi_env env, int64_t number) {
   return value;
 }
 
+// A character for each byte: what a peer may have sent need not be UTF-8.
+napi_value byte_text(napi_env env, std::string_view bytes) {
+  napi_value value = nullptr;
+  napi_create_string_latin1(env, bytes.data(), bytes.size(), &value);
+  return value;
+}
+
 napi_value text(napi_env env, std::string_view words) {
   napi_value value;
   napi_create_string_utf8(env, words.data(), words.size(), &value);
@@ -253,8 +260,8 @@ napi_value state_call(napi_env env, napi_callback_info info) {
       named(cipher == nullptr ? nullptr : SSL_CIPHER_get_name(cipher)),
       named(cipher == nullptr ? nullptr : SSL_CIPHER_standard_name(cipher)),
       integer(env, cipher == nullptr ? 0 : SSL_CIPHER_get_bits(cipher, nullptr)),
-      protocol_size == 0 ? undefined(env) : text(env, {reinterpret_cast<const char*>(protocol), protocol_size}),
-      session->server_name.empty() ? undefined(env) : text(env, session->server_name),
+      protocol_size == 0 ? undefined(env) : byte_text(env, {reinterpret_cast<const char*>(protocol), protocol_size}),
+      session->server_name.empty() ? undefined(env) : byte_text(env, session->server_name),
       reused,
       certificates(env, *session),
       integer(env, session->verify_error),

@@ -1,6 +1,7 @@
-import { isIP, isIPv4, isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import { describe } from "./describe.js";
 import { ArgumentError } from "./errors.js";
+import { readHost, spell } from "./host_names.js";
 
 export { describe };
 
@@ -20,12 +21,12 @@ export interface UnixAddress {
 
 export type SocketAddress = InetAddress | UnixAddress;
 
-/** The literal forms under which a name is an address already: no resolution needed. */
+/** The address that a host is already, in whatever spelling: no resolution needed. */
 export function literalAddress(host: string, port: number): InetAddress | undefined {
-  const bare = host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
-  const family = isIP(bare);
-  if (family === 0) return undefined;
-  return { family: family === 4 ? "IPv4" : "IPv6", host: bare, port };
+  if (isIPv4(host)) return { family: "IPv4", host, port };
+  const found = readHost(host);
+  if (found?.family === undefined) return undefined;
+  return { family: found.family, host: spell(found), port };
 }
 
 /** Checks a TCP port: a whole number from `least` (0 where the system may choose) to 65535. */

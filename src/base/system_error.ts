@@ -1,4 +1,5 @@
 import { getSystemErrorName } from "node:util";
+import { isCode } from "./error_code.js";
 import { type ErrorDetails, EventMachineError } from "./errors.js";
 
 /** A system call failed. `code` is the system's name for it, `errno` its number as Node gives it (negative). */
@@ -17,10 +18,11 @@ export class SystemError extends EventMachineError {
 /** The system's name for a negative errno, `EUNKNOWN` with the number where it has none. */
 export function errnoName(errno: number): string {
   try {
-    return getSystemErrorName(errno);
-  } catch {
-    return `EUNKNOWN${errno}`;
-  }
+    // What has no name has a sentence there.
+    const code = getSystemErrorName(errno);
+    if (isCode(code)) return code;
+  } catch {}
+  return `EUNKNOWN${Math.abs(errno)}`;
 }
 
 function formatPlace(address: string, port: number | undefined): string {

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { formatAddress, type InetAddress, literalAddress, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import type { EventMachineError } from "../base/errors.js";
@@ -14,6 +15,12 @@ import type { Transport } from "./transport.js";
 
 /** A Unix listener's queue was full: how long until the next try. */
 const UNIX_RETRY_DELAY = 10;
+const EAFNOSUPPORT = -constants.errno.EAFNOSUPPORT;
+
+interface InetPlace {
+  readonly host: string;
+  readonly port: number;
+}
 
 /**
  * Connects one transport: resolves the name, races the addresses as RFC 8305 section 5 says (one attempt after another,
@@ -29,6 +36,10 @@ export class Dialer extends Endpoint implements Origin {
   readonly settings: StreamSettings;
   #transport: Transport | undefined;
   #waiting: SocketAddress[] = [];
+  /** Where it may come from; undefined for anywhere. */
+  #locals: readonly InetAddress[] | undefined;
+  /** Ends the resolver's work when nobody waits for it any more. */
+  #resolving: AbortController | undefined;
   #attempts = new Map<Handle, SocketAddress>();
   #errors: EventMachineError[] = [];
   #done = false;
@@ -75,20 +86,52 @@ export class Dialer extends Endpoint implements Origin {
     signal?.addEventListener("abort", this.#aborted, { once: true });
     this.#armDeadline();
     const target = this.#target;
-    const literal = "path" in target ? undefined : literalAddress(target.host, target.port);
-    if ("path" in target) this.#race([{ family: "unix", path: target.path }]);
-    else if (literal !== undefined) this.#race([literal]);
-    else this.#resolve(target.host, target.port);
+    if ("path" in target) {
+      this.#race([{ family: "unix", path: target.path }]);
+      return;
+    }
+    const { localAddress } = this.#dial;
+    const remote = literalAddress(target.host, target.port);
+    const local = localAddress === undefined ? undefined : literalAddress(localAddress.host, localAddress.port);
+    if (remote === undefined || (localAddress !== undefined && local === undefined))
+      this.#resolve(target, localAddress);
+    else if (local === undefined || local.family === remote.family) this.#raceFrom([remote], local && [local]);
+    else this.#core.nextTick(() => this.#raceFrom([remote], [local]));
   }
 
-  #resolve(host: string, port: number): void {
-    resolveHost(host, port, this.#core.resolver).then(
-      (addresses) => this.#race(addresses),
+  #resolve(target: InetPlace, from: InetPlace | undefined): void {
+    const resolving = new AbortController();
+    const addressesOf = ({ host, port }: InetPlace): InetAddress[] | Promise<InetAddress[]> => {
+      const literal = literalAddress(host, port);
+      return literal === undefined ? resolveHost(host, port, this.#core.resolver, resolving.signal) : [literal];
+    };
+    this.#resolving = resolving;
+    Promise.all([addressesOf(target), from === undefined ? undefined : addressesOf(from)]).then(
+      ([addresses, locals]) => {
+        this.#resolving = undefined;
+        this.#raceFrom(addresses, locals);
+      },
       (error: EventMachineError) => {
         this.#errors.push(error);
         this.#fail(reasons.connectFailure(this.#place(), this.#errors));
       },
     );
+  }
+
+  /** Of two addresses that do not have the family in common, neither reaches the other (RFC 6724): they are left out. */
+  #raceFrom(addresses: readonly InetAddress[], locals: readonly InetAddress[] | undefined): void {
+    if (this.#done) return;
+    this.#locals = locals;
+    const [first] = locals ?? [];
+    const reachable = first === undefined ? addresses : addresses.filter((each) => this.#localFor(each) !== undefined);
+    if (first !== undefined && reachable.length === 0) {
+      this.#errors.push(attemptError(EAFNOSUPPORT, "bind", first));
+    }
+    this.#race(reachable);
+  }
+
+  #localFor({ family }: SocketAddress): InetAddress | undefined {
+    return this.#locals?.find((each) => each.family === family);
   }
 
   cancel(): void {
@@ -132,8 +175,7 @@ export class Dialer extends Endpoint implements Origin {
       if (this.#attempts.size === 0) this.#fail(reasons.connectFailure(this.#place(), this.#errors));
       return;
     }
-    const { localAddress } = this.#dial;
-    const local = localAddress === undefined ? undefined : literalAddress(localAddress.host, localAddress.port);
+    const local = this.#localFor(address);
     const handle = this.#core.engine.connect(address, {
       ...this.settings.socket,
       halfOpen: this.settings.halfOpen,
@@ -181,6 +223,7 @@ export class Dialer extends Endpoint implements Origin {
     this.#done = true;
     this.#deadline?.cancel();
     this.#next?.cancel();
+    this.#resolving?.abort();
     this.#dial.signal?.removeEventListener("abort", this.#aborted);
     for (const handle of this.#attempts.keys()) {
       this.#core.replace(handle, DISCARDED);

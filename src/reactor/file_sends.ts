@@ -1,5 +1,6 @@
 import { close, constants, fstatSync, openSync } from "node:fs";
 import { describe } from "../base/addresses.js";
+import { codeOf } from "../base/error_code.js";
 import { ArgumentError, EventMachineError } from "../base/errors.js";
 
 /** Opened without it, a FIFO would hold up the whole process until somebody writes to it. Windows has neither. */
@@ -38,8 +39,8 @@ export function closeFile(fd: number): void {
 }
 
 function fileError(path: string, cause: unknown): EventMachineError {
-  const { code = "EIO", message } = cause as NodeJS.ErrnoException;
-  return new EventMachineError(code, message, { cause, syscall: "open", address: path });
+  const { message } = cause as NodeJS.ErrnoException;
+  return new EventMachineError(codeOf(cause) ?? "EIO", message, { cause, syscall: "open", address: path });
 }
 
 interface Send {

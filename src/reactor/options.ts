@@ -1,5 +1,6 @@
-import { checkPort, describe, literalAddress } from "../base/addresses.js";
+import { checkPort, describe } from "../base/addresses.js";
 import { ArgumentError } from "../base/errors.js";
+import { checkHost } from "../base/host_names.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import {
   ACCEPT_QUOTA,
@@ -88,7 +89,7 @@ export interface UnixConnectAddress {
   path: string;
 }
 
-/** Where a connection comes from: an IP address, and a port or 0 for any. */
+/** Where a connection comes from: an IP address or a name that has some, and a port or 0 for any. */
 export interface LocalAddress {
   host: string;
   port?: number;
@@ -99,7 +100,7 @@ export interface ConnectOptions extends StreamOptions {
   connectTimeout?: number;
   /** RFC 8305: how long one attempt stands alone before the next address is tried beside it. Default 250 ms. */
   connectionAttemptDelay?: number;
-  /** Bind to this address first. (EventMachine's bind_connect.) */
+  /** Bind to this address first; those of the server that are of another family are left out. (EventMachine's bind_connect.) */
   localAddress?: LocalAddress;
   /** Calls the connect off; the connection ends with reason `connect-aborted`. Without effect once it is open. */
   signal?: AbortSignal;
@@ -195,13 +196,6 @@ export function checkUnixPath(path: unknown): string {
   return path;
 }
 
-export function checkHost(host: unknown, name = "host"): string {
-  if (typeof host !== "string" || host === "" || host.length > 255 || /[\0\s]/.test(host)) {
-    throw new ArgumentError(`${name} must be a name or address of 1 to 255 characters, not ${describe(host)}`);
-  }
-  return host;
-}
-
 const KEEP_ALIVE: Names<KeepAlive> = { idle: true, interval: true, count: true };
 /** `family` comes with an address that a connection has told. */
 const LOCAL_ADDRESS: Names<LocalAddress | { family: unknown }> = { host: true, port: true, family: true };
@@ -294,11 +288,8 @@ export function checkConnectOptions(options: ConnectOptions): DialSettings {
 function checkLocalAddress(address: { host: string; port?: number }): { host: string; port: number } {
   checkObject(address, "localAddress");
   checkNames(address, LOCAL_ADDRESS, "localAddress");
-  if (literalAddress(checkHost(address.host, "localAddress.host"), 0) === undefined) {
-    throw new ArgumentError(`localAddress.host must be an IP address, not ${describe(address.host)}`);
-  }
   return {
-    host: address.host,
+    host: checkHost(address.host, "localAddress.host"),
     port: checkPort(address.port ?? 0, 0, "localAddress.port"),
   };
 }

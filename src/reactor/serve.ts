@@ -42,7 +42,7 @@ export class ServerStarter {
     if (host === undefined) return this.#startAnywhere(port);
     const literal = literalAddress(host, port);
     if (literal !== undefined) return this.#listener([await this.#listen(literal)]);
-    return this.#startOnAll(await resolveHost(host, port, this.#core.resolver));
+    return this.#startOnAll(await resolveHost(host, port, this.#core.resolver, new AbortController().signal));
   }
 
   async #adopt(fd: number): Promise<Listener> {

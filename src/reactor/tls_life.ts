@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
 import { TlsError } from "../base/errors.js";
+import { receivedName } from "../base/host_names.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { TlsFailure, TlsState } from "../engine/tls.js";
 import type { KeptSession } from "../tls/session_cache.js";
@@ -125,7 +126,13 @@ export class TlsLife {
 
   // Events -------------------------------------------------------------------------------------------------------
 
-  onServerName(name: string): void {
+  /** What is no host name counts as none, as it does with nginx: the server's own context answers, and nobody is asked. */
+  onServerName(sent: string): void {
+    const name = receivedName(sent);
+    if (name === undefined) {
+      this.#answerName(undefined);
+      return;
+    }
     const { names, selectContext } = TlsContext.insides(this.#plan.context);
     const found = names.find(name);
     if (found !== undefined || selectContext === undefined) this.#answerName(found);

@@ -1,7 +1,6 @@
-import { isIP } from "node:net";
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
-import { checkServerName, plainName } from "../tls/server_names.js";
+import { checkHost, checkName, readHost } from "../base/host_names.js";
 import { defaultClientContext, TlsContext, type TlsOptions, type TlsRole } from "../tls/tls_context.js";
 import type { Origin } from "./origin.js";
 
@@ -113,40 +112,28 @@ function clientNames(
   context: TlsContext,
   peer: Origin["peer"],
 ): { serverName: string | undefined; verifyName: string | undefined; sessionKey: string } {
-  const host = peer === undefined ? undefined : bare(peer.host);
-  const sent = serverName === false ? undefined : serverName === undefined ? hostAsName(host) : givenName(serverName);
-  const fallback = typeof serverName === "string" ? sent : (hostAsName(host) ?? host);
-  const checked = verifyName === false ? undefined : verifyName === undefined ? fallback : nameOrAddress(verifyName);
+  const host = peer === undefined ? undefined : readHost(peer.host);
+  // RFC 6066 section 3: addresses are not sent.
+  const hostName = host?.family === undefined ? host?.text : undefined;
+  const sent = serverName === false ? undefined : serverName === undefined ? hostName : givenName(serverName);
+  const fallback = typeof serverName === "string" ? sent : host?.text;
+  const checked = verifyName === false ? undefined : verifyName === undefined ? fallback : identityOf(verifyName);
   const { rejectUnauthorized } = TlsContext.insides(context).settings;
   if (checked === undefined && verifyName !== false && rejectUnauthorized) {
     throw new ArgumentError("verifyName is needed, for this connection has no host: whom the certificate must be for");
   }
-  const place = peer === undefined ? "" : `${host}:${peer.port}`;
+  const place = peer === undefined ? "" : `${peer.host}:${peer.port}`;
   return { serverName: sent, verifyName: checked, sessionKey: `${place} ${sent ?? ""} ${checked ?? ""}` };
 }
 
-function bare(host: string): string {
-  const inner = host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
-  return isIP(inner) === 0 ? plainName(inner) : inner;
-}
-
-/** RFC 6066 section 3: no addresses; a host that is no host name is not sent either. */
-function hostAsName(host: string | undefined): string | undefined {
-  if (host === undefined || isIP(host) !== 0) return undefined;
-  try {
-    return checkServerName(host, "host");
-  } catch {
-    return undefined;
-  }
-}
-
 function givenName(name: unknown): string {
-  if (typeof name === "string" && isIP(name) !== 0) {
+  if (typeof name === "string" && readHost(name)?.family !== undefined) {
     throw new ArgumentError(`serverName must be a host name, not the address ${name}: verifyName takes addresses`);
   }
-  return checkServerName(name, "serverName");
+  return checkName(name, "serverName");
 }
 
-function nameOrAddress(name: unknown): string {
-  return typeof name === "string" && isIP(name) !== 0 ? name : checkServerName(name, "verifyName");
+/** Whom a certificate is for: a name, or an address without the zone, which only says where it is. */
+function identityOf(name: unknown): string {
+  return (readHost(checkHost(name, "verifyName")) as { text: string }).text;
 }

@@ -1,22 +1,5 @@
-import { domainToASCII } from "node:url";
-import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
-
-const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
-
-/** The form in which names are compared: ASCII, lower case, without the root's dot. */
-export function plainName(name: string): string {
-  return name.toLowerCase().replace(/\.$/, "");
-}
-
-/** Checks a host name as it is written in options; returns its plain form. */
-export function checkServerName(name: unknown, option: string): string {
-  const ascii = typeof name === "string" ? plainName(domainToASCII(name)) : "";
-  if (ascii === "" || ascii.length > 253 || !ascii.split(".").every((label) => LABEL.test(label))) {
-    throw new ArgumentError(`${option} must be a host name, not ${describe(name)}`);
-  }
-  return ascii;
-}
+import { checkName } from "../base/host_names.js";
 
 /**
  * What stands behind server names: exact ones, and `*.example.com` for any one label before the rest. The exact name comes
@@ -32,14 +15,14 @@ export class ServerNames<T> {
 
   add(pattern: string, value: T): void {
     const isWildcard = pattern.startsWith("*.");
-    const name = checkServerName(isWildcard ? pattern.slice(2) : pattern, "a name in contexts");
+    const name = checkName(isWildcard ? pattern.slice(2) : pattern, "a name in contexts");
     const table = isWildcard ? this.#wildcards : this.#exact;
     if (table.has(name)) throw new ArgumentError(`contexts names ${JSON.stringify(pattern)} twice`);
     table.set(name, value);
   }
 
-  find(serverName: string): T | undefined {
-    const name = plainName(serverName);
+  /** `name` in its one spelling. */
+  find(name: string): T | undefined {
     const exact = this.#exact.get(name);
     if (exact !== undefined) return exact;
     const dot = name.indexOf(".");

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { receivedName } from "../base/host_names.js";
 import type { TlsState, TlsVersion } from "../engine/tls.js";
 
 /** A cipher suite: OpenSSL's name, IANA's, and the strength in bits (undefined where the engine cannot know). */
@@ -14,7 +15,7 @@ export class TlsInfo {
   readonly cipher: TlsCipher;
   /** The application protocol both sides agreed on, if any. */
   readonly alpnProtocol: string | undefined;
-  /** The name the client asked for. */
+  /** The host name the client asked for, in ASCII and lower case; what it sent and is no host name counts as none. */
   readonly serverName: string | undefined;
   readonly isSessionReused: boolean;
   /** OpenSSL's name of what is wrong with the peer's certificate; undefined where nothing is, or there is none. */
@@ -29,7 +30,7 @@ export class TlsInfo {
     this.protocol = state.protocol;
     this.cipher = state.cipher;
     this.alpnProtocol = state.alpnProtocol;
-    this.serverName = state.serverName;
+    this.serverName = state.serverName === undefined ? undefined : receivedName(state.serverName);
     this.isSessionReused = state.isSessionReused;
     this.verifyError = state.verifyError;
     this.ocspResponse = state.staple;

@@ -29,7 +29,7 @@ export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
   curves?: string;
   /** Parameters for DHE suites: "auto", or PEM. Default: no DHE. (dhparam.) */
   dhParameters?: "auto" | TlsMaterial;
-  /** Application protocols, the preferred one first (RFC 7301). A server refuses a client that offers none of them. */
+  /** Application protocols, the preferred one first (RFC 7301); their names are bytes, one character for each. A server refuses a client that offers none of them. */
   alpn?: readonly string[];
   /** Server: ask the client for a certificate. Default false, or what `requireCertificate` says. (verify_peer.) */
   requestCertificate?: boolean;
@@ -239,8 +239,11 @@ function duration(value: unknown, name: string, otherwise: number): number {
 function checkAlpn(value: unknown): readonly string[] {
   if (value === undefined) return [];
   const isList = Array.isArray(value) && value.length <= 64;
-  if (!isList || !value.every((each) => typeof each === "string" && each !== "" && Buffer.byteLength(each) <= 255)) {
-    throw new ArgumentError("alpn must be an array of at most 64 names of 1 to 255 bytes");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the names are bytes, any of them.
+  if (!isList || !value.every((each) => typeof each === "string" && /^[\x00-\xff]{1,255}$/.test(each))) {
+    throw new ArgumentError(
+      "alpn must be an array of at most 64 names of 1 to 255 bytes, a character up to U+00FF for each",
+    );
   }
   return [...(value as string[])];
 }

@@ -105,7 +105,7 @@ onEveryEngine("errors", (engine) => {
       { host: "127.0.0.1", port: "80" },
       { host: "127.0.0.1", port: 80, signal: {} },
       { host: "127.0.0.1", port: 80, localAddress: "127.0.0.1" },
-      { host: "127.0.0.1", port: 80, localAddress: { host: "localhost" } },
+      { host: "127.0.0.1", port: 80, localAddress: { host: "local/host" } },
       { host: "127.0.0.1", port: 80, localAddress: { host: "127.0.0.1", port: -1 } },
     ];
     for (const address of wrong) {
@@ -120,7 +120,7 @@ onEveryEngine("errors", (engine) => {
         name: "ArgumentError",
       });
     }
-    for (const local of [undefined, null, 7, {}, { host: "nowhere" }]) {
+    for (const local of [undefined, null, 7, {}, { host: "no where" }]) {
       assert.throws(() => trial.reactor.bindConnect(local as { host: string }, { host: "127.0.0.1", port: 1 }), {
         name: "ArgumentError",
       });

@@ -1,4 +1,5 @@
 import { StateError, TlsError } from "../../base/errors.js";
+import { alpnList } from "../alpn.js";
 import type { Handle } from "../streams.js";
 import type {
   TlsContextId,
@@ -184,10 +185,4 @@ function optionBits(settings: TlsContextSettings): number {
     if (name !== "dhAuto" && settings[name as Exclude<keyof typeof Option, "dhAuto">]) bits |= bit;
   }
   return bits;
-}
-
-function alpnList(protocols: readonly string[]): Buffer {
-  return Buffer.concat(
-    protocols.flatMap((name) => [Buffer.of(Buffer.byteLength(name, "latin1")), Buffer.from(name, "latin1")]),
-  );
 }

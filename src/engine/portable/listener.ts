@@ -7,6 +7,7 @@ import { bindErrno, SocketFile } from "./socket_file.js";
 import { keepAliveDelay } from "./socket_options.js";
 import type { PortableStream } from "./stream.js";
 import type { Turn } from "./turn.js";
+import { withNamedZone } from "./zones.js";
 
 /** What a listener asks of its engine. */
 export interface ListenerOwner {
@@ -65,7 +66,8 @@ export class PortableListener {
       if (!address.path.startsWith("\0")) this.#path = address.path;
       this.#server.listen({ path: address.path, backlog, exclusive: true });
     } else {
-      const { host, port } = address;
+      const { port } = address;
+      const host = withNamedZone(address.host);
       this.#server.listen({ host, port, backlog, ipv6Only, exclusive: true, ...(reusePort ? { reusePort } : {}) });
     }
   }

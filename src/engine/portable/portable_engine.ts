@@ -14,6 +14,7 @@ import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
 import { PortableStream, type StreamSettings } from "./stream.js";
 import { TlsContextTable } from "./tls_contexts.js";
 import { Turn } from "./turn.js";
+import { withNamedZone } from "./zones.js";
 
 const LONGEST_INTERVAL = 2 ** 31 - 1;
 
@@ -139,8 +140,10 @@ export class PortableEngine implements Engine, ListenerOwner {
     else {
       const { host, port } = address;
       const from =
-        local === undefined || local.family === "unix" ? {} : { localAddress: local.host, localPort: local.port };
-      socket.connect({ host, port, ...from });
+        local === undefined || local.family === "unix"
+          ? {}
+          : { localAddress: withNamedZone(local.host), localPort: local.port };
+      socket.connect({ host: withNamedZone(host), port, ...from });
     }
     if (!this.#isReferenced) socket.unref();
     return stream.handle;

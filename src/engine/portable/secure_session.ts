@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect, type SecureContext, TLSSocket, type TLSSocketOptions } from "node:tls";
+import { alpnList } from "../alpn.js";
 import type { TlsFailure, TlsStart, TlsState, TlsVersion } from "../tls.js";
 import type { PortableTlsContext } from "./tls_contexts.js";
 import { failure, failureOf, isEarlyEnd, isTlsError } from "./tls_failures.js";
@@ -144,7 +145,7 @@ export class SecureSession {
       requestCert: settings.requestCertificate,
       rejectUnauthorized: settings.requireCertificate,
     };
-    if (settings.alpn.length > 0) options.ALPNProtocols = [...settings.alpn];
+    if (settings.alpn.length > 0) options.ALPNProtocols = alpnList(settings.alpn);
     if (stapler !== undefined) options.server = stapler;
     if (this.#start.asksServerName) options.SNICallback = (name, done) => this.#askName(name, done);
     return new TLSSocket(this.#raw, options);
@@ -164,7 +165,7 @@ export class SecureSession {
     if (serverName !== undefined) options.servername = serverName;
     // node:tls does not show the certificate of a resumed session again, and somebody wants to judge it.
     if (session !== undefined && !this.#start.asksVerify) options.session = session;
-    if (settings.alpn.length > 0) options.ALPNProtocols = [...settings.alpn];
+    if (settings.alpn.length > 0) options.ALPNProtocols = alpnList(settings.alpn);
     const socket = connect(options);
     if (settings.reportSessions) {
       socket.on("session", (each: Buffer) => {
