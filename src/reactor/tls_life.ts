@@ -1,9 +1,10 @@
-import { X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
 import { TlsError } from "../base/errors.js";
 import { receivedName } from "../base/host_names.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { TlsFailure, TlsState } from "../engine/tls.js";
+import { certificateOf } from "../tls/certificates.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
@@ -162,7 +163,13 @@ export class TlsLife {
   onVerify(): void {
     const { engine } = this.#owner.core;
     const state = engine.tlsState(this.#handle);
-    const chain = (state?.peerCertificates ?? []).map((der) => new X509Certificate(der));
+    let chain: readonly X509Certificate[];
+    try {
+      chain = (state?.peerCertificates ?? []).map(certificateOf);
+    } catch (error) {
+      this.#owner.end({ kind: "tls-error", error: error as TlsError });
+      return;
+    }
     const verdict: TlsVerdict = { isAuthorized: state?.verifyError === undefined, error: state?.verifyError, chain };
     const answer = (accepted: boolean) => engine.answerVerify(this.#handle, accepted);
     this.#owner.ask(

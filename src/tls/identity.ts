@@ -16,8 +16,19 @@ export interface TlsIdentityOptions {
 
 const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]+?-----END \1-----/g;
 
+/** Control characters that no text has, and every certificate in DER: its version and serial number are integers, of tag 2. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const BINARY = /[\x00-\x08\x0e-\x1f]/;
+
 /** Every certificate of a PEM text, in order; at least one. */
 export function readCertificates(pem: Buffer, name: string): X509Certificate[] {
+  // A certificate in DER may carry the PEM of another one, and that is not the one that was given.
+  if (BINARY.test(pem.toString("latin1"))) {
+    throw new TlsError(
+      "ERR_EM_TLS_BAD_CERTIFICATE",
+      `${name} holds no certificate in PEM: it is not text, perhaps DER`,
+    );
+  }
   const blocks = pem.toString("latin1").match(CERTIFICATE);
   if (blocks === null) throw new TlsError("ERR_EM_TLS_BAD_CERTIFICATE", `${name} holds no certificate in PEM`);
   return blocks.map((block, index) => {

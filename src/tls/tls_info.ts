@@ -1,6 +1,7 @@
-import { X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { receivedName } from "../base/host_names.js";
 import type { TlsState, TlsVersion } from "../engine/tls.js";
+import { certificateOf } from "./certificates.js";
 
 /** A cipher suite: OpenSSL's name, IANA's, and the strength in bits (undefined where the engine cannot know). */
 export interface TlsCipher {
@@ -49,7 +50,7 @@ export class TlsInfo {
 
   /** With those it sent along, the peer's own first. */
   get peerCertificates(): readonly X509Certificate[] {
-    this.#certificates ??= this.#chain.map((der) => new X509Certificate(der));
+    this.#certificates ??= this.#chain.map(certificateOf);
     return this.#certificates;
   }
 

@@ -1,0 +1,29 @@
+import { X509Certificate } from "node:crypto";
+import { TlsError } from "../base/errors.js";
+
+/**
+ * The certificate in these bytes, which are DER.
+ *
+ * `new X509Certificate(bytes)` looks for PEM first, anywhere in the bytes, and a certificate may carry the PEM of another one: in an
+ * extension, in its subject. What is handed over is therefore the base64 of all of them, in which nothing can be found.
+ *
+ * Throws TlsError (ERR_EM_TLS_VERIFY) for bytes that are not one certificate, exactly.
+ */
+export function certificateOf(der: Buffer): X509Certificate {
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(pemOf(der));
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new TlsError("ERR_EM_TLS_VERIFY", `a certificate cannot be read: ${message}`, { cause, reason: message });
+  }
+  if (certificate.raw.equals(der)) return certificate;
+  const reason = "it does not read back as it was sent";
+  throw new TlsError("ERR_EM_TLS_VERIFY", `a certificate cannot be shown: ${reason}`, { reason });
+}
+
+function pemOf(der: Buffer): string {
+  // OpenSSL reads lines of at most 254 characters, and takes an empty one for the end of a header.
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+}
