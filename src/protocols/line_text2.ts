@@ -149,8 +149,10 @@ export class LineText2 extends Connection {
     }
     this.#catchingUp = true;
     const transport = Connection.transportOf(this);
-    transport.core.nextTick(() => {
-      if (this.#catchingUp && transport.state === State.open) transport.call(this.#catchUp);
+    transport.core.ownTick({
+      onTick: () => {
+        if (this.#catchingUp && transport.state === State.open) transport.call(this.#catchUp);
+      },
     });
   }
 
@@ -176,10 +178,11 @@ export class LineText2 extends Connection {
   }
 
   /** A new life begins with lines and without the rest of the old one's; delimiter and limits stay. */
-  override reconnect(address: ConnectAddress): void {
-    super.reconnect(address);
+  override reconnect(address: ConnectAddress): boolean {
+    if (!super.reconnect(address)) return false;
     this.#catchingUp = false;
     this.#codec.reset();
+    return true;
   }
 }
 

@@ -65,7 +65,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     this.#end = { error: undefined };
     if (error !== undefined) return Promise.reject(error);
     // In the next turn: what is sent right behind the loop still belongs to the answer.
-    if (!this.#staysOpen) this.#transport.core.nextTick(() => this.#transport.halfClose());
+    if (!this.#staysOpen) this.#transport.core.ownTick({ onTick: () => this.#transport.halfClose() });
     return Promise.resolve(DONE);
   }
 

@@ -35,7 +35,7 @@ export type ConnectionState = "initial" | "connecting" | "open" | "closing" | "c
 const STATE_NAMES = ["connecting", "open", "closing", "closed"] as const;
 
 /** Starts a new life of a connection; the reactor puts it in. */
-type Redial = (connection: Connection, address: ConnectAddress) => void;
+type Redial = (connection: Connection, address: ConnectAddress) => boolean;
 
 /**
  * One network connection, driven by callbacks: extend it, override what you need, and hand the class to `startServer` or
@@ -377,10 +377,11 @@ export class Connection {
    * Starts a new life of this object: `connectionCompleted` or `unbind` follows, no constructor, no `postInit`; reason,
    * counters, promises and deadlines begin anew, the object's own fields stay. Legal from `unbind` on. (reconnect.)
    *
-   * Throws `ERR_EM_STILL_OPEN` on a connection that has not ended, `ERR_EM_NOT_RECONNECTABLE` on an accepted one, and
-   * `ERR_EM_NOT_RUNNING` when the reactor is stopping.
+   * Returns whether it begins. False, and nothing follows: the reactor has stopped, or unbinds everything to stop.
+   *
+   * Throws `ERR_EM_STILL_OPEN` on a connection that has not ended and `ERR_EM_NOT_RECONNECTABLE` on an accepted one.
    */
-  reconnect(address: ConnectAddress): void {
+  reconnect(address: ConnectAddress): boolean {
     const transport = this.#attached();
     if (transport.origin.accepts) {
       throw new StateError("ERR_EM_NOT_RECONNECTABLE", "an accepted connection cannot be connected again");
@@ -388,7 +389,7 @@ export class Connection {
     if (transport.state !== State.closed) {
       throw new StateError("ERR_EM_STILL_OPEN", `the connection has not ended yet (${this.state})`);
     }
-    this.#redial?.(this, address);
+    return this.#redial?.(this, address) === true;
   }
 
   /** Closes after writing, and waits for the end: `await using connection = …`. */

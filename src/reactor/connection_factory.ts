@@ -1,7 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
-import { ArgumentError, StateError } from "../base/errors.js";
+import { ArgumentError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
 import { Connection } from "./connection.js";
 import type { Core } from "./core.js";
@@ -18,6 +18,7 @@ import {
   type StreamSettings,
 } from "./options.js";
 import type { Origin } from "./origin.js";
+import { STOPPED } from "./reasons.js";
 import { requireCapability, requireOptions } from "./required.js";
 import { type ClientTls, planStart, type TlsPlan } from "./tls_start.js";
 import { Transport } from "./transport.js";
@@ -59,6 +60,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   connect(address: ConnectAddress): C {
     const { dialer, plan } = this.#dialer(address);
     const connection = new this.#handler(...this.#args);
+    if (!this.#core.isAccepting) return this.#neverBegun(connection, dialer, dialer.settings, plan);
     this.#dial(connection, dialer, plan);
     dialer.transport.call(connection.postInit);
     return connection;
@@ -71,6 +73,10 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     const origin = new AdoptedStream(this.#core, fd, settings);
     const plan = this.#plan(options.tls, origin);
     const connection = new this.#handler(...this.#args);
+    if (!this.#core.isAccepting) {
+      origin.discard();
+      return this.#neverBegun(connection, origin, settings, plan);
+    }
     const transport = this.#transport(connection, origin, settings);
     Connection.attach(connection, transport, undefined);
     if (plan !== undefined) Connection.startTls(connection, plan);
@@ -85,6 +91,10 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     const settings = checkStreamOptions(options);
     const home = new ForeignStream(this.#core, duplex);
     const connection = new this.#handler(...this.#args);
+    if (!this.#core.isAccepting) {
+      home.discard();
+      return this.#neverBegun(connection, home, settings, undefined);
+    }
     const transport = this.#transport(connection, home, settings, home);
     home.start(transport, settings);
     Connection.attach(connection, transport, undefined);
@@ -120,11 +130,24 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     dialer.start(transport);
   }
 
-  readonly #redial = (connection: Connection, address: ConnectAddress): void => {
-    if (!this.#core.isAccepting) throw new StateError("ERR_EM_NOT_RUNNING", "reconnect: the reactor is not running");
+  readonly #redial = (connection: Connection, address: ConnectAddress): boolean => {
+    if (!this.#core.isAccepting) {
+      checkConnectAddress(address);
+      return false;
+    }
     const { dialer, plan } = this.#dialer(address);
     this.#dial(connection, dialer, plan);
+    return true;
   };
+
+  /** The reactor's end has begun: a connection that is closed from its first moment. */
+  #neverBegun(connection: C, origin: Origin, settings: StreamSettings, plan: TlsPlan | undefined): C {
+    const transport = this.#transport(connection, origin, settings);
+    Connection.attach(connection, transport, undefined);
+    transport.neverBegins(STOPPED);
+    if (plan !== undefined) Connection.startTls(connection, plan);
+    return connection;
+  }
 
   #transport(
     connection: Connection,

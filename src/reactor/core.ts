@@ -8,7 +8,7 @@ import { reactorTurn } from "./diagnostics.js";
 import type { Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
 import type { Resolver } from "./resolve.js";
-import { TickQueue } from "./tick_queue.js";
+import { type OwnTick, TickQueue } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import { TimerService, type TimerServiceHost } from "./timer_service.js";
 import type { TransportHome } from "./transport_home.js";
@@ -34,10 +34,11 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   readonly dialing = new Set<Endpoint>();
   /** Connections over Node's own streams. */
   readonly foreign = new ForeignStreams(this);
-  /** Whether new servers and connects are taken: from `run` until `stop`. */
+  /** Whether new servers and connects are taken: from `run` until a stop unbinds everything. */
   isAccepting = false;
   seenAt = 0;
   #noConnections: (() => void)[] = [];
+  readonly #ends = new Set<() => void>();
   /** The user's timers, and those of connections' deadlines. */
   readonly timers: TimerService;
   readonly deadlines: TimerService;
@@ -91,6 +92,25 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
     this.#armed = Number.POSITIVE_INFINITY;
     this.deadlineMoved();
     if (this.ticksQueue.size > 0) engine.requestTurn();
+  }
+
+  /**
+   * A stop unbinds everything, and the reactor's time is over for the program: its ticks and timers are gone, nothing new
+   * is begun, and whatever waits for something that can no longer come is told.
+   */
+  beginEnd(): void {
+    this.isAccepting = false;
+    this.ticksQueue.drop();
+    this.timers.stop();
+    const ends = [...this.#ends];
+    this.#ends.clear();
+    for (const end of ends) end();
+  }
+
+  /** Calls back when a stop is about to unbind everything; returns what calls that off. */
+  atEnd(callback: () => void): () => void {
+    this.#ends.add(callback);
+    return () => this.#ends.delete(callback);
   }
 
   close(): void {
@@ -279,8 +299,14 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
     }
   }
 
+  /** The program's: dropped where the reactor stops before it has run. */
   nextTick(callback: () => unknown): void {
-    this.ticksQueue.push(callback);
+    if (this.ticksQueue.push(callback) && this.ticksQueue.size === 1) this.#engine?.requestTurn();
+  }
+
+  /** The library's own: it runs in any case, in the same order. */
+  ownTick(tick: OwnTick): void {
+    this.ticksQueue.pushOwn(tick);
     if (this.ticksQueue.size === 1) this.#engine?.requestTurn();
   }
 

@@ -80,7 +80,7 @@ export class Dialer extends Endpoint implements Origin {
     this.#transport = transport;
     const { signal } = this.#dial;
     if (signal?.aborted === true) {
-      this.#core.nextTick(() => this.#fail(this.calledOff(signal.reason)));
+      this.#core.ownTick({ onTick: () => this.#fail(this.calledOff(signal.reason)) });
       return;
     }
     signal?.addEventListener("abort", this.#aborted, { once: true });
@@ -262,8 +262,7 @@ export class AdoptedStream extends Endpoint implements Origin {
 
   start(transport: Transport): void {
     this.#transport = transport;
-    const { socket, halfOpen, lowWaterMark } = this.#settings;
-    this.#handle = this.#core.engine.adoptStream(this.#fd, { ...socket, halfOpen, lowWaterMark });
+    this.#handle = this.#adopt();
     this.#core.register(this.#handle, this);
     this.#core.dialing.add(transport);
   }
@@ -271,6 +270,18 @@ export class AdoptedStream extends Endpoint implements Origin {
   cancel(): void {
     this.#core.replace(this.#handle, DISCARDED);
     this.#core.engine.close(this.#handle);
+  }
+
+  /** The descriptor is ours, and there is no connection for it: it is closed. */
+  discard(): void {
+    this.#handle = this.#adopt();
+    this.#core.register(this.#handle, DISCARDED);
+    this.#core.engine.close(this.#handle);
+  }
+
+  #adopt(): Handle {
+    const { socket, halfOpen, lowWaterMark } = this.#settings;
+    return this.#core.engine.adoptStream(this.#fd, { ...socket, halfOpen, lowWaterMark });
   }
 
   ended(): void {}

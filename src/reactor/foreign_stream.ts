@@ -12,6 +12,7 @@ import type { Endpoint } from "./endpoint.js";
 import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
+import type { OwnTick } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import type { Transport } from "./transport.js";
 import type { TransportHome } from "./transport_home.js";
@@ -43,6 +44,12 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     this.#transport = transport;
     this.#core.foreign.transports.add(transport);
     this.#engine = new DuplexStream(this.#duplex, settings, this.#core.foreign.turn, this);
+  }
+
+  /** The stream is ours, and there is no connection for it. */
+  discard(): void {
+    this.#duplex.on("error", () => {});
+    this.#duplex.destroy();
   }
 
   // The origin -------------------------------------------------------------------------------------------------------
@@ -149,8 +156,8 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     return this.#core.addTimer(delay, callback);
   }
 
-  nextTick(callback: () => unknown): void {
-    this.#core.nextTick(callback);
+  ownTick(tick: OwnTick): void {
+    this.#core.ownTick(tick);
   }
 
   endpoints(): Endpoint[] {

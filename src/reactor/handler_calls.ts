@@ -1,5 +1,6 @@
 import type { AsyncResource } from "node:async_hooks";
 import type { CloseReason } from "../base/close_reason.js";
+import { isStopped } from "../base/stopped.js";
 import { isThenable } from "../base/thenable.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
@@ -79,6 +80,7 @@ export abstract class HandlerCalls extends Endpoint {
 
   /** A callback threw: the connection's `onError` may take it; otherwise the connection ends and the reactor is told. */
   handlerFailed(thrown: unknown): void {
+    if (isStopped(this.core.host.reactor, thrown)) return;
     let error = thrown;
     try {
       if (this.receiver.onError(error) === true) return;

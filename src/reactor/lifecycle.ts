@@ -1,6 +1,7 @@
 import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
+import { isStopped } from "../base/stopped.js";
 import { isThenable } from "../base/thenable.js";
 import type { Core } from "./core.js";
 import { flushAtExit } from "./exit_flush.js";
@@ -90,12 +91,13 @@ export class Lifecycle {
   stop(): void {
     if (this.phase !== "running") return;
     this.phase = "stopping";
-    this.#core.isAccepting = false;
-    this.#core.nextTick(() => this.#shutdown());
+    this.#core.ticksQueue.drop();
+    this.#core.ownTick({ onTick: () => void this.#shutdown() });
   }
 
-  /** An error nobody took ends the run; the first of them is what it rejects with. */
+  /** An error nobody took ends the run; the first of them is what it rejects with. What a stop makes fail is none. */
   fail(error: unknown): void {
+    if (isStopped(this.#core.host.reactor, error)) return;
     if (this.phase === "idle") {
       // The run it belonged to is over: it must not vanish all the same.
       Promise.reject(error);
@@ -108,6 +110,7 @@ export class Lifecycle {
   // Stopping -----------------------------------------------------------------------------------------------------
 
   async #shutdown(): Promise<void> {
+    this.#core.ticksQueue.take();
     const hooks = this.#hooks.reverse();
     this.#hooks = [];
     for (const hook of hooks) {
@@ -115,11 +118,12 @@ export class Lifecycle {
         const result = this.#host.within(hook);
         if (isThenable(result)) await result;
       } catch (error) {
-        this.#failure ??= { error };
+        this.fail(error);
       }
     }
     const core = this.#core;
     core.flush();
+    core.beginEnd();
     this.#unbinding = true;
     for (const transport of this.#transports()) transport.end(STOPPED);
     for (const endpoint of core.endpoints()) if (endpoint instanceof ListenSocket) endpoint.close();
@@ -130,7 +134,15 @@ export class Lifecycle {
   idle(): void {
     if (!this.#unbinding) return;
     this.#unbinding = false;
-    setImmediate(this.#finished);
+    this.#finishSoon();
+  }
+
+  /** The library's own ticks run first: somebody may wait for what they do. They ask for no more of them. */
+  #finishSoon(): void {
+    setImmediate(() => {
+      if (this.#core.ticksQueue.size === 0) this.#finished();
+      else this.#finishSoon();
+    });
   }
 
   async #runTails(): Promise<void> {

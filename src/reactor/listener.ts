@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { formatAddress, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { type EventMachineError, StateError } from "../base/errors.js";
+import { stopped } from "../base/stopped.js";
 import { SystemError } from "../base/system_error.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { Connection } from "./connection.js";
@@ -123,7 +124,7 @@ export class ListenSocket extends Endpoint implements Origin {
     this.#settled(
       ended === Ended.error
         ? new SystemError(errno, syscall)
-        : new StateError("ERR_EM_NOT_RUNNING", "the reactor stopped before it was listening"),
+        : stopped(this.#core.host.reactor, "the reactor stopped before it was listening"),
     );
     this.onGone();
   }

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
+import { isStopped, stopped } from "../base/stopped.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
 import { Connection } from "./connection.js";
 import { ConnectionFactory, type Handler } from "./connection_factory.js";
@@ -109,6 +110,9 @@ export class Reactor implements Clock {
   /**
    * Ends the run: what was sent in this turn is written as far as the kernel takes it, shutdown hooks run last in, first
    * out, everything is unbound with reason `stop`, and `run` resolves. Harmless when not running. (stop.)
+   *
+   * Ticks that have not run are dropped, except those of the batch under way. While hooks are awaited everything works as
+   * before, ticks and timers too; what is left of them then is gone before the first `unbind`.
    */
   stop(): void {
     this.#lifecycle.stop();
@@ -224,14 +228,15 @@ export class Reactor implements Clock {
    * begun when this returns; the promise tells how it went. A name is listened to on all its addresses. (start_server.)
    *
    * Rejects with ArgumentError for a bad address, option or handler, SystemError (`EADDRINUSE`, `EACCES`, …),
-   * `ERR_EM_NOT_A_SOCKET`, `ERR_EM_NOT_RUNNING`, and UnsupportedError for an option the engine lacks.
+   * `ERR_EM_NOT_A_SOCKET`, `ERR_EM_NOT_RUNNING` outside of `run` and where a stop came before it was listening, and
+   * UnsupportedError for an option the engine lacks.
    */
   async startServer<A extends unknown[], C extends Connection>(
     address: ServerAddress,
     handler: Handler<A, C>,
     ...args: A
   ): Promise<Listener> {
-    this.#mustRun("startServer");
+    this.#mustServe("startServer");
     const target = checkServerAddress(address);
     checkNames(address, START_SERVER, "address");
     return this.#starter(target, address, handler, args);
@@ -246,7 +251,7 @@ export class Reactor implements Clock {
     handler: Handler<A, C>,
     ...args: A
   ): Promise<Listener> {
-    this.#mustRun("attachServer");
+    this.#mustServe("attachServer");
     checkObject(server, "server");
     checkNames(server, ATTACH_SERVER, "server");
     return this.#starter({ fd: checkInt(server.fd, "fd", 0) }, server, handler, args);
@@ -280,8 +285,11 @@ export class Reactor implements Clock {
    * Makes a `Handler` with `args`, begins to connect it and returns it. `connectionCompleted` or `unbind` follows. Without
    * a handler the connection stays paused until somebody takes it. (connect, connect_unix_domain.)
    *
-   * Throws, before the handler is made, ArgumentError for a bad address, option or handler and `ERR_EM_NOT_RUNNING`;
-   * what the handler's constructor throws comes through.
+   * When a stop unbinds everything, nothing is begun any more: the connection that is returned is closed, with reason
+   * `stop`, and none of its callbacks comes. So it is with `bindConnect`, `attach` and `fromDuplex`.
+   *
+   * Throws, before the handler is made, ArgumentError for a bad address, option or handler and `ERR_EM_NOT_RUNNING`
+   * outside of `run`; what the handler's constructor throws comes through.
    */
   connect(address: ConnectAddress): Connection;
   connect<A extends unknown[], C extends Connection>(address: ConnectAddress, handler: Handler<A, C>, ...args: A): C;
@@ -384,6 +392,7 @@ export class Reactor implements Clock {
 
   #reportError(error: unknown, source: Connection | undefined): void {
     const handler = this.#errorHandler;
+    if (isStopped(this, error)) return;
     if (handler === undefined) {
       this.#lifecycle.fail(error);
       return;
@@ -397,10 +406,14 @@ export class Reactor implements Clock {
   }
 
   #mustRun(method: string): void {
-    const { phase } = this.#lifecycle;
-    if (phase === "running") return;
-    const why = phase === "idle" ? "is not running: call it inside run" : "is stopping";
-    throw new StateError("ERR_EM_NOT_RUNNING", `${method}: the reactor ${why}`);
+    if (this.#lifecycle.phase !== "idle") return;
+    throw new StateError("ERR_EM_NOT_RUNNING", `${method}: the reactor is not running: call it inside run`);
+  }
+
+  /** What serves is not begun any more when a stop unbinds everything. */
+  #mustServe(method: string): void {
+    this.#mustRun(method);
+    if (!this.#core.isAccepting) throw stopped(this, `${method}: the reactor is stopping`);
   }
 }
 

@@ -1,5 +1,6 @@
 import { type InetAddress, literalAddress, type SocketAddress } from "../base/addresses.js";
-import { StateError } from "../base/errors.js";
+import type { StateError } from "../base/errors.js";
+import { stopped } from "../base/stopped.js";
 import { SystemError } from "../base/system_error.js";
 import type { Ended, Handle, ListenOptions } from "../engine/streams.js";
 import type { Core } from "./core.js";
@@ -21,6 +22,8 @@ export class ServerStarter {
   readonly #maker: ConnectionMaker;
   readonly #options: ListenOptions;
   readonly #tls: ListenerTls | undefined;
+  /** The run that it began in has ended. */
+  #isOver = false;
 
   constructor(core: Core, maker: ConnectionMaker, listen: ListenSettings, tls: ListenerTls | undefined) {
     this.#core = core;
@@ -34,8 +37,25 @@ export class ServerStarter {
     };
   }
 
-  /** Listens; on literal addresses and free paths the listening has begun when this returns its promise. */
-  async start(target: ServerTarget): Promise<Listener> {
+  /**
+   * Listens; on literal addresses and free paths the listening has begun when this returns its promise. Where the reactor
+   * stops first it rejects at once, whatever it waits for: a resolver may never answer.
+   */
+  start(target: ServerTarget): Promise<Listener> {
+    return new Promise((resolve, reject) => {
+      const forget = this.#core.atEnd(() => {
+        this.#isOver = true;
+        reject(this.#stopped());
+      });
+      this.#start(target).then(resolve, reject).finally(forget);
+    });
+  }
+
+  #stopped(): StateError {
+    return stopped(this.#core.host.reactor, "the reactor stopped before it was listening");
+  }
+
+  async #start(target: ServerTarget): Promise<Listener> {
     if ("fd" in target) return this.#adopt(target.fd);
     if ("path" in target) return this.#startUnix(target.path, target.mode);
     const { host, port } = target;
@@ -139,7 +159,7 @@ export class ServerStarter {
   }
 
   #mustRun(): void {
-    if (!this.#core.isAccepting) throw new StateError("ERR_EM_NOT_RUNNING", "the reactor has stopped");
+    if (this.#isOver || !this.#core.isAccepting) throw this.#stopped();
   }
 
   #listener(sockets: readonly ListenSocket[], path?: string, gone: () => void = () => {}): Listener {

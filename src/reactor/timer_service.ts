@@ -21,6 +21,7 @@ export class TimerService implements TimerHost {
   readonly #host: TimerServiceHost;
   readonly #wheel: TimerWheel;
   #earliest = Number.POSITIVE_INFINITY;
+  #isStopped = false;
   /** How many fired, and how late: in all and at worst, in milliseconds. */
   fired = 0;
   lateness = 0;
@@ -47,6 +48,7 @@ export class TimerService implements TimerHost {
   }
 
   startTimer(timer: Timer): void {
+    if (this.#isStopped) return;
     this.#wheel.add(timer);
     if (timer.refed) this.#host.refChanged(1);
     if (timer.deadline < this.#earliest) {
@@ -74,7 +76,15 @@ export class TimerService implements TimerHost {
     this.#earliest = this.#wheel.nextDeadline();
   }
 
+  /** Calls all timers off; those started from here on never fire, until `clear`. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#wheel.clear();
+    this.#earliest = Number.POSITIVE_INFINITY;
+  }
+
   clear(): void {
+    this.#isStopped = false;
     this.#wheel.clear();
     this.#earliest = Number.POSITIVE_INFINITY;
   }

@@ -108,6 +108,13 @@ export class Transport extends Outbound {
     if (opening !== undefined) this.sendQueued(opening);
   }
 
+  /** There is no reactor for it any more: closed from the start, and nobody is called. */
+  neverBegins(reason: CloseReason): void {
+    this.core.connectionCount--;
+    this.state = State.closed;
+    this.reason = reason;
+  }
+
   /** The connect came to nothing. */
   failed(reason: CloseReason): void {
     this.#ended(this.reason ?? reason);
@@ -123,7 +130,8 @@ export class Transport extends Outbound {
   startTls(plan: TlsPlan, hooks: TlsHooks): void {
     const tls = new TlsLife(this, plan, hooks);
     this.more().tls = tls;
-    this.whenOpen(() => tls.begin());
+    if (this.isClosed) tls.forget();
+    else this.whenOpen(() => tls.begin());
   }
 
   override onTlsServerName(name: string): void {
@@ -216,9 +224,11 @@ export class Transport extends Outbound {
     this.state = State.closing;
     if (wasConnecting) {
       this.origin.cancel();
-      this.core.nextTick(() => {
-        this.#ended(reason);
-        this.core.checkIdle();
+      this.core.ownTick({
+        onTick: () => {
+          this.#ended(reason);
+          this.core.checkIdle();
+        },
       });
     } else if (how === "abort") this.core.engine.abort(this.handle);
     else this.core.engine.close(this.handle);

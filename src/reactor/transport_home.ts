@@ -3,6 +3,7 @@ import type { StreamEngine } from "../engine/engine.js";
 import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
 import type { Endpoint } from "./endpoint.js";
+import type { OwnTick } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 
 /** What a transport needs of the reactor it lives in, and of the engine that carries it: the core, or what stands for it. */
@@ -23,7 +24,8 @@ export interface TransportHome {
   readonly seenAt: number;
   turnTime(): number;
   addTimer(delay: number, callback: TimerCallback): Timer;
-  nextTick(callback: () => unknown): void;
+  /** A tick of the library's own: a stop does not drop it. */
+  ownTick(tick: OwnTick): void;
   /** Every endpoint that the engine carries. */
   endpoints(): Endpoint[];
   connectionEnded(kind: CloseReasonKind): void;

@@ -88,7 +88,7 @@ function connectionMembers(at: { host: string; port: number }, file: string): Re
         return true;
       },
     },
-    reconnect: { calls: [[at]], gives: nothing },
+    reconnect: { calls: [[at]], gives: flag },
     asyncDispose: { calls: [], gives: nothing },
     commInactivityTimeout: deadline,
     pendingConnectTimeout: deadline,

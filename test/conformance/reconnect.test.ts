@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { type CloseReason, Connection } from "eventmachine";
+import { Connection } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
-import type { Recorder } from "../support/recorder.js";
 
 onEveryEngine("reconnect", (engine) => {
   engine.ruleOnEach("from unbind on it starts a new life of the same object", async (trial) => {
@@ -146,27 +145,6 @@ onEveryEngine("reconnect", (engine) => {
     assert.equal(client.closeReason, before);
     client.reconnect(served.at);
     await client.opened;
-  });
-
-  engine.ruleOnStreams("when the reactor stops it is a typed error", async (trial) => {
-    const outcomes: unknown[] = [];
-    const tryAgain = (me: Recorder, at: { host: string; port: number }) => {
-      try {
-        Connection.prototype.reconnect.call(me, at);
-        outcomes.push("no error");
-      } catch (error) {
-        outcomes.push((error as { code: string }).code);
-      }
-    };
-    const { client } = await trial.pair();
-    const { host, port } = client.remoteAddress as { host: string; port: number };
-    client.script.unbind = (me: Recorder, reason: CloseReason) => {
-      assert.equal(reason.kind, "stop");
-      tryAgain(me, { host, port });
-    };
-    trial.reactor.stop();
-    await trial.reactor.run(() => client.closed);
-    assert.deepEqual(outcomes, ["ERR_EM_NOT_RUNNING"]);
   });
 
   engine.ruleOnStreams("fifty lives", async (trial) => {

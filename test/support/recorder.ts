@@ -220,11 +220,12 @@ export class Recorder extends Connection {
     return command(() => super.streamFileData(path, options));
   }
 
-  override reconnect(address: Parameters<Connection["reconnect"]>[0]): void {
-    command(() => super.reconnect(address));
+  override reconnect(address: Parameters<Connection["reconnect"]>[0]): boolean {
+    if (!command(() => super.reconnect(address))) return false;
     this.lives++;
     this.#phase = "attached";
     this.log.push("reconnect");
+    return true;
   }
 
   #note(callback: string, from: readonly string[], to?: "attached" | "open" | "ended" | "unbound"): void {
