@@ -1,5 +1,6 @@
 #include "core.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <algorithm>
@@ -15,6 +16,12 @@ namespace {
 constexpr double kAcceptRetry = 100;  // milliseconds
 // The most ring entries one ready descriptor may make: `accept` asks for the room itself.
 constexpr uint32_t kRingReserve = 16;
+// So many rounds, within so many milliseconds, in which descriptors are ready and nothing can be done with them: a loop
+// that would never end. A round that comes to something outweighs a few.
+constexpr uint32_t kMostFruitless = 1000;
+constexpr uint32_t kFruitWorth = 4;
+constexpr double kFruitlessTime = 10'000;
+constexpr uint32_t kTrouble = kError | kHangUp;
 }  // namespace
 
 Core::Core(Region& region, Live& counts, uint32_t seed)
@@ -74,13 +81,15 @@ void Core::flush(double stamp) {
   if (shared.words[kPieceCount] != 0) absorb();
   if (!dirty_.empty()) {
     if (stamp == 0) stamp = monotonic_now();
-    for (size_t i = 0; i < dirty_.size(); i++) {
+    // Whatever is marked by this is the next flush's.
+    const size_t count = dirty_.size();
+    for (size_t i = 0; i < count; i++) {
       Slot* slot = slots.find(dirty_[i]);
       if (slot == nullptr) continue;
       slot->unset(kDirty);
       flush_stream(*this, *slot, stamp);
     }
-    dirty_.clear();
+    dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<ptrdiff_t>(count));
   }
   absorbed_ = 0;
   shared.words[kAbsorbed] = 0;
@@ -122,11 +131,14 @@ uint32_t Core::collect() {
   if (retry_at_ <= now) retry_listeners();
   if (tls) tls->handshakes_left = kHandshakesARound;
   emit_due();
+  const uint64_t moved = sys.moved;
+  uint64_t calls = sys.calls;
+  uint32_t seen = 0;
   if (ready_at_ == ready_count_) {
     ready_at_ = 0;
     polled_at_ = now;
     ready_count_ = poller.wait();
-    sys.calls++;
+    calls = ++sys.calls;
   }
   // What finds no room stays for the next round: its readiness may be stale by then, which its generation or EAGAIN
   // tell.
@@ -135,6 +147,7 @@ uint32_t Core::collect() {
     Ready ready = poller.ready(ready_at_);
     Slot* slot = slots.find(ready.handle);
     if (slot == nullptr || slot->state == State::closed) continue;
+    seen |= ready.interest;
     if (slot->kind == Kind::listener) {
       accept_ready(*this, *slot);
     } else {
@@ -142,6 +155,15 @@ uint32_t Core::collect() {
     }
   }
   if (ready_at_ == ready_count_) shared.numbers[kSeenAt] = polled_at_;
+  if (ready_count_ > 0) {
+    // Input that is gone when it is asked for was taken by another process that has the same socket.
+    const bool fruitless = event_count_ == 0 && sys.moved == moved && ((seen & kTrouble) || sys.calls == calls);
+    if (fruitless) {
+      fruitless_round((seen & kTrouble) != 0);
+    } else if (fruitless_ > 0) {
+      fruitless_ -= std::min(fruitless_, kFruitWorth);
+    }
+  }
   // Connections that were found dead are told of in this batch already.
   emit_due();
   // Behind all that was read: what has come in time is delivered before a deadline is judged.
@@ -157,6 +179,26 @@ uint32_t Core::collect() {
   }
   keep_slab(0);  // what the last one asked for and did not fill
   return event_count_;
+}
+
+void Core::fruitless_round(bool in_trouble) {
+  if (fruitless_ == 0 || now - fruitless_since_ > kFruitlessTime) {
+    fruitless_ = 0;
+    fruitless_since_ = now;
+  }
+  if (++fruitless_ < kMostFruitless) return;
+  fruitless_ = 0;
+  for (int i = 0; i < ready_count_; i++) {
+    Slot* slot = slots.find(poller.ready(i).handle);
+    if (slot == nullptr || slot->state == State::closed) continue;
+    if (in_trouble && (poller.ready(i).interest & kTrouble) == 0) continue;
+    count(kSpins);
+    if (slot->kind == Kind::listener) {
+      close_listener(*this, *slot, Ended::error, -EIO, Syscall::epoll_wait);
+    } else {
+      close_stream(*this, *slot, Ended::error, -EIO, Syscall::epoll_wait);
+    }
+  }
 }
 
 void Core::end_batch() {
@@ -175,7 +217,9 @@ void Core::end_batch() {
   ASAN_POISON_MEMORY_REGION(shared.event_slab, kEventSlabSize);
 }
 
-bool Core::pending() const { return !due_.empty() || ready_at_ < ready_count_ || shared.words[kTicksWanted] != 0; }
+bool Core::pending() const {
+  return !due_.empty() || !dirty_.empty() || ready_at_ < ready_count_ || shared.words[kTicksWanted] != 0;
+}
 
 double Core::deadline() const { return std::min(shared.numbers[kDeadline], retry_at_); }
 

@@ -96,11 +96,15 @@ class Core {
   void emit_due();
   bool emit_due(Slot& slot);
   void retry_listeners();
+  // A round in which nothing came of what the poller reported. Descriptors that are reported for ever are ended.
+  void fruitless_round(bool in_trouble);
 
   uint32_t event_count_ = 0;
   uint32_t slab_used_ = 0;
   int ready_count_ = 0, ready_at_ = 0;
   double polled_at_ = 0;
+  uint32_t fruitless_ = 0;
+  double fruitless_since_ = 0;
 
   std::vector<int32_t> due_, due_now_;
   std::vector<int32_t> dirty_;

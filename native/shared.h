@@ -56,6 +56,7 @@ enum Number : uint32_t {
   kSystemCalls,
   kDropped,  // newcomers closed because a listener was full
   kSeenAt,   // what had come by then has been read; milliseconds of CLOCK_MONOTONIC
+  kSpins,    // handles ended because they were ready for ever, with nothing to do
 };
 
 // Bits of a handle's flag byte.

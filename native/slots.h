@@ -32,6 +32,7 @@ enum class Syscall : uint8_t {
   getsockopt,
   epoll_ctl,
   fcntl,
+  epoll_wait,
 };
 
 enum Bit : uint32_t {

@@ -77,7 +77,7 @@ bool send_file_part(Core& core, Slot& slot, Chunk& file, int64_t& quota, double 
 
 }  // namespace
 
-void send_queue(Core& core, Slot& slot, double stamp) {
+bool write_queue(Core& core, Slot& slot, double stamp) {
   int64_t quota = kFileQuota;
   while (!slot.queue.empty()) {
     if (Chunk* file = slot.queue.front_file(); file != nullptr) {
@@ -91,7 +91,8 @@ void send_queue(Core& core, Slot& slot, double stamp) {
     ssize_t took = core.sys.sendmsg(slot.fd, pieces, count);
     if (took < 0) {
       if (is_transient(took)) break;
-      return write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
+      write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
+      return false;
     }
     slot.queue.consume(static_cast<size_t>(took), core.live);
     if (slot.has(kTls)) {
@@ -101,10 +102,14 @@ void send_queue(Core& core, Slot& slot, double stamp) {
     }
     if (static_cast<size_t>(took) < asked) break;
   }
-  if (slot.state != State::open || slot.has(kFailed)) return;
+  if (slot.state != State::open || slot.has(kFailed)) return false;
   update_interest(core, slot);
-  if (slot.state != State::open) return;
-  if (slot.has(kTls)) return tls_pump(core, slot, nullptr, 0, stamp);
+  return slot.state == State::open;
+}
+
+void send_queue(Core& core, Slot& slot, double stamp) {
+  if (!write_queue(core, slot, stamp)) return;
+  if (slot.has(kTls)) return tls_pump_on(core, slot, nullptr, 0, stamp);
   check_writable(core, slot);
   if (slot.queue.empty()) output_done(core, slot);
 }
@@ -191,8 +196,8 @@ int32_t take_error(Core& core, Slot& slot, int32_t error) {
   return error;
 }
 
-// Errors and hang-ups are told also while nothing is read, for ever: the one ends the connection, the other takes it
-// from the poller until it reads again.
+// Errors and hang-ups are told also while nothing is read, for ever: an error ends the connection, and what is none
+// lies in the error queue; a hang-up takes it from the poller until it reads again.
 void hung_up(Core& core, Slot& slot, uint32_t interest) {
   if (slot.has(kFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
   if (interest & kError) {
@@ -200,7 +205,8 @@ void hung_up(Core& core, Slot& slot, uint32_t interest) {
       return close_stream(core, slot, Ended::error, error, Syscall::read);
     }
   }
-  if ((interest & (kError | kHangUp)) && slot.queue.empty()) slot.set(kParked);
+  const bool explained = (interest & kError) && core.sys.drop_errors(slot.fd) > 0;
+  if ((interest & (kError | kHangUp)) && !explained && slot.queue.empty()) slot.set(kParked);
   update_interest(core, slot);
 }
 
@@ -265,6 +271,8 @@ void update_interest(Core& core, Slot& slot) {
     if (slot.has(kWantIn)) want |= kIn;
     if (!slot.queue.empty() || (slot.has(kTls) && tls_wants_out(slot))) want |= kOut;
   }
+  // What is to be sent is refused by a connection that is gone, and waits for the poller on any other.
+  if (want & kOut) slot.unset(kParked);
   int error = 0;
   if (slot.has(kParked)) {
     if (slot.has(kRegistered)) core.poller.remove(slot.fd);
@@ -385,9 +393,14 @@ void write_stream(Core& core, Slot& slot, const uint8_t* data, size_t length) {
 
 void stream_ready(Core& core, Slot& slot, uint32_t interest) {
   if (slot.state == State::connecting) return finish_connect(core, slot);
-  if (slot.has(kTls)) return tls_ready(core, slot, interest);
-  if (interest & ~kOut) read_ready(core, slot, interest);
-  if (slot.state == State::open && (interest & kOut) && !slot.queue.empty()) send_queue(core, slot, core.now);
+  if (slot.has(kTls)) {
+    tls_ready(core, slot, interest);
+  } else {
+    if (interest & ~kOut) read_ready(core, slot, interest);
+    if (slot.state == State::open && (interest & kOut) && !slot.queue.empty()) send_queue(core, slot, core.now);
+  }
+  // An error that neither reading nor writing has met is a message in the error queue, which would be told for ever.
+  if ((interest & kError) && slot.state == State::open) core.sys.drop_errors(slot.fd);
 }
 
 void hold(Core& core, Slot& slot, int32_t offset, int32_t length) {

@@ -12,7 +12,10 @@ void queue_pieces(Core& core, Slot& slot);
 // All output is with the kernel: does what was waiting for that.
 void output_done(Core& core, Slot& slot);
 void check_writable(Core& core, Slot& slot);
-// Sends from the queue until the kernel has enough.
+// Sends from the slot's own queue until the kernel has enough, and has the poller watch for the rest. Returns whether
+// the connection goes on.
+bool write_queue(Core& core, Slot& slot, double stamp);
+// The same, and then what follows from it.
 void send_queue(Core& core, Slot& slot, double stamp);
 // Whether what the peer says is being read as it comes.
 bool is_reading(const Core& core, const Slot& slot);

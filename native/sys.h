@@ -28,10 +28,22 @@ class Sys {
   explicit Sys(uint32_t seed) : random_(seed | 1u), resets_((seed & 1u) != 0) {}
 
   uint64_t calls = 0;
+  uint64_t moved = 0;  // of them those that moved bytes, or brought a newcomer
 
   ssize_t recv(int fd, void* to, size_t length) {
     if (int fault = io_fault(fd); fault != 0) return fault;
-    return result(::recv(fd, to, shortened(length), 0));
+    return moving(::recv(fd, to, shortened(length), 0));
+  }
+
+  // Takes what lies in the socket's error queue, from where nobody reads it: timestamps that the program asked for,
+  // reports of ICMP. While anything is there the poller reports an error. Returns how many there were, of a bounded
+  // number.
+  int drop_errors(int fd) {
+    msghdr message = {};
+    int count = 0;
+    while (count < kMostErrors && result(::recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT)) >= 0) count++;
+    moved += static_cast<uint64_t>(count);
+    return count;
   }
 
   // Whether there is something to read, without reading it: 0 at the peer's FIN.
@@ -43,22 +55,22 @@ class Sys {
 
   ssize_t send(int fd, const void* from, size_t length) {
     if (int fault = io_fault(fd); fault != 0) return fault;
-    return result(::send(fd, from, shortened(length), MSG_NOSIGNAL));
+    return moving(::send(fd, from, shortened(length), MSG_NOSIGNAL));
   }
 
   ssize_t sendmsg(int fd, iovec* pieces, size_t count) {
     if (int fault = io_fault(fd); fault != 0) return fault;
     if (kTorture && one_in(4))
-      return result(::send(fd, pieces[0].iov_base, shortened(pieces[0].iov_len), MSG_NOSIGNAL));
+      return moving(::send(fd, pieces[0].iov_base, shortened(pieces[0].iov_len), MSG_NOSIGNAL));
     msghdr message = {};
     message.msg_iov = pieces;
     message.msg_iovlen = count;
-    return result(::sendmsg(fd, &message, MSG_NOSIGNAL));
+    return moving(::sendmsg(fd, &message, MSG_NOSIGNAL));
   }
 
   ssize_t sendfile(int to, int from, off_t* offset, size_t length) {
     if (int fault = io_fault(to); fault != 0) return fault;
-    return result(::sendfile(to, from, offset, shortened(length)));
+    return moving(::sendfile(to, from, offset, shortened(length)));
   }
 
   // How much to ask of a file that is read elsewhere.
@@ -74,10 +86,19 @@ class Sys {
       if (one_in(16)) return -ECONNABORTED;
       if (one_in(64)) return -EMFILE;
     }
-    return static_cast<int>(result(::accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC)));
+    const int newcomer = static_cast<int>(result(::accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC)));
+    if (newcomer >= 0) moved++;
+    return newcomer;
   }
 
  private:
+  static constexpr int kMostErrors = 64;
+
+  ssize_t moving(ssize_t value) {
+    if (value > 0) moved++;
+    return result(value);
+  }
+
   ssize_t result(ssize_t value) {
     calls++;
     return value < 0 ? -errno : value;

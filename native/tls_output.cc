@@ -178,12 +178,18 @@ bool tls_wants_out(const Slot& slot) {
 }
 
 void tls_pump(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
-  TlsSession& session = *slot.tls;
   if (slot.state == State::closed) return core.forget_pieces(slot);
   if (!slot.queue.empty() && (slot.interest & kOut) == 0) {
-    queue_all(session, data, length);
-    return send_queue(core, slot, stamp);  // which ends here again
+    queue_all(*slot.tls, data, length);
+    if (!write_queue(core, slot, stamp)) return;
+    data = nullptr;
+    length = 0;
   }
+  tls_pump_on(core, slot, data, length, stamp);
+}
+
+void tls_pump_on(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
+  TlsSession& session = *slot.tls;
   tls_begin(session, stamp);
   if (!session.plain.empty() || is_blocked(session) || !pump_pieces(session, data, length)) {
     queue_all(session, data, length);

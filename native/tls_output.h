@@ -14,6 +14,8 @@ namespace em {
 // Sends the pieces of this turn, and `data` behind them, behind all that waits; what the kernel does not take is
 // queued.
 void tls_pump(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp);
+// The same where the slot's own queue has just been tried.
+void tls_pump_on(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp);
 void tls_send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length);
 bool tls_has_plain(const Slot& slot);
 // Whether there is something to do when the kernel takes more, beyond the slot's own queue.

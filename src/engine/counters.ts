@@ -9,9 +9,15 @@ export interface EngineCounters {
   batches: number;
   /** System calls made for input, output and polling; 0 where the engine cannot know. */
   systemCalls: number;
+  /**
+   * Connections and listeners that the native engine ended (`EIO`, `epoll_wait`) because the kernel reported them ready a thousand
+   * times in a row and there was nothing to do: the alternative is a loop that never ends. Not zero means a fault, of ours or of the
+   * kernel's: please report it.
+   */
+  spins: number;
 }
 
 /** As an engine begins that has done nothing yet. */
 export function noCounters(): EngineCounters {
-  return { accepted: 0, connected: 0, bytesIn: 0, bytesOut: 0, events: 0, batches: 0, systemCalls: 0 };
+  return { accepted: 0, connected: 0, bytesIn: 0, bytesOut: 0, events: 0, batches: 0, systemCalls: 0, spins: 0 };
 }

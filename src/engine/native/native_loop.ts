@@ -114,6 +114,7 @@ export class NativeLoop {
       events: figures[Figure.events]!,
       batches: figures[Figure.batches]!,
       systemCalls: figures[Figure.systemCalls]!,
+      spins: figures[Figure.spins]!,
     };
   }
 

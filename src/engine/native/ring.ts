@@ -44,6 +44,7 @@ export const Figure = {
   dropped: 17,
   /** What had come by then has been read; milliseconds of the addon's clock. */
   seenAt: 18,
+  spins: 19,
 } as const;
 
 /** Bits of a handle's flag byte. */
@@ -96,6 +97,7 @@ export const SYSCALLS: readonly string[] = [
   "getsockopt",
   "epoll_ctl",
   "fcntl",
+  "epoll_wait",
 ];
 
 /** The views over the shared memory that is not lent to anybody. */
