@@ -28,6 +28,8 @@ export const ACCEPT_QUOTA = 64;
 export const LISTEN_BACKLOG = 1024;
 /** The most file bytes sent to one connection in one turn. */
 export const FILE_QUOTA = 256 * KiB;
+/** The most that is sent of a file whose size the kernel does not know: it is read at the call. */
+export const MAX_UNSIZED_FILE = 16 * MiB;
 /** The longest line `LineText2` takes. */
 export const MAX_LINE_LENGTH = 64 * KiB;
 /** The longest delimiter `LineText2` takes, and the longest match of one that is a regular expression. */

@@ -40,10 +40,13 @@ export interface SocketOptions {
   tcpUserTimeout?: number;
 }
 
-/** Milliseconds; rounded up to whole seconds, as the kernel counts. */
+/** Times in milliseconds, rounded up to whole seconds, as the kernel counts. */
 export interface KeepAlive {
+  /** How long nothing was received before the first probe: 1 to 32,767,000. */
   idle?: number;
+  /** The time between probes: 1 to 32,767,000. */
   interval?: number;
+  /** How many probes go unanswered before the connection ends: 1 to 127. */
   count?: number;
 }
 

@@ -4,6 +4,7 @@ import type { CloseReason } from "../base/close_reason.js";
 import { SystemError } from "../base/system_error.js";
 import type { Connection } from "../reactor/connection.js";
 import type { ConnectionCallbacks } from "../reactor/connection_callbacks.js";
+import { MAX_KEEP_ALIVE_IDLE } from "../reactor/kernel_numbers.js";
 import * as reasons from "../reactor/reasons.js";
 import type { Transport } from "../reactor/transport.js";
 import { State } from "../reactor/transport_state.js";
@@ -232,7 +233,8 @@ export class DuplexLink implements ConnectionCallbacks {
   }
 }
 
-/** node:net leaves the system's time alone where none, or less than a second, is given. */
+/** node:net leaves the system's time alone where none, less than a second, or more than the kernel takes, is given. */
 function probesAfter(delay: number | undefined): { idle?: number } {
-  return delay === undefined || delay < 1000 ? {} : { idle: Math.floor(delay / 1000) * 1000 };
+  const idle = Math.floor((delay ?? 0) / 1000) * 1000;
+  return idle >= 1000 && idle <= MAX_KEEP_ALIVE_IDLE ? { idle } : {};
 }

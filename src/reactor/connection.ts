@@ -4,13 +4,14 @@ import { describe, formatAddress, type SocketAddress } from "../base/addresses.j
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
-import { SystemError } from "../base/system_error.js";
+import type { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import type { TlsVersion } from "../engine/tls.js";
 import type { TlsContext } from "../tls/tls_context.js";
 import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { ChunkReader } from "./chunk_reader.js";
 import { openForSending } from "./file_sends.js";
+import { checkKernelNumber } from "./kernel_numbers.js";
 import {
   type ConnectAddress,
   checkBoolean,
@@ -22,6 +23,7 @@ import {
   checkWaterMarks,
 } from "./options.js";
 import * as reasons from "./reasons.js";
+import { requireCapability, requireOptions } from "./required.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
 import type { Transport } from "./transport.js";
 import { State } from "./transport_state.js";
@@ -474,7 +476,10 @@ export class Connection {
     this.#attached().adjust({ outboundLimit: checkSize(bytes, "outboundLimit") });
   }
 
-  /** TCP_NODELAY. Throws `ERR_EM_NOT_OPEN` where there is no open socket, like all socket options. */
+  /**
+   * TCP_NODELAY. Like all socket options that are set: on a connection that is still connecting it is kept and set when that is
+   * open (what the kernel refuses then goes to `onError`); on one that is closing or closed it throws `ERR_EM_NOT_OPEN`.
+   */
   setNoDelay(on = true): void {
     this.#setOptions("setNoDelay", { noDelay: checkBoolean(on, "on") });
   }
@@ -490,7 +495,7 @@ export class Connection {
 
   /** TCP_USER_TIMEOUT in milliseconds, 0 for the system's. Capability `tcpUserTimeout`. */
   setTcpUserTimeout(ms: number): void {
-    this.#setOptions("setTcpUserTimeout", { tcpUserTimeout: checkInt(ms, "tcpUserTimeout", 0) });
+    this.#setOptions("setTcpUserTimeout", { tcpUserTimeout: checkKernelNumber(ms, "tcpUserTimeout") });
   }
 
   /** Any socket option by its numbers, as the kernel gives it. Capability `socketOptions`. (get_sock_opt.) */
@@ -504,23 +509,24 @@ export class Connection {
 
   /** Sets any socket option; a number is passed as a C int. Capability `socketOptions`. (set_sock_opt.) */
   setSockOpt(level: number, name: number, value: number | Uint8Array): void {
-    const { core, handle } = this.#open("setSockOpt");
+    const transport = this.#settable("setSockOpt");
+    requireCapability(transport.core.engine, "socketOptions");
     checkInt(level, "level", 0);
     checkInt(name, "name", 0);
     if (typeof value !== "number" && !types.isUint8Array(value)) {
       throw new ArgumentError(`value must be a number or bytes, not ${describe(value)}`);
     }
-    core.engine.setSocketOption(handle, level, name, typeof value === "number" ? cInt(value) : value);
+    // A copy: the caller may reuse its buffer.
+    const bytes = typeof value === "number" ? cInt(value) : Uint8Array.from(value);
+    transport.set(() => transport.core.engine.setSocketOption(transport.handle, level, name, bytes));
   }
 
   /**
-   * The error the kernel holds for the socket; undefined for none. One that ends the connection is its close reason too,
-   * whether it was asked for or not. (error?)
+   * The error the kernel holds for the socket; undefined for none, and before it is open. After the end: the system's error that the
+   * connection ended with, or the last one that its connect met. (error?)
    */
   getSocketError(): SystemError | undefined {
-    const { core, handle } = this.#open("getSocketError");
-    const errno = core.engine.socketError(handle);
-    return errno === 0 ? undefined : new SystemError(errno, "getsockopt");
+    return this.#attached().socketError();
   }
 
   /** The process at the other end of a Unix socket when it connected. Capability `peerCredentials`. */
@@ -556,9 +562,16 @@ export class Connection {
     return new StateError("ERR_EM_NOT_OPEN", `${method} needs an open connection; this one is ${this.state}`);
   }
 
+  #settable(method: string): Transport {
+    const transport = this.#attached();
+    if (transport.state > State.open) throw this.#notOpen(method);
+    return transport;
+  }
+
   #setOptions(method: string, options: SocketOptions & { keepAliveOff?: boolean }): void {
-    const { core, handle } = this.#open(method);
-    core.engine.setOptions(handle, options);
+    const transport = this.#settable(method);
+    requireOptions(transport.core.engine, options);
+    transport.set(() => transport.core.engine.setOptions(transport.handle, options));
   }
 
   /** @internal */

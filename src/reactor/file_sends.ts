@@ -2,6 +2,7 @@ import { close, constants, fstatSync, openSync } from "node:fs";
 import { describe } from "../base/addresses.js";
 import { codeOf } from "../base/error_code.js";
 import { ArgumentError, EventMachineError } from "../base/errors.js";
+import { withKnownSize } from "./unsized_files.js";
 
 /** Opened without it, a FIFO would hold up the whole process until somebody writes to it. Windows has neither. */
 const { O_RDONLY, O_NONBLOCK = 0 } = constants;
@@ -31,7 +32,11 @@ export function openForSending(path: string): OpenFile {
     closeFile(fd);
     throw new EventMachineError("ERR_EM_NOT_A_FILE", `${path} is not a regular file`, { address: path });
   }
-  return { fd, size: found.size };
+  try {
+    return withKnownSize(fd);
+  } catch (cause) {
+    throw cause instanceof EventMachineError ? cause : fileError(path, cause);
+  }
 }
 
 export function closeFile(fd: number): void {
@@ -40,7 +45,8 @@ export function closeFile(fd: number): void {
 
 function fileError(path: string, cause: unknown): EventMachineError {
   const { message } = cause as NodeJS.ErrnoException;
-  return new EventMachineError(codeOf(cause) ?? "EIO", message, { cause, syscall: "open", address: path });
+  const { syscall = "open" } = cause as NodeJS.ErrnoException;
+  return new EventMachineError(codeOf(cause) ?? "EIO", message, { cause, syscall, address: path });
 }
 
 interface Send {

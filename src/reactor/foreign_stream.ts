@@ -1,8 +1,9 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
+import { isCode } from "../base/error_code.js";
 import { ArgumentError, EventMachineError, StateError, UnsupportedError } from "../base/errors.js";
-import { SystemError } from "../base/system_error.js";
+import { errnoName, SystemError } from "../base/system_error.js";
 import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Ended, Handle } from "../engine/streams.js";
@@ -97,7 +98,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   onClosed(ended: Ended, error: NodeJS.ErrnoException | undefined): void {
     const transport = this.#transport;
     if (transport === undefined || this.#isCancelled) return;
-    if (error !== undefined && error.errno === undefined) transport.reason ??= streamFailed(error);
+    if (error !== undefined && !isSystems(error)) transport.reason ??= streamFailed(error);
     if (transport.handle === ONLY) transport.onClosed(ONLY, ended, error?.errno ?? 0, error?.syscall ?? "read");
     else transport.failed(reasons.connectFailure("a stream", [attemptError(error)]));
     this.#core.checkIdle();
@@ -173,6 +174,13 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   }
 }
 
+/** Whether it is an error of the system's. Others have an errno too, of their own (zlib's -3 is not ESRCH), or none. */
+function isSystems<E extends NodeJS.ErrnoException>(error: E): error is E & { errno: number } {
+  return (
+    typeof error.errno === "number" && error.errno < 0 && isCode(error.code) && errnoName(error.errno) === error.code
+  );
+}
+
 function streamError(error: Error | undefined): EventMachineError {
   const message = error === undefined ? "the stream ended" : `the stream failed: ${error.message}`;
   return new EventMachineError("ERR_EM_STREAM_FAILED", message, { cause: error });
@@ -186,7 +194,7 @@ export function noTls(): UnsupportedError {
 function attemptError(
   error: (NodeJS.ErrnoException & { address?: string; port?: number }) | undefined,
 ): EventMachineError {
-  if (error?.errno === undefined) return streamError(error);
+  if (error === undefined || !isSystems(error)) return streamError(error);
   const { address, port } = error;
   return new SystemError(error.errno, error.syscall ?? "connect", {
     cause: error,

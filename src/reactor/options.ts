@@ -15,6 +15,7 @@ import {
   OUTBOUND_LIMIT,
 } from "../base/limits.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+import { checkKernelNumber } from "./kernel_numbers.js";
 import type { ClientTls, ServerTls } from "./tls_start.js";
 
 /** What every connection takes, whichever side opened it. Times in milliseconds, 0 for off; sizes in bytes. */
@@ -206,9 +207,9 @@ export function checkKeepAlive(value: unknown): KeepAlive | undefined {
   checkNames(value as object, KEEP_ALIVE, "keepAlive");
   const { idle, interval, count } = value as KeepAlive;
   const result: KeepAlive = {};
-  if (idle !== undefined) result.idle = checkDuration(idle, "keepAlive.idle");
-  if (interval !== undefined) result.interval = checkDuration(interval, "keepAlive.interval");
-  if (count !== undefined) result.count = checkInt(count, "keepAlive.count", 1);
+  if (idle !== undefined) result.idle = checkKernelNumber(idle, "keepAlive.idle");
+  if (interval !== undefined) result.interval = checkKernelNumber(interval, "keepAlive.interval");
+  if (count !== undefined) result.count = checkKernelNumber(count, "keepAlive.count");
   return result;
 }
 
@@ -244,13 +245,13 @@ function checkSocketOptions(options: StreamOptions): SocketOptions {
   const keepAlive = options.keepAlive === undefined ? undefined : checkKeepAlive(options.keepAlive);
   if (keepAlive !== undefined) socket.keepAlive = keepAlive;
   if (options.receiveBufferSize !== undefined) {
-    socket.receiveBufferSize = checkInt(options.receiveBufferSize, "receiveBufferSize", 1);
+    socket.receiveBufferSize = checkKernelNumber(options.receiveBufferSize, "receiveBufferSize");
   }
   if (options.sendBufferSize !== undefined) {
-    socket.sendBufferSize = checkInt(options.sendBufferSize, "sendBufferSize", 1);
+    socket.sendBufferSize = checkKernelNumber(options.sendBufferSize, "sendBufferSize");
   }
   if (options.tcpUserTimeout !== undefined) {
-    socket.tcpUserTimeout = checkInt(options.tcpUserTimeout, "tcpUserTimeout", 0);
+    socket.tcpUserTimeout = checkKernelNumber(options.tcpUserTimeout, "tcpUserTimeout");
   }
   return socket;
 }
@@ -261,7 +262,7 @@ export function checkListenOptions(options: ServerOptions): ListenSettings {
     throw new ArgumentError(`whenFull must be "pause" or "close", not ${describe(whenFull)}`);
   }
   return {
-    backlog: given(options.backlog, LISTEN_BACKLOG, (value) => checkInt(value, "backlog", 1)),
+    backlog: given(options.backlog, LISTEN_BACKLOG, (value) => checkKernelNumber(value, "backlog")),
     reusePort: given(options.reusePort, false, (value) => checkBoolean(value, "reusePort")),
     ipv6Only: given(options.ipv6Only, false, (value) => checkBoolean(value, "ipv6Only")),
     maxConnections: checkSize(maxConnections, "maxConnections", 1),

@@ -1,6 +1,8 @@
 import type { AsyncResource } from "node:async_hooks";
 import { ipv4Address, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
+import { ConnectError } from "../base/errors.js";
+import { SystemError } from "../base/system_error.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
@@ -92,6 +94,8 @@ export class Transport extends Outbound {
     this.#peerPort = ASK_ENGINE;
     this.flags |= LIVE_ADDRESS;
     this.#open(handle);
+    // What waited for the opening may have ended it.
+    if (this.reason !== undefined) return;
     this.extras?.promises?.onOpened();
     this.call(this.receiver.connectionCompleted);
   }
@@ -376,6 +380,32 @@ export class Transport extends Outbound {
     if (this.state !== State.open) return;
     if (changes.lowWaterMark !== undefined) this.core.engine.setLowWaterMark(this.handle, changes.lowWaterMark);
     if (Deadlines.wanted(this.settings) || this.extras?.deadlines !== undefined) this.#deadlines().changed(changes);
+  }
+
+  /** Sets something of the socket: now, and what it throws is the caller's; or when it is open, and then it is a callback's. */
+  set(action: () => void): void {
+    if (this.state === State.open) {
+      action();
+      return;
+    }
+    this.whenOpen(() => {
+      try {
+        action();
+      } catch (error) {
+        this.handlerFailed(error);
+      }
+    });
+  }
+
+  socketError(): SystemError | undefined {
+    if (this.handle !== NO_HANDLE) {
+      const errno = this.core.engine.socketError(this.handle);
+      return errno === 0 ? undefined : new SystemError(errno, "getsockopt");
+    }
+    const { reason } = this;
+    const error = reason !== undefined && "error" in reason ? reason.error : undefined;
+    if (error instanceof SystemError) return error;
+    return error instanceof ConnectError ? error.errors.findLast((each) => each instanceof SystemError) : undefined;
   }
 
   idleTime(): number {

@@ -3,6 +3,7 @@ import { FileRange } from "../portable/file_range.js";
 import { Ended } from "../streams.js";
 import type { DuplexTurn } from "./duplex_turn.js";
 import { OutputPieces } from "./output_pieces.js";
+import { attempt, guardWrites } from "./throwing_streams.js";
 
 export interface OutputOwner {
   /** So many bytes, file bytes apart, have been taken by what the stream writes to. */
@@ -28,6 +29,7 @@ export class DuplexOutput {
     this.#duplex = duplex;
     this.#owner = owner;
     this.#turn = turn;
+    guardWrites(duplex);
   }
 
   /** Copies bytes in; they leave with the turn. */
@@ -69,15 +71,17 @@ export class DuplexOutput {
   flush(): void {
     this.#flushDue = false;
     if (this.#isReading || this.#stopped) return;
-    this.#duplex.cork();
-    while (!this.#isReading) {
-      const head = this.#queue.shift();
-      if (head === undefined) break;
-      if (head instanceof FileRange) this.#readFile(head);
-      else this.#duplex.write(head, (error) => this.#written(head.length, error));
-    }
-    this.#duplex.uncork();
-    if (this.#ends && this.#queue.isEmpty && !this.#isReading && !this.#duplex.writableEnded) this.#duplex.end();
+    attempt(this.#owner, () => {
+      this.#duplex.cork();
+      while (!this.#isReading) {
+        const head = this.#queue.shift();
+        if (head === undefined) break;
+        if (head instanceof FileRange) this.#readFile(head);
+        else this.#duplex.write(head, (error) => this.#written(head.length, error));
+      }
+      this.#duplex.uncork();
+      if (this.#ends && this.#queue.isEmpty && !this.#isReading && !this.#duplex.writableEnded) this.#duplex.end();
+    });
   }
 
   #written(bytes: number, error: Error | null | undefined): void {
@@ -86,6 +90,18 @@ export class DuplexOutput {
     this.unsent -= bytes;
     this.#turn.unsent -= bytes;
     this.#owner.wrote(bytes);
+  }
+
+  #pieceWritten(file: FileRange, error: Error | null | undefined): void {
+    if (error || this.#stopped) return;
+    this.#owner.wrote(0);
+    if (!file.isDone) {
+      this.#readFile(file);
+      return;
+    }
+    this.#isReading = false;
+    this.#owner.fileSent();
+    this.#flushLater();
   }
 
   /** One piece at a time is in memory; the next is read when the stream has written it. */
@@ -97,14 +113,8 @@ export class DuplexOutput {
       else if (piece instanceof Error) this.#owner.failed(Ended.error, piece);
       else {
         // A copy: a stream may keep what it was given, and the range reads its next piece over this one.
-        this.#duplex.write(Buffer.from(piece), (error) => {
-          if (error || this.#stopped) return;
-          this.#owner.wrote(0);
-          if (!file.isDone) return this.#readFile(file);
-          this.#isReading = false;
-          this.#owner.fileSent();
-          this.#flushLater();
-        });
+        const copy = Buffer.from(piece);
+        attempt(this.#owner, () => this.#duplex.write(copy, (error) => this.#pieceWritten(file, error)));
       }
     });
   }

@@ -9,6 +9,7 @@ import { FileRange } from "../portable/file_range.js";
 import { Ended, type Handle, type SocketOptions } from "../streams.js";
 import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
 import type { DuplexTurn } from "./duplex_turn.js";
+import { asError, attempt } from "./throwing_streams.js";
 
 /** The most that is held of what the stream gives before it is paused: until it is delivered, one turn later. */
 const HELD_LIMIT = READ_QUOTA;
@@ -87,7 +88,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     // A socket that still connects says so; other streams are as open as they will be.
     if (this.#duplex.connecting === true) duplex.once("connect", opened);
     else opened();
-    duplex.on("error", (error: NodeJS.ErrnoException) => this.failed(Ended.error, error));
+    duplex.on("error", (error: unknown) => this.failed(Ended.error, asError(error)));
     duplex.on("close", () => this.#closedUnder());
     duplex.on("data", (chunk: Uint8Array) => this.#received(chunk));
     duplex.on("end", () => this.#receivedEnd());
@@ -169,7 +170,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     if (this.#discards) return;
     this.#held.push(Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength));
     this.#heldBytes += data.length;
-    if (this.#heldBytes >= HELD_LIMIT) this.#duplex.pause();
+    if (this.#heldBytes >= HELD_LIMIT) attempt(this, () => this.#duplex.pause());
     this.#deliverLater();
   }
 
@@ -197,7 +198,8 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     }
     held.splice(0, count);
     if (this.#hasEnded || this.#isPaused) return;
-    if (this.#duplex.isPaused()) this.#duplex.resume();
+    attempt(this, () => this.#duplex.isPaused() && this.#duplex.resume());
+    if (this.#hasEnded) return;
     if (!this.#endHeld || this.#peerEnded) return;
     this.#peerEnded = true;
     if (this.#halfOpen && !this.#discards) this.#events.onEnd();
@@ -209,13 +211,13 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   pause(): void {
     if (this.#hasEnded || this.#discards) return;
     this.#isPaused = true;
-    this.#duplex.pause();
+    attempt(this, () => this.#duplex.pause());
   }
 
   resume(): void {
     if (this.#hasEnded || !this.#isPaused) return;
     this.#isPaused = false;
-    this.#duplex.resume();
+    attempt(this, () => this.#duplex.resume());
     this.#deliverLater();
   }
 
@@ -239,7 +241,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     this.#heldBytes = 0;
     this.#discards = true;
     this.#isPaused = false;
-    this.#duplex.resume();
+    attempt(this, () => this.#duplex.resume());
     this.#output.end();
     if (this.#endHeld) this.#deliverLater();
   }
@@ -279,7 +281,10 @@ export class DuplexStream implements StreamEngine, OutputOwner {
       return;
     }
     const error = new Error("the stream was destroyed");
-    this.#end(Ended.error, Object.assign(error, { errno: -constants.errno.ECONNRESET, syscall: "read" }));
+    this.#end(
+      Ended.error,
+      Object.assign(error, { code: "ECONNRESET", errno: -constants.errno.ECONNRESET, syscall: "read" }),
+    );
   }
 
   #end(
@@ -291,7 +296,15 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     this.#hasEnded = true;
     this.#output.stop();
     this.#held = [];
-    destroy();
+    try {
+      destroy();
+    } catch (thrown) {
+      // It has ended all the same, and what it ended with first stands.
+      if (error === undefined && ended !== Ended.local) {
+        this.#turn.defer(() => this.#events.onClosed(Ended.error, asError(thrown)));
+        return;
+      }
+    }
     this.#turn.defer(() => this.#events.onClosed(ended, error));
   }
 

@@ -1,14 +1,12 @@
 import { constants } from "node:os";
-import { ArgumentError } from "../../base/errors.js";
 import { SystemError } from "../../base/system_error.js";
 import type { Handle, SocketOptions } from "../streams.js";
 import type { Binding } from "./binding.js";
 
-const MAX_INT32 = 2 ** 31 - 1;
 const EBADF = -constants.errno.EBADF;
 const UCRED_SIZE = 12;
 
-/** Socket options as the addon takes them: triples of level, name and value, in one list. */
+/** Socket options, checked, as the addon takes them: triples of level, name and value, in one list. */
 export function optionTriples(
   options: SocketOptions & { keepAliveOff?: boolean },
   names: Binding["constants"],
@@ -22,25 +20,14 @@ export function optionTriples(
   if (options.keepAlive !== undefined) {
     const { idle, interval, count } = options.keepAlive;
     socket(names.SO_KEEPALIVE, 1);
-    if (idle !== undefined) tcp(names.TCP_KEEPIDLE, int32("keepAlive.idle", Math.ceil(idle / 1000)));
-    if (interval !== undefined) tcp(names.TCP_KEEPINTVL, int32("keepAlive.interval", Math.ceil(interval / 1000)));
-    if (count !== undefined) tcp(names.TCP_KEEPCNT, int32("keepAlive.count", count));
+    if (idle !== undefined) tcp(names.TCP_KEEPIDLE, Math.ceil(idle / 1000));
+    if (interval !== undefined) tcp(names.TCP_KEEPINTVL, Math.ceil(interval / 1000));
+    if (count !== undefined) tcp(names.TCP_KEEPCNT, count);
   }
-  if (options.receiveBufferSize !== undefined) {
-    socket(names.SO_RCVBUF, int32("receiveBufferSize", options.receiveBufferSize));
-  }
-  if (options.sendBufferSize !== undefined) socket(names.SO_SNDBUF, int32("sendBufferSize", options.sendBufferSize));
-  if (options.tcpUserTimeout !== undefined) {
-    tcp(names.TCP_USER_TIMEOUT, int32("tcpUserTimeout", Math.ceil(options.tcpUserTimeout)));
-  }
+  if (options.receiveBufferSize !== undefined) socket(names.SO_RCVBUF, options.receiveBufferSize);
+  if (options.sendBufferSize !== undefined) socket(names.SO_SNDBUF, options.sendBufferSize);
+  if (options.tcpUserTimeout !== undefined) tcp(names.TCP_USER_TIMEOUT, options.tcpUserTimeout);
   return Int32Array.from(triples);
-}
-
-function int32(name: string, value: number): number {
-  if (!Number.isInteger(value) || value < 0 || value > MAX_INT32) {
-    throw new ArgumentError(`${name} does not fit what the kernel takes: ${value}`);
-  }
-  return value;
 }
 
 export function readOption(native: Binding, loop: number, handle: Handle, level: number, name: number, size: number) {
