@@ -1,23 +1,41 @@
 // Builds a variant of the native core for tests, and runs tests on it alone.
 import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** `flags` are install.mjs's, `args` test.mjs's. Ends this process with the tests' exit code. */
-export function runVariant(flags, args, env) {
+/** Builds a variant by install.mjs's flags; its path. */
+function buildVariant(flags) {
   const built = execFileSync(process.execPath, ["scripts/install.mjs", ...flags], {
     cwd: root,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const addon = built.trim().split("\n").at(-1); // It ends with the path of what it built.
+  return join(root, built.trim().split("\n").at(-1)); // It ends with the path of what it built.
+}
+
+const FOLDERS = { "--sanitize": "build-asan", "--torture": "build-torture" };
+
+/** The path of a variant, which is built unless it is newer than everything it is made of. */
+export function freshVariant(flag) {
+  const path = join(root, FOLDERS[flag], "eventmachine.node");
+  const sources = ["binding.gyp", ...readdirSync(join(root, "native")).map((name) => `native/${name}`)];
+  const changed = (name) => statSync(join(root, name)).mtimeMs;
+  if (existsSync(path) && sources.every((name) => changed(name) < statSync(path).mtimeMs)) return path;
+  return buildVariant([flag]);
+}
+
+/** `flags` are install.mjs's, `args` test.mjs's. Ends this process with the tests' exit code. */
+export function runVariant(flags, args, env) {
+  const addon = buildVariant(flags);
   const { status, error } = spawnSync(process.execPath, ["scripts/test.mjs", ...args], {
     cwd: root,
     stdio: "inherit",
     env: {
       ...process.env,
-      EVENTMACHINE_ADDON: fileURLToPath(new URL(`../${addon}`, import.meta.url)),
+      EVENTMACHINE_ADDON: addon,
       EVENTMACHINE_ENGINE: "native",
       EVENTMACHINE_ENGINES: "native",
       ...env,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { onEveryEngine } from "../support/harness.js";
+import type { NativeCounts } from "../support/native_counts.js";
 import { program } from "../support/paths.js";
-import type { NativeCounts } from "./native_counts.js";
 import { Child } from "./sanitized_child.js";
 
 interface Kept {

@@ -1,8 +1,8 @@
 import type { CloseReason, TlsInfo } from "eventmachine";
+import type { Random } from "../support/random.js";
 import { expectedOfClient, type Terms } from "./expected.js";
 import { count, type Ledger, SoakPeer } from "./peer.js";
 import { type ClientPlan, encodePlan, isOrderly } from "./plan.js";
-import type { Random } from "./random.js";
 
 /** The connecting end: acts its part in a plan, and tells when it is over. */
 export class SoakClient extends SoakPeer {

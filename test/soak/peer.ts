@@ -1,7 +1,7 @@
 import { type CloseReason, Connection, type TlsInfo } from "eventmachine";
 import { PatternCheck, pattern } from "../support/bytes.js";
+import type { Random } from "../support/random.js";
 import { outcomeOf, type Terms } from "./expected.js";
-import type { Random } from "./random.js";
 
 /** What went on, and what went wrong; the first wrongs are kept in words. */
 export class Ledger {

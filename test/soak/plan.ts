@@ -1,4 +1,4 @@
-import type { Random } from "./random.js";
+import type { Random } from "../support/random.js";
 
 /** How a connection comes to its end. The first group is orderly: not a byte may be lost. */
 export const ENDINGS = [

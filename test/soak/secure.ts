@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { TlsContext } from "eventmachine";
 import { clientContext, serverContext } from "../support/pki.js";
-import type { Random } from "./random.js";
+import type { Random } from "../support/random.js";
 
 /** Thousands of handshakes may stand in line at one thread. */
 const HANDSHAKE_TIMEOUT = 45_000;

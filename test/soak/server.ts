@@ -1,8 +1,8 @@
 import type { CloseReason } from "eventmachine";
+import type { Random } from "../support/random.js";
 import { expectedOfServer, expectedWithoutPlan, type Terms } from "./expected.js";
 import { count, type Ledger, SoakPeer } from "./peer.js";
 import { decodePlan, HEAD_SIZE, isOrderly, type Plan } from "./plan.js";
-import type { Random } from "./random.js";
 
 /** The accepting end: reads the plan, then acts its part in it. */
 export class SoakServer extends SoakPeer {

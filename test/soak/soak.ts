@@ -5,7 +5,7 @@
  *
  * A third of them runs over TLS, of both versions, with sessions resumed and ticket keys renewed. Not one byte may be lost
  * where a close was orderly, every end must be the one that was planned, with the reason that belongs to it, and afterwards
- * descriptors and memory must be back where they were after the warm-up (within figures.ts's tolerance). Prints its seed
+ * descriptors and memory must be back where they were after the warm-up (within the tolerance of figures.ts). Prints its seed
  * and its figures; exits 1 when something was not as it must be.
  */
 import { fork } from "node:child_process";
@@ -18,12 +18,12 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type EngineName, engineInfo, Reactor } from "eventmachine";
 import { pattern } from "../support/bytes.js";
+import { excess, type Figures, inWords, takeFigures } from "../support/figures.js";
+import { Random } from "../support/random.js";
 import { SoakClient } from "./client.js";
 import { termsOf } from "./expected.js";
-import { excess, type Figures, inWords, takeFigures } from "./figures.js";
 import { Ledger } from "./peer.js";
 import { LARGEST, makePlan } from "./plan.js";
-import { Random } from "./random.js";
 import { soakClientContext, soakServerContext } from "./secure.js";
 import { SoakServer } from "./server.js";
 

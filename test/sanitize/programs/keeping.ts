@@ -1,5 +1,5 @@
 import { Connection, type EngineName, Reactor } from "eventmachine";
-import { nativeCounts } from "../native_counts.js";
+import { nativeCounts } from "../../support/native_counts.js";
 
 /**
  * Keeps every borrowed view it is given, against all advice, over several lives of a reactor, and reads them all when the

@@ -1,0 +1,44 @@
+import { readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import type { EngineName } from "eventmachine";
+import { nativeCounts } from "../support/native_counts.js";
+import type { Journal } from "./journal.js";
+import type { Report } from "./report.js";
+
+/** One round of a fuzzer: everything that decides what it does, and where it tells what it did. */
+export interface Round {
+  readonly engine: EngineName;
+  readonly seed: number;
+  /** How many operations, or attacks. A smaller count does the first of them alike. */
+  readonly count: number;
+  readonly journal: Journal;
+  readonly report: Report;
+}
+
+setFlagsFromString("--expose-gc");
+export const collect = runInNewContext("gc") as () => void;
+
+/** How long what is garbage may take to be given back: finalizers run in turns of their own. */
+const PATIENCE = 10_000;
+
+export function descriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+/** Nothing of a round may be left: descriptors as many as before, and in the native core nothing at all. */
+export async function checkNothingLeft({ report }: Round, descriptorsBefore: number): Promise<void> {
+  const end = performance.now() + PATIENCE;
+  for (;;) {
+    collect();
+    await sleep(10);
+    const left = Object.entries(nativeCounts() ?? {}).filter(([, count]) => count !== 0);
+    const open = descriptors();
+    if (left.length === 0 && open <= descriptorsBefore) return;
+    if (performance.now() < end) continue;
+    if (left.length > 0) report.wrong(`the native core still holds ${left.map((pair) => pair.join(" ")).join(", ")}`);
+    if (open > descriptorsBefore) report.wrong(`${open} descriptors, ${descriptorsBefore} before`);
+    return;
+  }
+}
