@@ -107,7 +107,7 @@ export class DuplexLink implements ConnectionCallbacks {
     this.outgoing.proceed();
   }
 
-  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown {
+  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean> {
     return this.#connection.sslVerifyPeer(certificate, verdict);
   }
 

@@ -102,7 +102,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     return this.#owner.drained();
   }
 
-  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown {
+  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean> {
     return this.#owner.sslVerifyPeer(certificate, verdict);
   }
 

@@ -91,13 +91,13 @@ export class Connection {
   }
 
   /**
-   * The peer has shown a certificate, and OpenSSL has judged it. Return false to refuse it: the connection ends with `tls-error`. Until
-   * the answer, which may be a promise, nothing is secured, delivered or sent. With `rejectUnauthorized: false` this is also
-   * called for certificates that do not hold, and only false refuses them. (ssl_verify_peer, called once for each
-   * certificate of the chain, and there the only judge.)
+   * The peer has shown a certificate, and OpenSSL has judged it. Return true, or a promise of true, to accept it; everything else
+   * refuses it, and the connection ends with `tls-error`. Until the answer nothing is secured, delivered or sent. With
+   * `rejectUnauthorized: false` this is also called for certificates that do not hold, and is the only judge. Default: OpenSSL's
+   * verdict. (ssl_verify_peer, called once for each certificate of the chain, and there the only judge.)
    */
-  sslVerifyPeer(_certificate: X509Certificate, _verdict: TlsVerdict): unknown {
-    return undefined;
+  sslVerifyPeer(_certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean> {
+    return verdict.isAuthorized;
   }
 
   /** The reactor drains: finish what is under way, then close. Without an override the connection is left to its peer. */

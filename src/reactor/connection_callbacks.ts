@@ -10,7 +10,7 @@ export interface ConnectionCallbacks {
   receiveEnd(): unknown;
   drained(): unknown;
   sslHandshakeCompleted(info: TlsInfo): unknown;
-  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): unknown;
+  sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean>;
   shutdownRequested(): unknown;
   unbind(reason: CloseReason): unknown;
   onError(error: unknown): unknown;

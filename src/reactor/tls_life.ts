@@ -4,7 +4,7 @@ import { TlsError } from "../base/errors.js";
 import { receivedName } from "../base/host_names.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { TlsFailure, TlsState } from "../engine/tls.js";
-import { certificateOf } from "../tls/certificates.js";
+import { ShownCertificates } from "../tls/certificates.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
@@ -56,6 +56,8 @@ export class TlsLife {
   #offered: KeptSession | undefined;
   /** A session that came before the connection was secured. */
   #early: Buffer | undefined;
+  /** What was wrong with the answer of `sslVerifyPeer`, where it was neither true nor false. */
+  #refusal: string | undefined;
   isSecured = false;
 
   constructor(owner: TlsOwner, plan: TlsPlan, hooks: TlsHooks) {
@@ -161,24 +163,44 @@ export class TlsLife {
   };
 
   onVerify(): void {
-    const { engine } = this.#owner.core;
-    const state = engine.tlsState(this.#handle);
-    let chain: readonly X509Certificate[];
-    try {
-      chain = (state?.peerCertificates ?? []).map(certificateOf);
-    } catch (error) {
-      this.#owner.end({ kind: "tls-error", error: error as TlsError });
-      return;
-    }
-    const verdict: TlsVerdict = { isAuthorized: state?.verifyError === undefined, error: state?.verifyError, chain };
-    const answer = (accepted: boolean) => engine.answerVerify(this.#handle, accepted);
-    this.#owner.ask(
-      this.#owner.callbacks.sslVerifyPeer,
-      this.#owner.callbacks,
-      [chain[0] as X509Certificate, verdict],
-      (accepts) => answer(accepts !== false),
-      () => answer(false),
+    const { callbacks, core } = this.#owner;
+    const state = core.engine.tlsState(this.#handle);
+    const shown = new ShownCertificates(state?.peerCertificates ?? [], (error) =>
+      this.#owner.end({ kind: "tls-error", error }),
     );
+    const error = state?.verifyError;
+    const verdict: TlsVerdict = {
+      isAuthorized: state !== undefined && error === undefined,
+      error,
+      get chain() {
+        return shown.all;
+      },
+    };
+    let leaf: X509Certificate | undefined;
+    try {
+      leaf = shown.leaf;
+    } catch {
+      return; // the connection has ended with it
+    }
+    if (leaf === undefined) this.#answerVerify(false);
+    else {
+      this.#owner.ask(
+        (certificate: X509Certificate) => callbacks.sslVerifyPeer(certificate, verdict),
+        undefined,
+        [leaf],
+        (accepts: unknown) => this.#answerVerify(accepts),
+        () => this.#answerVerify(false),
+      );
+    }
+  }
+
+  /** True alone accepts: a verdict of any other type is a mistake, a forgotten `return` perhaps, and lets nobody in. */
+  #answerVerify(accepts: unknown): void {
+    if (typeof accepts !== "boolean") {
+      const what = accepts === null ? "null" : typeof accepts;
+      this.#refusal = `sslVerifyPeer answered with ${what}: true alone accepts a certificate`;
+    }
+    this.#owner.core.engine.answerVerify(this.#handle, accepts === true);
   }
 
   onSecured(): void {
@@ -211,7 +233,9 @@ export class TlsLife {
   failure(): CloseReason {
     const { engine } = this.#owner.core;
     if (!this.isSecured) TlsContext.insides(this.#plan.context).sessions.forget(this.#sessionKey);
-    return { kind: "tls-error", error: tlsError(engine.tlsFailure(this.#handle)) };
+    const failure = engine.tlsFailure(this.#handle);
+    const isOurs = this.#refusal !== undefined && failure.code === "ERR_EM_TLS_VERIFY";
+    return { kind: "tls-error", error: tlsError(isOurs ? { ...failure, reason: this.#refusal as string } : failure) };
   }
 
   /** The peer's end, while `closed` is delivered. */

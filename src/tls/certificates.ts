@@ -27,3 +27,37 @@ function pemOf(der: Buffer): string {
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
   return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
 }
+
+/** The certificates that a peer has shown, its own first: parsed when they are asked for. */
+export class ShownCertificates {
+  /** DER, as they were verified. */
+  readonly ders: readonly Buffer[];
+  readonly #unfit: (error: TlsError) => void;
+  readonly #parsed: X509Certificate[] = [];
+
+  /** `unfit` hears of a certificate that cannot be shown, before whoever asked for it does. */
+  constructor(ders: readonly Buffer[], unfit: (error: TlsError) => void = () => {}) {
+    this.ders = ders;
+    this.#unfit = unfit;
+  }
+
+  get leaf(): X509Certificate | undefined {
+    const [der] = this.ders;
+    return der === undefined ? undefined : this.#parse(der, 0);
+  }
+
+  get all(): readonly X509Certificate[] {
+    return this.ders.map((der, index) => this.#parse(der, index));
+  }
+
+  #parse(der: Buffer, index: number): X509Certificate {
+    try {
+      const certificate = this.#parsed[index] ?? certificateOf(der);
+      this.#parsed[index] = certificate;
+      return certificate;
+    } catch (error) {
+      this.#unfit(error as TlsError);
+      throw error;
+    }
+  }
+}

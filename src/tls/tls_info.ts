@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { receivedName } from "../base/host_names.js";
 import type { TlsState, TlsVersion } from "../engine/tls.js";
-import { certificateOf } from "./certificates.js";
+import { ShownCertificates } from "./certificates.js";
 
 /** A cipher suite: OpenSSL's name, IANA's, and the strength in bits (undefined where the engine cannot know). */
 export interface TlsCipher {
@@ -23,8 +23,7 @@ export class TlsInfo {
   readonly verifyError: string | undefined;
   /** The OCSP response the server stapled, DER, on a client that asked for it. */
   readonly ocspResponse: Buffer | undefined;
-  readonly #chain: readonly Buffer[];
-  #certificates: readonly X509Certificate[] | undefined;
+  readonly #shown: ShownCertificates;
 
   /** @internal */
   constructor(state: TlsState, chain: readonly Buffer[]) {
@@ -35,28 +34,27 @@ export class TlsInfo {
     this.isSessionReused = state.isSessionReused;
     this.verifyError = state.verifyError;
     this.ocspResponse = state.staple;
-    this.#chain = chain;
+    this.#shown = new ShownCertificates(chain);
   }
 
   /** Whether the peer has shown a certificate, and it holds: chain, time and, on a client, the name. */
   get isAuthorized(): boolean {
-    return this.#chain.length > 0 && this.verifyError === undefined;
+    return this.#shown.ders.length > 0 && this.verifyError === undefined;
   }
 
   /** The peer's certificate; undefined where it showed none. (get_peer_cert, which gave PEM: `toString()` does.) */
   get peerCertificate(): X509Certificate | undefined {
-    return this.peerCertificates[0];
+    return this.#shown.leaf;
   }
 
   /** With those it sent along, the peer's own first. */
   get peerCertificates(): readonly X509Certificate[] {
-    this.#certificates ??= this.#chain.map(certificateOf);
-    return this.#certificates;
+    return this.#shown.all;
   }
 
   /** @internal The same in DER. */
   static chain(info: TlsInfo): readonly Buffer[] {
-    return info.#chain;
+    return info.#shown.ders;
   }
 }
 

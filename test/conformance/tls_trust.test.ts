@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import type { TlsContext, TlsStartOptions } from "eventmachine";
+import { Connection, type TlsContext, type TlsStartOptions } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../support/pki.js";
 import type { Recorder, Script } from "../support/recorder.js";
@@ -217,6 +217,7 @@ onEveryEngine("TLS, trust", (engine) => {
           sslVerifyPeer: (me, certificate, verdict) => {
             assert.ok(certificate instanceof X509Certificate);
             seen.push(certificate.subject, verdict.isAuthorized, verdict.error, me.isSecure, verdict.chain.length >= 2);
+            return true;
           },
         },
       });
@@ -289,6 +290,75 @@ onEveryEngine("TLS, trust", (engine) => {
     await trial.until(() => client.text === "from the server" && server.text === "from the client", "both");
     assert.equal(client.isSecure, true);
     client.closeConnection();
+  });
+
+  /** Everything but true, or a promise of it. */
+  const noes: readonly [string, () => unknown][] = [
+    ["nothing, for a return was forgotten", () => undefined],
+    ["null", () => null],
+    ["1", () => 1],
+    ["a text", () => "true"],
+    ["an object", () => ({})],
+    ["a boxed true", () => Object(true)],
+    ["a function", () => () => true],
+    ["a promise of nothing", async () => {}],
+    ["a promise of null", async () => null],
+    ["a promise of 1", async () => 1],
+    ["a promise of a boxed true", async () => Object(true)],
+    ["a promise of a function", async () => () => true],
+  ];
+
+  for (const [what, sslVerifyPeer] of noes) {
+    engine.rule(`true alone accepts a certificate: ${what} refuses it, on both sides`, async (trial) => {
+      const errors: unknown[] = [];
+      trial.reactor.onError((error) => errors.push(error));
+      const judging: Script = { sslVerifyPeer, postInit: (me) => me.sendData("secret") };
+      for (const rejectUnauthorized of [true, false]) {
+        const one = await meet(trial, serverContext(), clientContext({ rejectUnauthorized }), { client: judging });
+        await trial.allUnbound(one.client);
+        const error = tlsError(one.client.reason);
+        assert.equal(error.code, "ERR_EM_TLS_VERIFY");
+        assert.match(error.message, /sslVerifyPeer answered with \w+: true alone accepts/);
+        assert.equal(one.server.bytes + one.client.handshakes, 0);
+        const other = await meet(trial, demanding({ rejectUnauthorized }), alice, { server: judging });
+        await trial.allUnbound(other.server);
+        assert.equal(tlsError(other.server.reason).code, "ERR_EM_TLS_VERIFY");
+        assert.match(tlsError(other.server.reason).message, /true alone accepts/);
+        assert.equal(other.client.bytes + other.server.handshakes, 0);
+      }
+      assert.deepEqual(errors, []);
+    });
+  }
+
+  engine.rule("true accepts, and so does a promise of it, also one of another library", async (trial) => {
+    // biome-ignore lint/suspicious/noThenProperty: another library's promise
+    const thenable = { then: (take: (accepted: boolean) => void) => take(true) };
+    for (const sslVerifyPeer of [() => true, async () => true, () => thenable]) {
+      const { client } = await meet(trial, serverContext(), CLIENT, { client: { sslVerifyPeer } });
+      await client.secured;
+      client.closeConnection();
+      await trial.allUnbound();
+    }
+  });
+
+  engine.rule("without an override it gives OpenSSL's verdict", async (trial) => {
+    for (const [certificate, accepts] of [
+      ["server", true],
+      ["stranger", false],
+    ] as const) {
+      const { client } = await meet(
+        trial,
+        serverContext({}, certificate),
+        clientContext({ rejectUnauthorized: false }),
+        {
+          client: { sslVerifyPeer: (me, ...args) => Connection.prototype.sslVerifyPeer.apply(me, args) },
+        },
+      );
+      if (accepts) await client.secured;
+      else await assert.rejects(client.secured, { code: "ERR_EM_TLS_VERIFY" });
+      client.closeConnection();
+      await trial.allUnbound();
+    }
   });
 
   engine.rule("a promise of false refuses, and a late one harms nobody", async (trial) => {

@@ -81,7 +81,7 @@ export class Recorder extends Connection {
       this.sslVerifyPeer = (certificate: X509Certificate, verdict: TlsVerdict) => {
         this.#note("sslVerifyPeer", ["attached", "open"]);
         if (this.isSecure) this.#violation("sslVerifyPeer came when it was secured already");
-        return sslVerifyPeer(this, certificate, verdict);
+        return sslVerifyPeer(this, certificate, verdict) as boolean | PromiseLike<boolean>;
       };
     }
   }

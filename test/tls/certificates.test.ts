@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TlsContext, type TlsError } from "eventmachine";
-import { NO_HANDLE } from "../../src/engine/streams.js";
+import { TlsContext, type TlsError, type TlsVerdict } from "eventmachine";
+import { type Handle, NO_HANDLE } from "../../src/engine/streams.js";
 import { TlsLife, type TlsOwner } from "../../src/reactor/tls_life.js";
 import { planStart } from "../../src/reactor/tls_start.js";
 import { certificateOf } from "../../src/tls/certificates.js";
@@ -33,24 +33,60 @@ for (const [what, bytes] of Object.entries(UNFIT)) {
   });
 }
 
+/** A client's TLS that asks for a verdict on this chain; what came of it. */
+function judge(chain: readonly Buffer[], sslVerifyPeer: (certificate: unknown, verdict: TlsVerdict) => unknown) {
+  const ends: { kind: string; error: TlsError }[] = [];
+  const thrown: unknown[] = [];
+  const answers: boolean[] = [];
+  const owner = {
+    core: {
+      engine: {
+        tlsState: () => ({ peerCertificates: chain, verifyError: undefined }),
+        answerVerify: (_: Handle, accepted: boolean) => answers.push(accepted),
+      },
+    },
+    handle: NO_HANDLE,
+    callbacks: { sslVerifyPeer },
+    ask: (question: (...args: unknown[]) => unknown, _: unknown, args: unknown[], answered: (x: unknown) => void) => {
+      try {
+        answered(question(...args));
+      } catch (error) {
+        thrown.push(error);
+      }
+    },
+    end: (reason: { kind: string; error: TlsError }) => ends.push(reason),
+  } as unknown as TlsOwner;
+  const plan = planStart({ verifyName: false }, { tlsRole: "client", peer: undefined });
+  new TlsLife(owner, plan, { verifies: true, completes: false }).onVerify();
+  return { ends, thrown, answers };
+}
+
 test("a handshake whose certificate cannot be shown ends before anybody is asked", () => {
   for (const unfit of Object.values(UNFIT)) {
-    const ends: unknown[] = [];
-    const state = { peerCertificates: [ALICE.der, unfit], verifyError: undefined };
-    const owner = {
-      core: { engine: { tlsState: () => state, answerVerify: () => assert.fail("answered") } },
-      handle: NO_HANDLE,
-      callbacks: {},
-      ask: () => assert.fail("asked"),
-      end: (reason: unknown) => ends.push(reason),
-    } as unknown as TlsOwner;
-    const plan = planStart({ verifyName: false }, { tlsRole: "client", peer: undefined });
-    new TlsLife(owner, plan, { verifies: true, completes: false }).onVerify();
-    const [end] = ends as [{ kind: string; error: TlsError }];
-    assert.equal(ends.length, 1);
-    assert.equal(end.kind, "tls-error");
-    assert.equal(end.error.code, "ERR_EM_TLS_VERIFY");
+    const { ends, answers } = judge([unfit, ALICE.der], () => assert.fail("asked"));
+    assert.deepEqual(answers, []);
+    assert.deepEqual(
+      ends.map(({ kind, error }) => `${kind} ${error.code}`),
+      ["tls-error ERR_EM_TLS_VERIFY"],
+    );
   }
+});
+
+test("so it does with the rest of its chain, where that is looked at", () => {
+  for (const unfit of Object.values(UNFIT)) {
+    const { ends, answers, thrown } = judge([ALICE.der, unfit], (_, { chain }) => chain.length > 0);
+    assert.deepEqual(answers, []);
+    assert.deepEqual(
+      ends.map(({ kind, error }) => `${kind} ${error.code}`),
+      ["tls-error ERR_EM_TLS_VERIFY"],
+    );
+    assert.deepEqual(thrown, [ends[0]?.error], "the connection's own end, and no other error");
+    assert.deepEqual(judge([ALICE.der, unfit], () => true).answers, [true]);
+  }
+});
+
+test("where no certificate has come nobody is asked, and nothing is accepted", () => {
+  assert.deepEqual(judge([], () => assert.fail("asked")).answers, [false]);
 });
 
 test("a context does not take DER for the PEM that it carries", () => {

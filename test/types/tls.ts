@@ -32,6 +32,18 @@ class Handler extends Connection {
   }
 }
 
+export class Forgetful extends Connection {
+  // @ts-expect-error only true accepts a certificate: a return that was forgotten is an error
+  override sslVerifyPeer(_certificate: X509Certificate): void {}
+}
+
+export class Vague extends Connection {
+  // @ts-expect-error a promise of true, and not of any other value
+  override async sslVerifyPeer(_certificate: X509Certificate): Promise<string | undefined> {
+    return undefined;
+  }
+}
+
 export async function servers(): Promise<void> {
   const listener = await startServer({ ...place, tls: context }, Handler);
   listener.setTlsContext({ cert: "cert.pem", key: "key.pem" });
