@@ -13,26 +13,42 @@ namespace em {
 
 namespace {
 
-napi_value undefined(napi_env env) {
-  napi_value value;
-  napi_get_undefined(env, &value);
-  return value;
-}
-
 napi_value throw_error(napi_env env, const char* message) {
-  napi_throw_error(env, "ERR_EM_ENGINE_UNAVAILABLE", message);
+  best_effort(napi_throw_error(env, "ERR_EM_ENGINE_UNAVAILABLE", message));
   return nullptr;
 }
+
+// One hold on the shared memory, for one ArrayBuffer over it. Where Node does not make the buffer, it does not say
+// whether the finalizer will be called: the hold is given up once, by whichever of the two comes first.
+struct Window {
+  Region* region;
+  int users = 2;  // `share`, and the finalizer
+
+  void give_up() {
+    if (region != nullptr) region->release();
+    region = nullptr;
+  }
+  void leave() {
+    if (--users == 0) delete this;
+  }
+};
 
 // A window over the shared memory. The region lives until the last of them is collected.
 napi_value share(napi_env env, Region& region, uint8_t* memory, size_t size) {
-  napi_value buffer;
+  napi_value buffer = nullptr;
   region.retain();
-  napi_status status = napi_create_external_arraybuffer(
-      env, memory, size, [](napi_env, void*, void* hint) { static_cast<Region*>(hint)->release(); }, &region, &buffer);
-  if (status == napi_ok) return buffer;
-  region.release();
-  return nullptr;
+  auto* window = new Window{&region};
+  const auto finalize = [](napi_env, void*, void* hint) {
+    auto* window = static_cast<Window*>(hint);
+    window->give_up();
+    window->leave();
+  };
+  if (napi_create_external_arraybuffer(env, memory, size, finalize, window, &buffer) != napi_ok) {
+    buffer = nullptr;
+    window->give_up();
+  }
+  window->leave();
+  return buffer;
 }
 
 // create(dispatch, ticks, seed): [number, control, event slab, out slab, milliseconds of CLOCK_MONOTONIC]
@@ -43,8 +59,8 @@ napi_value create(napi_env env, napi_callback_info info) {
   napi_ref ticks = args.function(1);
   auto& addon = *static_cast<Addon*>(args.data);
   if (!args.ok()) {
-    if (dispatch != nullptr) napi_delete_reference(env, dispatch);
-    return nullptr;
+    if (dispatch != nullptr) best_effort(napi_delete_reference(env, dispatch));
+    return nothing();
   }
   if (addon.stopping) return throw_error(env, "the environment is stopping");
   Region* region = Region::create(*addon.live);
@@ -52,20 +68,16 @@ napi_value create(napi_env env, napi_callback_info info) {
   Loop* loop = region == nullptr ? nullptr : Loop::create(addon, *region, dispatch, ticks, seed, &error);
   napi_value result = nullptr;
   if (loop == nullptr) {
-    napi_delete_reference(env, dispatch);
-    napi_delete_reference(env, ticks);
+    best_effort(napi_delete_reference(env, dispatch));
+    best_effort(napi_delete_reference(env, ticks));
     throw_error(env, strerror(-error));
   } else {
-    napi_value parts[4] = {nullptr, share(env, *region, region->control, Region::kControlSize),
-                           share(env, *region, region->event_slab, kEventSlabSize),
-                           share(env, *region, region->out_slab, kOutSlabSize)};
-    napi_create_int32(env, loop->id, &parts[0]);
-    if (parts[1] == nullptr || parts[2] == nullptr || parts[3] == nullptr) {
+    result = list(env, {integer(env, loop->id), share(env, *region, region->control, Region::kControlSize),
+                        share(env, *region, region->event_slab, kEventSlabSize),
+                        share(env, *region, region->out_slab, kOutSlabSize)});
+    if (result == nullptr) {
       loop->close();
       throw_error(env, "this runtime does not let memory be shared with an addon");
-    } else {
-      napi_create_array_with_length(env, 4, &result);
-      for (uint32_t i = 0; i < 4; i++) napi_set_element(env, result, i, parts[i]);
     }
   }
   if (region != nullptr) region->release();
@@ -76,7 +88,7 @@ napi_value create(napi_env env, napi_callback_info info) {
 napi_value slab(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
-  if (!args.ok() || loop == nullptr) return undefined(env);
+  if (!args.ok() || loop == nullptr) return nothing();
   return share(env, loop->core.shared, loop->core.shared.event_slab, kEventSlabSize);
 }
 
@@ -84,7 +96,7 @@ napi_value close(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
   if (args.ok() && loop != nullptr) loop->close();
-  return undefined(env);
+  return nothing();
 }
 
 napi_value hold_process(napi_env env, napi_callback_info info) {
@@ -92,33 +104,25 @@ napi_value hold_process(napi_env env, napi_callback_info info) {
   Loop* loop = args_loop(args);
   bool hold = args.boolean(1);
   if (args.ok() && loop != nullptr) loop->hold_process(hold);
-  return undefined(env);
+  return nothing();
 }
 
 napi_value flush(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
   if (args.ok() && loop != nullptr) loop->core.flush();
-  return undefined(env);
+  return nothing();
 }
 
-napi_value monotonic(napi_env env, napi_callback_info) {
-  napi_value value;
-  napi_create_double(env, monotonic_now(), &value);
-  return value;
-}
+napi_value monotonic(napi_env env, napi_callback_info) { return real(env, monotonic_now()); }
 
 // liveCounts(): what this environment's loops hold, for tests.
 napi_value live_counts(napi_env env, napi_callback_info info) {
   Args args(env, info);
+  if (!args.ok()) return nothing();
   const Live& live = *static_cast<Addon*>(args.data)->live;
-  napi_value result;
-  napi_create_object(env, &result);
-  auto add = [&](const char* name, int64_t count) {
-    napi_value value;
-    napi_create_int64(env, count, &value);
-    napi_set_named_property(env, result, name, value);
-  };
+  Object result(env);
+  const auto add = [&](const char* name, int64_t count) { result.set(name, integer(env, count)); };
   add("loops", live.loops);
   add("handles", live.handles);
   add("descriptors", live.descriptors);
@@ -128,7 +132,7 @@ napi_value live_counts(napi_env env, napi_callback_info info) {
   add("tls", live.tls);
   add("tlsContexts", live.tls_contexts);
   add("fileReads", live.file_reads);
-  return result;
+  return result.value();
 }
 
 void stop_environment(napi_async_cleanup_hook_handle hook, void* data) {
@@ -137,7 +141,7 @@ void stop_environment(napi_async_cleanup_hook_handle hook, void* data) {
   for (size_t i = 0; i < addon.loops.size(); i++) {
     if (addon.loops[i] != nullptr) addon.loops[i]->close();
   }
-  if (addon.open_loops == 0) napi_remove_async_cleanup_hook(hook);
+  if (addon.open_loops == 0) best_effort(napi_remove_async_cleanup_hook(hook));
 }
 
 // glibc gives the top of its heap back to the kernel as soon as 128 KiB of it are free, and takes it anew page by page:
@@ -153,28 +157,34 @@ void keep_heap() {
 #endif
 }
 
-napi_value init(napi_env env, napi_value exports) {
+// Null where the environment does not take it.
+Addon* make_addon(napi_env env) {
+  const auto discard = [](napi_env, void* data, void*) {
+    auto* gone = static_cast<Addon*>(data);
+    gone->live->release();
+    delete gone;
+  };
+  auto* addon = new Addon();
+  addon->env = env;
+  addon->live = new Live();
+  if (napi_get_uv_event_loop(env, &addon->uv) == napi_ok &&
+      napi_add_async_cleanup_hook(env, stop_environment, addon, &addon->hook) == napi_ok) {
+    if (napi_set_instance_data(env, addon, discard, nullptr) == napi_ok) return addon;
+    best_effort(napi_remove_async_cleanup_hook(addon->hook));
+  }
+  discard(env, addon, nullptr);
+  return nullptr;
+}
+
+napi_value init(napi_env env, napi_value initial) {
   keep_heap();
   if (const char* missing = load_openssl(); missing != nullptr) {
     char message[120];
     snprintf(message, sizeof message, "this runtime has no %s for addons", missing);
     return throw_error(env, message);
   }
-  auto* addon = new Addon();
-  addon->env = env;
-  addon->live = new Live();
-  if (napi_get_uv_event_loop(env, &addon->uv) != napi_ok ||
-      napi_add_async_cleanup_hook(env, stop_environment, addon, &addon->hook) != napi_ok) {
-    return throw_error(env, "this runtime has no libuv loop");
-  }
-  napi_set_instance_data(
-      env, addon,
-      [](napi_env, void* data, void*) {
-        auto* gone = static_cast<Addon*>(data);
-        gone->live->release();
-        delete gone;
-      },
-      nullptr);
+  Addon* addon = make_addon(env);
+  if (addon == nullptr) return throw_error(env, "this runtime has no libuv loop");
   static constexpr Call kCalls[] = {
       {"create", create},
       {"slab", slab},
@@ -184,22 +194,23 @@ napi_value init(napi_env env, napi_value exports) {
       {"monotonic", monotonic},
       {"liveCounts", live_counts},
   };
-  for (const Call& call : kCalls) define(env, exports, call, addon);
-  define_stream_calls(env, exports, addon);
-  define_option_calls(env, exports, addon);
-  define_tls_calls(env, exports, addon);
-  napi_value torture;
-  napi_get_boolean(env, kTorture, &torture);
-  napi_set_named_property(env, exports, "torture", torture);
-  return exports;
+  Object exports(env, initial);
+  for (const Call& call : kCalls) define(exports, call, addon);
+  define_stream_calls(exports, addon);
+  define_option_calls(exports, addon);
+  define_tls_calls(exports, addon);
+  exports.set("torture", boolean(env, kTorture));
+  return exports.value();
 }
 
 }  // namespace
 
-void define(napi_env env, napi_value exports, const Call& call, Addon* addon) {
-  napi_value function;
-  napi_create_function(env, call.name, NAPI_AUTO_LENGTH, call.function, addon, &function);
-  napi_set_named_property(env, exports, call.name, function);
+void define(Object& exports, const Call& call, Addon* addon) {
+  napi_value function = nullptr;
+  if (napi_create_function(exports.env(), call.name, NAPI_AUTO_LENGTH, call.function, addon, &function) != napi_ok) {
+    function = nullptr;
+  }
+  exports.set(call.name, function);
 }
 
 }  // namespace em

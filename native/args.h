@@ -2,11 +2,11 @@
 // names it; the readers answer zeros from then on, and the call is to return when `ok` says so.
 #pragma once
 
-#include <node_api.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+
+#include "napi.h"
 
 namespace em {
 
@@ -20,10 +20,10 @@ class Args {
   static constexpr size_t kMost = 12;
 
   Args(napi_env env, napi_callback_info info) : env_(env) {
-    napi_get_cb_info(env, info, &count_, values_, nullptr, &data);
+    ok_ = napi_get_cb_info(env, info, &count_, values_, nullptr, &data) == napi_ok && data != nullptr;
   }
 
-  void* data = nullptr;  // of the function
+  void* data = nullptr;  // of the function; not null where `ok`
 
   bool ok() const { return ok_; }
 
@@ -32,8 +32,8 @@ class Args {
     if (!ok_) return;
     char message[80];
     snprintf(message, sizeof message, "argument %zu must be %s", at + 1, wanted);
-    napi_throw_type_error(env_, "ERR_INVALID_ARG_TYPE", message);
     ok_ = false;
+    best_effort(napi_throw_type_error(env_, "ERR_INVALID_ARG_TYPE", message));
   }
 
   // A whole number from `least` to `most`.
@@ -62,7 +62,7 @@ class Args {
 
   // The bytes stay JavaScript's: they are good until it is entered again.
   Bytes bytes(size_t at) {
-    napi_typedarray_type type;
+    napi_typedarray_type type = napi_int8_array;
     Bytes result;
     void* memory = nullptr;
     if (!ok_) return {};
@@ -78,7 +78,7 @@ class Args {
 
   // Fills `to` with a list of int32; returns how many there are.
   size_t int32_list(size_t at, const int32_t** to) {
-    napi_typedarray_type type;
+    napi_typedarray_type type = napi_int8_array;
     size_t length = 0;
     void* memory = nullptr;
     if (!ok_) return 0;
@@ -95,50 +95,58 @@ class Args {
   // Copies a string of at most `most` bytes of UTF-8 into `to`, which has room for one more.
   size_t string(size_t at, char* to, size_t most) {
     size_t length = 0;
-    napi_valuetype type;
+    napi_valuetype type = napi_undefined;
     if (!ok_) return 0;
     if (at >= count_ || napi_typeof(env_, values_[at], &type) != napi_ok || type != napi_string) {
       refuse(at, "a string");
       return 0;
     }
-    napi_get_value_string_utf8(env_, values_[at], nullptr, 0, &length);
-    if (length > most) {
+    if (napi_get_value_string_utf8(env_, values_[at], nullptr, 0, &length) != napi_ok || length > most) {
       refuse(at, "a shorter string");
       return 0;
     }
-    napi_get_value_string_utf8(env_, values_[at], to, most + 1, &length);
+    if (napi_get_value_string_utf8(env_, values_[at], to, most + 1, &length) != napi_ok) {
+      refuse(at, "a string");
+      return 0;
+    }
     return length;
   }
 
-  // What napi_create_external made; the caller knows what it is.
-  void* external(size_t at) {
-    napi_valuetype type;
+  // What `wrap` made under this tag; null where it is anything else.
+  void* wrapped(size_t at, const napi_type_tag& tag) {
+    bool is_ours = false;
+    napi_valuetype type = napi_undefined;
     void* result = nullptr;
     if (!ok_) return nullptr;
-    if (at >= count_ || napi_typeof(env_, values_[at], &type) != napi_ok || type != napi_external ||
-        napi_get_value_external(env_, values_[at], &result) != napi_ok) {
-      refuse(at, "what the addon has made");
+    if (at >= count_ || napi_typeof(env_, values_[at], &type) != napi_ok || type != napi_object ||
+        napi_check_object_type_tag(env_, values_[at], &tag, &is_ours) != napi_ok || !is_ours ||
+        napi_unwrap(env_, values_[at], &result) != napi_ok || result == nullptr) {
+      refuse(at, "what the addon has made for this");
+      return nullptr;
     }
     return result;
   }
 
   // A reference to a function; null where it is none.
   napi_ref function(size_t at) {
-    napi_valuetype type;
+    napi_valuetype type = napi_undefined;
     napi_ref reference = nullptr;
     if (!ok_) return nullptr;
     if (at >= count_ || napi_typeof(env_, values_[at], &type) != napi_ok || type != napi_function) {
       refuse(at, "a function");
       return nullptr;
     }
-    napi_create_reference(env_, values_[at], 1, &reference);
+    if (napi_create_reference(env_, values_[at], 1, &reference) != napi_ok) {
+      refuse(at, "a function that can be kept");
+      return nullptr;
+    }
     return reference;
   }
 
  private:
   napi_env env_;
   size_t count_ = kMost;
-  napi_value values_[kMost];
+  napi_value values_[kMost] = {};
   bool ok_ = true;
 };
 

@@ -1,11 +1,11 @@
 // What the files of the JavaScript face share.
 #pragma once
 
-#include <node_api.h>
 #include <string.h>
 
 #include "args.h"
 #include "loop.h"
+#include "values.h"
 
 namespace em {
 
@@ -14,10 +14,10 @@ struct Call {
   napi_callback function;
 };
 
-void define(napi_env env, napi_value exports, const Call& call, Addon* addon);
-void define_stream_calls(napi_env env, napi_value exports, Addon* addon);
-void define_option_calls(napi_env env, napi_value exports, Addon* addon);
-void define_tls_calls(napi_env env, napi_value exports, Addon* addon);
+void define(Object& exports, const Call& call, Addon* addon);
+void define_stream_calls(Object& exports, Addon* addon);
+void define_option_calls(Object& exports, Addon* addon);
+void define_tls_calls(Object& exports, Addon* addon);
 
 // The loop named by the first argument; null once it is closed.
 inline Loop* args_loop(Args& args) {

@@ -16,6 +16,15 @@ constexpr double kTurnTime = 1;  // milliseconds
 constexpr uint32_t kFewEvents = 4;
 constexpr int kMostHope = 4;
 
+// What process.nextTick threw ends in uncaughtException, as it does everywhere in Node. In an environment that stops
+// there is nothing to report it to.
+bool report_thrown(napi_env env) {
+  bool is_thrown = false;
+  napi_value error = nullptr;
+  return napi_is_exception_pending(env, &is_thrown) == napi_ok && is_thrown &&
+         napi_get_and_clear_last_exception(env, &error) == napi_ok && napi_fatal_exception(env, error) == napi_ok;
+}
+
 template <typename Handle>
 Loop* loop_of(Handle* handle) {
   return static_cast<Loop*>(handle->data);
@@ -154,26 +163,17 @@ bool Loop::deliver(uint32_t events) {
 
 bool Loop::enter(napi_ref function) {
   napi_env env = addon_.env;
-  napi_handle_scope scope;
+  napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return false;
-  napi_value callee, receiver;
-  napi_get_reference_value(env, function, &callee);
+  napi_value callee = nullptr, receiver = nullptr;
   // A fresh receiver each time: it is the resource of the async context, and what one batch stores there is not for
   // the next.
-  napi_create_object(env, &receiver);
-  napi_status status = napi_make_callback(env, nullptr, receiver, callee, 0, nullptr, nullptr);
-  if (status != napi_ok) {
-    bool thrown = false;
-    napi_value error;
-    napi_is_exception_pending(env, &thrown);
-    // What process.nextTick threw ends in uncaughtException, as it does everywhere in Node. In an environment that
-    // stops there is nothing to report it to.
-    if (!thrown || napi_get_and_clear_last_exception(env, &error) != napi_ok ||
-        napi_fatal_exception(env, error) != napi_ok) {
-      dead_ = true;
-    }
+  if (napi_get_reference_value(env, function, &callee) != napi_ok || callee == nullptr ||
+      napi_create_object(env, &receiver) != napi_ok ||
+      (napi_make_callback(env, nullptr, receiver, callee, 0, nullptr, nullptr) != napi_ok && !report_thrown(env))) {
+    dead_ = true;
   }
-  napi_close_handle_scope(env, scope);
+  best_effort(napi_close_handle_scope(env, scope));
   if (dead_ && !closing_) stop_handles();
   return !dead_;
 }
@@ -189,8 +189,8 @@ void Loop::close() {
   if (closing_) return;
   closing_ = true;
   addon_.loops[static_cast<size_t>(id)] = nullptr;
-  napi_delete_reference(addon_.env, dispatch_);
-  napi_delete_reference(addon_.env, ticks_);
+  best_effort(napi_delete_reference(addon_.env, dispatch_));
+  best_effort(napi_delete_reference(addon_.env, ticks_));
   if (file_reads_.stop()) open_handles_++;
   uv_close(reinterpret_cast<uv_handle_t*>(&poll_), handle_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), handle_closed);
@@ -207,7 +207,7 @@ void Loop::let_go() {
   addon.live->loops--;
   if (--addon.open_loops > 0 || !addon.stopping) return;
   // The environment may go, and `addon` with it.
-  napi_remove_async_cleanup_hook(addon.hook);
+  best_effort(napi_remove_async_cleanup_hook(addon.hook));
 }
 
 }  // namespace em

@@ -8,7 +8,6 @@
 // the loop notices, stops its handles and waits for the cleanup hook.
 #pragma once
 
-#include <node_api.h>
 #include <uv.h>
 
 #include <functional>
@@ -17,6 +16,7 @@
 
 #include "core.h"
 #include "file_reads.h"
+#include "napi.h"
 
 namespace em {
 
@@ -65,7 +65,7 @@ class Loop {
   void let_go();
 
   Addon& addon_;
-  napi_ref dispatch_, ticks_;
+  napi_ref dispatch_ = nullptr, ticks_ = nullptr;
   uv_poll_t poll_;
   uv_prepare_t prepare_;
   uv_timer_t timer_;

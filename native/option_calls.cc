@@ -18,12 +18,6 @@ namespace {
 
 constexpr size_t kMostOption = 64 * 1024;
 
-napi_value integer(napi_env env, int32_t number) {
-  napi_value value;
-  napi_create_int32(env, number, &value);
-  return value;
-}
-
 // The address as it is now, or as it was when the descriptor was closed.
 bool find_address(const Slot& slot, bool peer, Address* address) {
   if (!slot.has(kAddressed) || (peer && slot.kind == Kind::listener)) return false;
@@ -46,13 +40,11 @@ napi_value address_call(napi_env env, napi_callback_info info) {
   bool peer = args.boolean(2);
   Address address;
   ShownAddress shown;
-  if (!args.ok() || target.slot == nullptr) return nullptr;
-  if (!find_address(*target.slot, peer, &address) || !shown.show(address)) return nullptr;
+  if (!args.ok() || target.slot == nullptr) return nothing();
+  if (!find_address(*target.slot, peer, &address) || !shown.show(address)) return nothing();
   target.core->shared.words[kAddressFamily] = shown.family;
   target.core->shared.words[kAddressPort] = shown.port;
-  napi_value text;
-  napi_create_string_utf8(env, shown.text, shown.size, &text);
-  return text;
+  return text(env, {shown.text, shown.size});
 }
 
 // stamps(loop, handle, write): milliseconds of CLOCK_MONOTONIC; 0 for a stale handle
@@ -60,10 +52,7 @@ napi_value stamp_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Target target(args);
   bool write = args.boolean(2);
-  napi_value value;
-  double stamp = target.slot == nullptr ? 0 : write ? target.slot->last_write : target.slot->last_read;
-  napi_create_double(env, stamp, &value);
-  return value;
+  return real(env, target.slot == nullptr ? 0 : write ? target.slot->last_write : target.slot->last_read);
 }
 
 int descriptor(const Target& target) {
@@ -88,7 +77,7 @@ napi_value get_option(napi_env env, napi_callback_info info) {
   int32_t level = args.int32(2);
   int32_t name = args.int32(3);
   Bytes bytes = args.bytes(4);
-  if (!args.ok()) return nullptr;
+  if (!args.ok()) return nothing();
   int fd = descriptor(target);
   auto size = static_cast<socklen_t>(bytes.length < kMostOption ? bytes.length : kMostOption);
   if (level == SOL_SOCKET && name == SO_ERROR && target.stream() != nullptr) return error_option(env, target, bytes);
@@ -104,7 +93,7 @@ napi_value set_option(napi_env env, napi_callback_info info) {
   int32_t level = args.int32(2);
   int32_t name = args.int32(3);
   Bytes bytes = args.bytes(4);
-  if (!args.ok()) return nullptr;
+  if (!args.ok()) return nothing();
   int fd = descriptor(target);
   if (fd < 0) return integer(env, -EBADF);
   auto size = static_cast<socklen_t>(bytes.length < kMostOption ? bytes.length : kMostOption);
@@ -117,7 +106,7 @@ napi_value set_options(napi_env env, napi_callback_info info) {
   Target target(args);
   const int32_t* numbers = nullptr;
   size_t count = args.int32_list(2, &numbers) / 3;
-  if (!args.ok()) return nullptr;
+  if (!args.ok()) return nothing();
   int fd = descriptor(target);
   if (fd < 0) return integer(env, -EBADF);
   const bool internet = target.slot->has(kInternet);
@@ -136,12 +125,12 @@ napi_value unacknowledged_call(napi_env env, napi_callback_info info) {
 
 }  // namespace
 
-void define_option_calls(napi_env env, napi_value exports, Addon* addon) {
+void define_option_calls(Object& exports, Addon* addon) {
   static constexpr Call kCalls[] = {
       {"address", address_call}, {"stamp", stamp_call},       {"getOption", get_option},
       {"setOption", set_option}, {"setOptions", set_options}, {"unacknowledged", unacknowledged_call},
   };
-  for (const Call& call : kCalls) define(env, exports, call, addon);
+  for (const Call& call : kCalls) define(exports, call, addon);
   struct Constant {
     const char* name;
     int32_t value;
@@ -152,12 +141,9 @@ void define_option_calls(napi_env env, napi_value exports, Addon* addon) {
       {"IPPROTO_TCP", IPPROTO_TCP},     {"TCP_NODELAY", TCP_NODELAY},   {"TCP_KEEPIDLE", TCP_KEEPIDLE},
       {"TCP_KEEPINTVL", TCP_KEEPINTVL}, {"TCP_KEEPCNT", TCP_KEEPCNT},   {"TCP_USER_TIMEOUT", TCP_USER_TIMEOUT},
   };
-  napi_value constants;
-  napi_create_object(env, &constants);
-  for (const Constant& constant : kConstants) {
-    napi_set_named_property(env, constants, constant.name, integer(env, constant.value));
-  }
-  napi_set_named_property(env, exports, "constants", constants);
+  Object constants(exports.env());
+  for (const Constant& constant : kConstants) constants.set(constant.name, integer(exports.env(), constant.value));
+  exports.set("constants", constants.value());
 }
 
 }  // namespace em

@@ -11,14 +11,6 @@ namespace {
 
 constexpr size_t kMostText = 4096;  // longer than any address
 
-napi_value nothing() { return nullptr; }  // undefined
-
-napi_value integer(napi_env env, int32_t number) {
-  napi_value value;
-  napi_create_int32(env, number, &value);
-  return value;
-}
-
 // Triples of level, name and value.
 OptionList read_options(Args& args, size_t at) {
   const int32_t* numbers = nullptr;
@@ -203,14 +195,10 @@ napi_value take_detached(napi_env env, napi_callback_info info) {
   Slot* slot = target.stream();
   if (!args.ok() || slot == nullptr) return nothing();
   if (slot->state != State::closed || slot->ended != Ended::detached || slot->fd < 0) return nothing();
-  napi_value result, unread;
   const size_t size = slot->unread == nullptr ? 0 : slot->unread->size;
-  if (napi_create_buffer_copy(env, size, size == 0 ? nullptr : slot->unread->bytes(), nullptr, &unread) != napi_ok) {
-    return nothing();
-  }
-  napi_create_array_with_length(env, 2, &result);
-  napi_set_element(env, result, 0, integer(env, slot->fd));
-  napi_set_element(env, result, 1, unread);
+  napi_value result =
+      list(env, {integer(env, slot->fd), buffer(env, size == 0 ? nullptr : slot->unread->bytes(), size)});
+  if (result == nullptr) return nothing();
   slot->fd = -1;
   target.core->live.descriptors--;
   return result;
@@ -218,7 +206,7 @@ napi_value take_detached(napi_env env, napi_callback_info info) {
 
 }  // namespace
 
-void define_stream_calls(napi_env env, napi_value exports, Addon* addon) {
+void define_stream_calls(Object& exports, Addon* addon) {
   static constexpr Call kCalls[] = {
       {"listen", listen_call},
       {"adoptListener", adopt_listener_call},
@@ -240,7 +228,7 @@ void define_stream_calls(napi_env env, napi_value exports, Addon* addon) {
       {"settle", settle_call},
       {"takeDetached", take_detached},
   };
-  for (const Call& call : kCalls) define(env, exports, call, addon);
+  for (const Call& call : kCalls) define(exports, call, addon);
 }
 
 }  // namespace em

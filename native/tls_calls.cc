@@ -12,36 +12,17 @@ namespace em {
 namespace {
 
 constexpr size_t kMostText = 8192;  // lists of ciphers are long
-
-napi_value nothing() { return nullptr; }  // undefined
-
-napi_value integer(napi_env env, int64_t number) {
-  napi_value value;
-  napi_create_int64(env, number, &value);
-  return value;
-}
+// What JavaScript holds of a TlsTrust carries this, so that nothing else passes for one.
+constexpr napi_type_tag kTrustTag = {0x8e1f3b5d60a94c27, 0xb2d47f08c5e9613a};
 
 // A character for each byte: what a peer may have sent need not be UTF-8.
 napi_value byte_text(napi_env env, std::string_view bytes) {
   napi_value value = nullptr;
-  napi_create_string_latin1(env, bytes.data(), bytes.size(), &value);
-  return value;
-}
-
-napi_value text(napi_env env, std::string_view words) {
-  napi_value value;
-  napi_create_string_utf8(env, words.data(), words.size(), &value);
-  return value;
+  return napi_create_string_latin1(env, bytes.data(), bytes.size(), &value) == napi_ok ? value : nullptr;
 }
 
 // Undefined for the empty one: all is well.
 napi_value complaint(napi_env env, std::string_view words) { return words.empty() ? nothing() : text(env, words); }
-
-napi_value buffer(napi_env env, const void* data, size_t size) {
-  napi_value value;
-  napi_create_buffer_copy(env, size, data, nullptr, &value);
-  return value;
-}
 
 std::string read_text(Args& args, size_t at) {
   char to[kMostText + 1];
@@ -52,12 +33,6 @@ std::string read_text(Args& args, size_t at) {
 std::string_view read_bytes(Args& args, size_t at) {
   Bytes bytes = args.bytes(at);
   return {reinterpret_cast<const char*>(bytes.data), bytes.length};
-}
-
-napi_value undefined(napi_env env) {
-  napi_value value;
-  napi_get_undefined(env, &value);
-  return value;
 }
 
 // tlsTrust(certificates, OpenSSL's defaults): what a context takes for its trust, or what is wrong with it
@@ -71,10 +46,7 @@ napi_value trust_call(napi_env env, napi_callback_info info) {
   std::string error;
   TlsTrust* trust = make_trust(texts, defaults, &error);
   if (trust == nullptr) return text(env, error);
-  napi_value result;
-  napi_create_external(
-      env, trust, [](napi_env, void* data, void*) { delete static_cast<TlsTrust*>(data); }, nullptr, &result);
-  return result;
+  return wrap<TlsTrust>(env, std::unique_ptr<TlsTrust>(trust), kTrustTag);
 }
 
 // tlsContext(loop, trust, [options, lowest version, highest, seconds], ciphers, suites, curves, ALPN, session id
@@ -82,7 +54,7 @@ napi_value trust_call(napi_env env, napi_callback_info info) {
 napi_value context_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
-  auto* trust = static_cast<TlsTrust*>(args.external(1));
+  auto* trust = static_cast<TlsTrust*>(args.wrapped(1, kTrustTag));
   const int32_t* numbers = nullptr;
   if (args.int32_list(2, &numbers) != 4) args.refuse(2, "four numbers");
   TlsContextSettings settings;
@@ -216,8 +188,8 @@ napi_value certificate_buffer(napi_env env, X509* certificate) {
   int size = i2d_X509(certificate, nullptr);
   if (size <= 0) return buffer(env, nullptr, 0);
   void* data = nullptr;
-  napi_value value;
-  napi_create_buffer(env, static_cast<size_t>(size), &data, &value);
+  napi_value value = nullptr;
+  if (napi_create_buffer(env, static_cast<size_t>(size), &data, &value) != napi_ok) return nullptr;
   auto* to = static_cast<uint8_t*>(data);
   i2d_X509(certificate, &to);
   return value;
@@ -225,17 +197,16 @@ napi_value certificate_buffer(napi_env env, X509* certificate) {
 
 // The leaf first: OpenSSL's list has it on a client, and not on a server or where a session was resumed.
 napi_value certificates(napi_env env, const TlsSession& session) {
-  napi_value list;
-  napi_create_array(env, &list);
-  uint32_t count = 0;
-  auto add = [&](X509* certificate) { napi_set_element(env, list, count++, certificate_buffer(env, certificate)); };
+  List list(env);
   auto* chain = reinterpret_cast<const OPENSSL_STACK*>(SSL_get_peer_cert_chain(session.ssl));
   const int length = chain == nullptr ? 0 : OPENSSL_sk_num(chain);
   X509* leaf = SSL_get1_peer_certificate(session.ssl);
-  if (leaf != nullptr && (session.is_server || length == 0)) add(leaf);
+  if (leaf != nullptr && (session.is_server || length == 0)) list.add(certificate_buffer(env, leaf));
   X509_free(leaf);
-  for (int i = 0; i < length; i++) add(static_cast<X509*>(OPENSSL_sk_value(chain, i)));
-  return list;
+  for (int i = 0; i < length; i++) {
+    list.add(certificate_buffer(env, static_cast<X509*>(OPENSSL_sk_value(chain, i))));
+  }
+  return list.value();
 }
 
 // tlsState(loop, handle): version, cipher's names and bits, ALPN, server name, reused, certificates, verify error,
@@ -252,26 +223,21 @@ napi_value state_call(napi_env env, napi_callback_info info) {
   SSL_get0_alpn_selected(ssl, &protocol, &protocol_size);
   uint8_t* staple = nullptr;
   const long staple_size = session->is_server ? 0 : SSL_get_tlsext_status_ocsp_resp(ssl, &staple);
-  napi_value reused;
-  napi_get_boolean(env, SSL_session_reused(ssl) == 1, &reused);
   auto named = [&](const char* name) { return name == nullptr ? undefined(env) : text(env, name); };
-  napi_value parts[] = {
+  const napi_value parts[] = {
       integer(env, SSL_version(ssl)),
       named(cipher == nullptr ? nullptr : SSL_CIPHER_get_name(cipher)),
       named(cipher == nullptr ? nullptr : SSL_CIPHER_standard_name(cipher)),
       integer(env, cipher == nullptr ? 0 : SSL_CIPHER_get_bits(cipher, nullptr)),
       protocol_size == 0 ? undefined(env) : byte_text(env, {reinterpret_cast<const char*>(protocol), protocol_size}),
       session->server_name.empty() ? undefined(env) : byte_text(env, session->server_name),
-      reused,
+      boolean(env, SSL_session_reused(ssl) == 1),
       certificates(env, *session),
       integer(env, session->verify_error),
       staple == nullptr || staple_size <= 0 ? undefined(env) : buffer(env, staple, static_cast<size_t>(staple_size)),
   };
   ERR_clear_error();
-  napi_value result;
-  napi_create_array(env, &result);
-  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
-  return result;
+  return list(env, parts);
 }
 
 // tlsFailure(loop, handle): the number of TlsError, the reason, the alert (-1: none), whether the peer sent it, verify
@@ -280,14 +246,9 @@ napi_value failure_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   TlsSession* session = args_session(args);
   if (session == nullptr || session->failure == nullptr) return nothing();
-  napi_value from_peer;
-  napi_get_boolean(env, session->alert_from_peer, &from_peer);
-  napi_value parts[] = {integer(env, static_cast<int64_t>(session->failure->code)), text(env, session->failure->reason),
-                        integer(env, session->alert), from_peer, integer(env, session->verify_error)};
-  napi_value result;
-  napi_create_array(env, &result);
-  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
-  return result;
+  return list(
+      env, {integer(env, static_cast<int64_t>(session->failure->code)), text(env, session->failure->reason),
+            integer(env, session->alert), boolean(env, session->alert_from_peer), integer(env, session->verify_error)});
 }
 
 // tlsTruncated(loop, handle): undefined where the peer has not ended
@@ -295,14 +256,12 @@ napi_value truncated_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   TlsSession* session = args_session(args);
   if (session == nullptr || !session->is_known || !session->ended_by_peer()) return nothing();
-  napi_value value;
-  napi_get_boolean(env, !session->peer_closed, &value);
-  return value;
+  return boolean(env, !session->peer_closed);
 }
 
 }  // namespace
 
-void define_tls_calls(napi_env env, napi_value exports, Addon* addon) {
+void define_tls_calls(Object& exports, Addon* addon) {
   static constexpr Call kCalls[] = {
       {"tlsTrust", trust_call},
       {"tlsContext", context_call},
@@ -318,8 +277,8 @@ void define_tls_calls(napi_env env, napi_value exports, Addon* addon) {
       {"tlsFailure", failure_call},
       {"tlsTruncated", truncated_call},
   };
-  for (const Call& call : kCalls) define(env, exports, call, addon);
-  napi_set_named_property(env, exports, "openssl", text(env, OpenSSL_version(OPENSSL_VERSION_STRING)));
+  for (const Call& call : kCalls) define(exports, call, addon);
+  exports.set("openssl", text(exports.env(), OpenSSL_version(OPENSSL_VERSION_STRING)));
 }
 
 }  // namespace em
