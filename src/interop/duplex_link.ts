@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
-import type { CloseReason } from "../base/close_reason.js";
+import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import { SystemError } from "../base/system_error.js";
 import type { Connection } from "../reactor/connection.js";
 import type { ConnectionCallbacks } from "../reactor/connection_callbacks.js";
@@ -117,6 +117,10 @@ export class DuplexLink implements ConnectionCallbacks {
 
   shutdownRequested(): unknown {
     return this.#connection.shutdownRequested();
+  }
+
+  deadlineReached(name: DeadlineName): unknown {
+    return this.#connection.deadlineReached(name);
   }
 
   unbind(reason: CloseReason): unknown {

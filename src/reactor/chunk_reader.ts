@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import type { CloseReason } from "../base/close_reason.js";
+import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import { StateError } from "../base/errors.js";
 import { READ_QUOTA } from "../base/limits.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
@@ -112,6 +112,10 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
 
   shutdownRequested(): unknown {
     return this.#owner.shutdownRequested();
+  }
+
+  deadlineReached(name: DeadlineName): unknown {
+    return this.#owner.deadlineReached(name);
   }
 
   unbind(reason: CloseReason): unknown {

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { inspect, types } from "node:util";
 import { describe, formatAddress, type SocketAddress } from "../base/addresses.js";
-import type { CloseReason } from "../base/close_reason.js";
+import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
 import type { SystemError } from "../base/system_error.js";
@@ -98,6 +98,22 @@ export class Connection {
    */
   sslVerifyPeer(_certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean> {
     return verdict.isAuthorized;
+  }
+
+  /**
+   * A deadline of the open connection has expired, and it is about to end with reason `timeout`. What is sent here, a last word such
+   * as SMTP's 421 or HTTP's 408, is written first, as by `closeConnectionAfterWriting`. Return true to go on: the deadline then runs
+   * anew from now (so do not return what `sendData` returns). Anything else, a promise too, ends the connection. Not called for the deadline of a TLS handshake, nor on a
+   * connection that is closing.
+   *
+   * ```ts
+   * override deadlineReached() {
+   *   this.sendData("421 4.4.2 Timeout\r\n");
+   * }
+   * ```
+   */
+  deadlineReached(_name: DeadlineName): unknown {
+    return false;
   }
 
   /** The reactor drains: finish what is under way, then close. Without an override the connection is left to its peer. */

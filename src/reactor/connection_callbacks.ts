@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import type { CloseReason } from "../base/close_reason.js";
+import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 
 /** The callbacks of a connection, as its transport sees them. */
@@ -12,6 +12,7 @@ export interface ConnectionCallbacks {
   sslHandshakeCompleted(info: TlsInfo): unknown;
   sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean>;
   shutdownRequested(): unknown;
+  deadlineReached(name: DeadlineName): unknown;
   unbind(reason: CloseReason): unknown;
   onError(error: unknown): unknown;
 }

@@ -5,6 +5,17 @@ import { deadlinePassed } from "./reasons.js";
 import type { Timer } from "./timer.js";
 import type { TransportHome } from "./transport_home.js";
 
+/** The deadlines that stand here; that of a TLS handshake is with the handshake. */
+type Clock = Exclude<DeadlineName, "handshake">;
+
+const CLOCKS = [
+  ["lifetime", "lifetimeTimeout"],
+  ["first-byte", "firstByteTimeout"],
+  ["inactivity", "commInactivityTimeout"],
+  ["read", "readTimeout"],
+  ["write", "writeTimeout"],
+] as const satisfies readonly (readonly [Clock, keyof StreamSettings])[];
+
 /** What deadlines look at, and what they end: an open connection. */
 export interface DeadlinesOwner {
   readonly core: TransportHome;
@@ -14,7 +25,8 @@ export interface DeadlinesOwner {
   readonly bytesIn: number;
   readonly isSendingFile: boolean;
   outboundSize(): number;
-  end(reason: CloseReason): void;
+  /** The deadline has expired. True: it is to run anew. */
+  expired(reason: CloseReason & { kind: "timeout" }): boolean;
 }
 
 /**
@@ -25,19 +37,15 @@ export interface DeadlinesOwner {
 export class Deadlines {
   readonly #owner: DeadlinesOwner;
   #timer: Timer | undefined;
-  /** From when each clock runs at the earliest: its connection opened, or its deadline was set, or it stood still. */
-  #lifeFrom: number;
-  #firstByteFrom: number;
-  #idleFrom: number;
-  #readFrom: number;
-  #writeFrom: number;
+  /** From when each clock runs at the earliest: its connection opened, its deadline was set or restarted, or it stood still. */
+  readonly #from: Record<Clock, number>;
   #pausedAt: number | undefined;
 
   /** Every clock begins now. */
   constructor(owner: DeadlinesOwner) {
     this.#owner = owner;
     const now = owner.core.now();
-    this.#lifeFrom = this.#firstByteFrom = this.#idleFrom = this.#readFrom = this.#writeFrom = now;
+    this.#from = { lifetime: now, "first-byte": now, inactivity: now, read: now, write: now };
     if (owner.isPaused) this.#pausedAt = now;
   }
 
@@ -53,11 +61,7 @@ export class Deadlines {
   /** What is set counts anew; the others go on. */
   changed(changes: Partial<StreamSettings>): void {
     const now = this.#owner.core.now();
-    if (changes.lifetimeTimeout !== undefined) this.#lifeFrom = now;
-    if (changes.firstByteTimeout !== undefined) this.#firstByteFrom = now;
-    if (changes.commInactivityTimeout !== undefined) this.#idleFrom = now;
-    if (changes.readTimeout !== undefined) this.#readFrom = now;
-    if (changes.writeTimeout !== undefined) this.#writeFrom = now;
+    for (const [clock, setting] of CLOCKS) if (changes[setting] !== undefined) this.#from[clock] = now;
     this.#arm(now);
   }
 
@@ -74,8 +78,8 @@ export class Deadlines {
   resumed(): void {
     const now = this.#owner.core.now();
     const pausedAt = this.#pausedAt ?? now;
-    this.#readFrom = now - Math.max(0, pausedAt - this.#readBase());
-    this.#firstByteFrom = now - Math.max(0, pausedAt - this.#firstByteFrom);
+    this.#from.read = now - Math.max(0, pausedAt - this.#readBase());
+    this.#from["first-byte"] = now - Math.max(0, pausedAt - this.#from["first-byte"]);
     this.#pausedAt = undefined;
     this.#arm(now);
   }
@@ -85,7 +89,7 @@ export class Deadlines {
     const { writeTimeout } = this.#owner.settings;
     if (writeTimeout === 0) return;
     const now = this.#owner.core.now();
-    this.#writeFrom = now;
+    this.#from.write = now;
     // A timer that is due before finds the deadline when it fires.
     if (this.#timer !== undefined && this.#timer.deadline <= now + writeTimeout) return;
     this.#set(now + writeTimeout, now);
@@ -93,30 +97,30 @@ export class Deadlines {
 
   #readBase(): number {
     const { core, handle } = this.#owner;
-    return Math.max(this.#readFrom, core.engine.lastRead(handle));
+    return Math.max(this.#from.read, core.engine.lastRead(handle));
   }
 
   /** The deadline that passes first, and when. */
-  #earliest(): { name: DeadlineName; at: number; after: number } | undefined {
+  #earliest(): { name: Clock; at: number; after: number } | undefined {
     const owner = this.#owner;
     const { settings, handle } = owner;
     const { engine } = owner.core;
-    let first: { name: DeadlineName; at: number; after: number } | undefined;
-    const consider = (name: DeadlineName, after: number, from: number) => {
+    let first: { name: Clock; at: number; after: number } | undefined;
+    const consider = (name: Clock, after: number, from: number) => {
       if (after > 0 && (first === undefined || from + after < first.at)) first = { name, at: from + after, after };
     };
     const waits = this.#pausedAt === undefined;
-    consider("lifetime", settings.lifetimeTimeout, this.#lifeFrom);
-    if (waits && owner.bytesIn === 0) consider("first-byte", settings.firstByteTimeout, this.#firstByteFrom);
+    consider("lifetime", settings.lifetimeTimeout, this.#from.lifetime);
+    if (waits && owner.bytesIn === 0) consider("first-byte", settings.firstByteTimeout, this.#from["first-byte"]);
     const lastWrite = engine.lastWrite(handle);
     consider(
       "inactivity",
       settings.commInactivityTimeout,
-      Math.max(this.#idleFrom, engine.lastRead(handle), lastWrite),
+      Math.max(this.#from.inactivity, engine.lastRead(handle), lastWrite),
     );
     if (waits) consider("read", settings.readTimeout, this.#readBase());
     if (owner.outboundSize() > 0 || owner.isSendingFile) {
-      consider("write", settings.writeTimeout, Math.max(this.#writeFrom, lastWrite));
+      consider("write", settings.writeTimeout, Math.max(this.#from.write, lastWrite));
     }
     return first;
   }
@@ -136,7 +140,10 @@ export class Deadlines {
     this.#timer = undefined;
     const { core } = this.#owner;
     const first = this.#earliest();
-    if (first !== undefined && first.at <= core.seenAt) this.#owner.end(deadlinePassed(first.name, first.after));
-    else this.#arm(core.now());
+    if (first !== undefined && first.at <= core.seenAt) {
+      if (!this.#owner.expired(deadlinePassed(first.name, first.after))) return;
+      this.#from[first.name] = core.now();
+    }
+    this.#arm(core.now());
   }
 }

@@ -35,15 +35,18 @@ export abstract class HandlerCalls extends Endpoint {
     return this.receiver;
   }
 
-  call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): void {
+  /** Returns what the callback did, undefined where it threw. */
+  call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): unknown {
     try {
       const result =
         this.context === undefined
           ? callback.apply(this.receiver, args)
           : scopeOf(this.context).runInAsyncScope(callback, this.receiver, ...args);
       if (result !== undefined) this.watch(result);
+      return result;
     } catch (error) {
       this.handlerFailed(error);
+      return undefined;
     }
   }
 

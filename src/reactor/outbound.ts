@@ -43,6 +43,11 @@ export abstract class Outbound extends HandlerCalls {
     return this.#written - this.outboundSize();
   }
 
+  /** Grows with everything the program sends, files too. */
+  protected get sent(): number {
+    return this.#written + (this.extras?.files?.size ?? 0);
+  }
+
   /** What of it the end of the connection has overtaken, file bytes apart. */
   get unsentAtEnd(): number {
     return this.extras?.unsent ?? 0;

@@ -19,7 +19,7 @@ export function systemFailure(errno: number, syscall: string): CloseReason {
   return PEER_RESET.has(error.code) ? { kind: "peer-reset", error } : { kind: "system-error", error };
 }
 
-export function deadlinePassed(deadline: DeadlineName, after: number): CloseReason {
+export function deadlinePassed(deadline: DeadlineName, after: number): CloseReason & { kind: "timeout" } {
   const error = new EventMachineError("ERR_EM_TIMEOUT", `the connection's ${deadline} deadline of ${after} ms passed`);
   return { kind: "timeout", deadline, error };
 }

@@ -223,7 +223,7 @@ export class Transport extends Outbound {
   /** Ends the connection now for this reason; the first reason given stands. `unbind` follows in a later turn. */
   end(reason: CloseReason, how: "close" | "abort" = "close"): void {
     if (this.state === State.closed || this.reason !== undefined) return;
-    this.reason = reason;
+    this.reason = this.extras?.verdict ?? reason;
     const wasConnecting = this.state === State.connecting;
     this.state = State.closing;
     if (wasConnecting) {
@@ -236,6 +236,24 @@ export class Transport extends Outbound {
       });
     } else if (how === "abort") this.core.engine.abort(this.handle);
     else this.core.engine.close(this.handle);
+  }
+
+  /** A deadline has expired. The program may let it run anew (true), or have a last word, which is written before the end. */
+  expired(reason: CloseReason & { kind: "timeout" }): boolean {
+    if (this.state !== State.open) {
+      this.end(reason);
+      return false;
+    }
+    const sentBefore = this.sent;
+    const goesOn = this.call(this.receiver.deadlineReached, reason.deadline) === true;
+    if (goesOn) return this.isOpen;
+    if (this.isOpen && this.sent === sentBefore) {
+      this.end(reason);
+    } else if (this.reason === undefined) {
+      this.more().verdict = reason;
+      this.finish();
+    }
+    return false;
   }
 
   /** The reason for a connection that its owner closes before it is open. */
@@ -300,6 +318,8 @@ export class Transport extends Outbound {
   }
 
   #reasonFor(ended: Ended, errno: number, syscall: string): CloseReason {
+    const verdict = this.extras?.verdict;
+    if (verdict !== undefined) return verdict;
     if (ended === Ended.error) return reasons.systemFailure(errno, syscall);
     if (ended === Ended.fileTruncated) return reasons.fileTruncated();
     const tls = this.extras?.tls;

@@ -1,4 +1,5 @@
 import type { SocketAddress } from "../base/addresses.js";
+import type { CloseReason } from "../base/close_reason.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Deadlines } from "./deadlines.js";
 import type { FileSends } from "./file_sends.js";
@@ -15,6 +16,8 @@ export interface TransportExtras {
   promises?: LifePromises;
   tls?: TlsLife;
   linger?: Linger;
+  /** Why the connection closes after writing, where that is not for the program's asking. */
+  verdict?: CloseReason;
   /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */
   unsent?: number;
   /** The addresses of a connection that is closed. */

@@ -30,6 +30,7 @@ const CALLBACKS = [
   "sslHandshakeCompleted",
   "sslVerifyPeer",
   "shutdownRequested",
+  "deadlineReached",
   "unbind",
   "onError",
 ];
@@ -216,6 +217,7 @@ const STATES: Record<string, Reach> = {
   "in unbind": (world, use) => {
     world.dial({ connectionCompleted: (me) => me.closeConnection(), unbind: use });
   },
+  "in deadlineReached": (world, use) => void world.dial({ deadlineReached: use }, { lifetimeTimeout: 30 }),
   "in its TLS handshake": async (world, use) => {
     const connection = world.dialTls();
     await connection.opened;

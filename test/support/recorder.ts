@@ -3,6 +3,7 @@ import {
   type CloseReason,
   type CloseReasonKind,
   Connection,
+  type DeadlineName,
   type SendData,
   type TlsContext,
   type TlsInfo,
@@ -20,6 +21,7 @@ export interface Script {
   sslHandshakeCompleted?(me: Recorder, info: TlsInfo): unknown;
   sslVerifyPeer?(me: Recorder, certificate: X509Certificate, verdict: TlsVerdict): unknown;
   shutdownRequested?(me: Recorder): unknown;
+  deadlineReached?(me: Recorder, name: DeadlineName): unknown;
   unbind?(me: Recorder, reason: CloseReason): unknown;
   onError?(me: Recorder, error: unknown): unknown;
   /** Keep what was received; false for streams too large to keep. Default true. */
@@ -164,6 +166,11 @@ export class Recorder extends Connection {
   override shutdownRequested(): unknown {
     this.#note("shutdownRequested", ["attached", "open", "ended"]);
     return this.script.shutdownRequested?.(this);
+  }
+
+  override deadlineReached(name: DeadlineName): unknown {
+    this.#note(`deadlineReached ${name}`, ["attached", "open", "ended"]);
+    return this.script.deadlineReached?.(this, name);
   }
 
   override unbind(reason: CloseReason): unknown {
