@@ -24,6 +24,7 @@ import {
 } from "./options.js";
 import * as reasons from "./reasons.js";
 import { requireCapability, requireOptions } from "./required.js";
+import { checkDelay, type Timer, type TimerCallback } from "./timer.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
 import type { Transport } from "./transport.js";
 import { State } from "./transport_state.js";
@@ -408,6 +409,32 @@ export class Connection {
       throw new StateError("ERR_EM_STILL_OPEN", `the connection has not ended yet (${this.state})`);
     }
     return this.#redial?.(this, address) === true;
+  }
+
+  /**
+   * Calls back once, not before `delay` ms from now, unless the connection ends first: then the timer is cancelled before `unbind`. The
+   * callback is the connection's as any other: what it throws goes to `onError`. Timers begin with the connection, not with its
+   * opening; `reconnect` begins without any. For a timer that outlives the connection use the reactor's `addTimer`.
+   *
+   * Throws ArgumentError for a bad delay or callback, `ERR_EM_CLOSED` on a connection that has ended.
+   *
+   * ```ts
+   * override receiveLine(line: string) {
+   *   this.#reminder?.cancel();
+   *   this.#reminder = this.addTimer(30_000, () => this.sendData("are you there?\r\n"));
+   * }
+   * ```
+   */
+  addTimer(delay: number, callback: TimerCallback): Timer {
+    const transport = this.#attached();
+    checkDelay(delay);
+    if (typeof callback !== "function") {
+      throw new ArgumentError(`callback must be a function, not ${describe(callback)}`);
+    }
+    if (transport.state === State.closed) {
+      throw new StateError("ERR_EM_CLOSED", "addTimer: the connection has ended, and its timers with it");
+    }
+    return transport.addTimer(delay, callback);
   }
 
   /** Closes after writing, and waits for the end: `await using connection = …`. */

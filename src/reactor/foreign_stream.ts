@@ -14,7 +14,7 @@ import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
 import type { OwnTick } from "./tick_queue.js";
-import type { Timer, TimerCallback } from "./timer.js";
+import type { Timer, TimerCallback, TimerHost } from "./timer.js";
 import type { Transport } from "./transport.js";
 import type { TransportHome } from "./transport_home.js";
 
@@ -159,6 +159,10 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 
   ownTick(tick: OwnTick): void {
     this.#core.ownTick(tick);
+  }
+
+  get timers(): TimerHost {
+    return this.#core.timers;
   }
 
   endpoints(): Endpoint[] {

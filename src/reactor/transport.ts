@@ -9,12 +9,14 @@ import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
 import { connectionClose, connectionOpen } from "./diagnostics.js";
 import { type Detached, LifePromises } from "./life_promises.js";
+import { LifeTimers } from "./life_timers.js";
 import { Linger } from "./linger.js";
 import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import { Outbound } from "./outbound.js";
 import * as reasons from "./reasons.js";
 import { alreadyClaimed, nothingToClaim } from "./refusals.js";
+import type { Timer, TimerCallback } from "./timer.js";
 import { type TlsHooks, TlsLife } from "./tls_life.js";
 import type { TlsPlan } from "./tls_start.js";
 import type { TransportExtras } from "./transport_extras.js";
@@ -338,6 +340,7 @@ export class Transport extends Outbound {
     if (extras !== undefined) {
       extras.deadlines?.stop();
       extras.linger?.stop();
+      extras.timers?.cancel();
       this.outputEnded(extras, reason);
       extras.promises?.onEnded(reason);
       extras.tls?.ended(reason);
@@ -426,6 +429,13 @@ export class Transport extends Outbound {
     const error = reason !== undefined && "error" in reason ? reason.error : undefined;
     if (error instanceof SystemError) return error;
     return error instanceof ConnectError ? error.errors.findLast((each) => each instanceof SystemError) : undefined;
+  }
+
+  /** A timer of the program's that ends with this life, and whose callback is one of the connection's. */
+  addTimer(delay: number, callback: TimerCallback): Timer {
+    const extras = this.more();
+    extras.timers ??= new LifeTimers(this.core.timers);
+    return extras.timers.add(this.core.now() + delay, () => void this.call(callback));
   }
 
   idleTime(): number {

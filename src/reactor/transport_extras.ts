@@ -4,6 +4,7 @@ import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Deadlines } from "./deadlines.js";
 import type { FileSends } from "./file_sends.js";
 import type { LifePromises } from "./life_promises.js";
+import type { LifeTimers } from "./life_timers.js";
 import type { Linger } from "./linger.js";
 import type { OpeningQueue } from "./opening_queue.js";
 import type { TlsLife } from "./tls_life.js";
@@ -16,6 +17,8 @@ export interface TransportExtras {
   promises?: LifePromises;
   tls?: TlsLife;
   linger?: Linger;
+  /** Timers of the program's that go with this life. */
+  timers?: LifeTimers;
   /** Why the connection closes after writing, where that is not for the program's asking. */
   verdict?: CloseReason;
   /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */

@@ -4,7 +4,7 @@ import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
 import type { Endpoint } from "./endpoint.js";
 import type { OwnTick } from "./tick_queue.js";
-import type { Timer, TimerCallback } from "./timer.js";
+import type { Timer, TimerCallback, TimerHost } from "./timer.js";
 
 /** What a transport needs of the reactor it lives in, and of the engine that carries it: the core, or what stands for it. */
 export interface TransportHome {
@@ -26,6 +26,8 @@ export interface TransportHome {
   addTimer(delay: number, callback: TimerCallback): Timer;
   /** A tick of the library's own: a stop does not drop it. */
   ownTick(tick: OwnTick): void;
+  /** Where the program's timers wait. */
+  readonly timers: TimerHost;
   /** Every endpoint that the engine carries. */
   endpoints(): Endpoint[];
   connectionEnded(kind: CloseReasonKind): void;

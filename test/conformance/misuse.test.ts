@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
 import { inspect } from "node:util";
-import { Connection, EventMachineError, TlsInfo } from "eventmachine";
+import { Connection, EventMachineError, Timer, TlsInfo } from "eventmachine";
 import { pattern } from "../support/bytes.js";
 import { type EngineSuite, onEveryEngine } from "../support/harness.js";
 import { clientContext, serverContext } from "../support/pki.js";
@@ -82,6 +82,7 @@ function connectionMembers(at: { host: string; port: number }, file: string): Re
     closeConnectionAfterWriting: { calls: [], gives: nothing },
     halfClose: { calls: [], gives: nothing },
     abort: { calls: [], gives: nothing },
+    addTimer: { calls: [[10, () => {}]], gives: (value) => value instanceof Timer },
     detach: {
       calls: [],
       gives: (value) => {
