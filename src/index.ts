@@ -35,7 +35,7 @@ export type { LineEncoding } from "./protocols/line_input.js";
 export { LineText2 } from "./protocols/line_text2.js";
 export { type LinesOptions, lines } from "./protocols/lines.js";
 export { Connection, type ConnectionState, type SendData } from "./reactor/connection.js";
-export type { Handler } from "./reactor/connection_factory.js";
+export type { Handler, OnConnection } from "./reactor/connection_factory.js";
 export {
   addPeriodicTimer,
   addShutdownHook,
@@ -64,7 +64,7 @@ export {
 export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
 export { listenFds } from "./reactor/listen_fds.js";
-export type { Listener } from "./reactor/listener.js";
+export type { InetListener, Listener } from "./reactor/listener.js";
 export type {
   ConnectAddress,
   ConnectOptions,

@@ -14,7 +14,7 @@ class Http extends Connection {
 await run(async () => {
   const { port } = await startServer({ host: "127.0.0.1", port: 0 }, Http);
   const agent = new Agent({ keepAlive: true });
-  agent.createConnection = () => toDuplex(connect({ host: "127.0.0.1", port: port as number }));
+  agent.createConnection = () => toDuplex(connect({ host: "127.0.0.1", port }));
   get({ agent, path: "/world" }, async (response) => {
     for await (const chunk of response) console.log(`${response.statusCode} ${chunk}`);
     stop();

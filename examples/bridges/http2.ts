@@ -14,7 +14,7 @@ class Http2 extends Connection {
 await run(async () => {
   const { port } = await startServer({ host: "127.0.0.1", port: 0 }, Http2);
   const session = connectHttp2(`http://127.0.0.1:${port}`, {
-    createConnection: () => toDuplex(connect({ host: "127.0.0.1", port: port as number })),
+    createConnection: () => toDuplex(connect({ host: "127.0.0.1", port })),
   });
   for await (const chunk of session.request({ ":path": "/world" })) console.log(String(chunk));
   session.close(() => stop());

@@ -24,7 +24,7 @@ await run(async () => {
   const { port } = await startServer({ host: "127.0.0.1", port: 0 }, Smtp);
   const options = {
     getSocket(_options: unknown, callback: (error: Error | null, socket?: object) => void): void {
-      const connection = toDuplex(connect({ host: "127.0.0.1", port: port as number }));
+      const connection = toDuplex(connect({ host: "127.0.0.1", port }));
       connection.once("connect", () => callback(null, { connection }));
       connection.once("error", callback);
     },

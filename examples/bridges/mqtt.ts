@@ -14,7 +14,7 @@ class Mqtt extends Connection {
 
 await run(async () => {
   const { port } = await startServer({ host: "127.0.0.1", port: 0 }, Mqtt);
-  const client = new MqttClient(() => toDuplex(connect({ host: "127.0.0.1", port: port as number })), {
+  const client = new MqttClient(() => toDuplex(connect({ host: "127.0.0.1", port })), {
     clientId: "example",
     protocolId: "MQTT",
     protocolVersion: 4,

@@ -17,7 +17,7 @@ class Secured extends Connection {
 
 await run(async () => {
   const { port } = await startServer({ host: "127.0.0.1", port: 0 }, Secured);
-  const plain = toDuplex(connect({ host: "127.0.0.1", port: port as number }));
+  const plain = toDuplex(connect({ host: "127.0.0.1", port }));
   const socket = connectTls({ socket: plain, ca: cert, servername: "localhost" });
   socket.end("hello over TLS");
   for await (const chunk of socket) console.log(`${socket.getProtocol()}: ${chunk}`);

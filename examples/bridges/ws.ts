@@ -21,7 +21,7 @@ class Http extends Connection {
 await run(async () => {
   const { port } = await startServer({ host: "127.0.0.1", port: 0 }, Http);
   const socket = new WebSocket(`ws://127.0.0.1:${port}/`, {
-    createConnection: () => toDuplex(connect({ host: "127.0.0.1", port: port as number })),
+    createConnection: () => toDuplex(connect({ host: "127.0.0.1", port })),
   });
   socket.on("open", () => socket.send("hello"));
   socket.on("message", (data) => {

@@ -23,9 +23,20 @@ import { requireCapability, requireOptions } from "./required.js";
 import { type ClientTls, planStart, type TlsPlan } from "./tls_start.js";
 import { Transport } from "./transport.js";
 import type { TransportHome } from "./transport_home.js";
+import { State } from "./transport_state.js";
 
 /** A Connection class, and what its constructor takes. */
 export type Handler<A extends unknown[], C extends Connection> = new (...args: A) => C;
+
+/** An option of every call that makes connections of a class. */
+export interface OnConnection<C extends Connection = Connection> {
+  /**
+   * Called with each connection made, right after its `postInit`: in place of arguments to a constructor where the class is
+   * somebody else's. Not called again by `reconnect`. A throw is the connection's, as in any callback. (The block of EventMachine's
+   * start_server and connect.)
+   */
+  onConnection?: (connection: C) => unknown;
+}
 
 /** Makes connections of one class and puts them on a transport, for servers and clients alike. */
 export class ConnectionFactory<A extends unknown[], C extends Connection> {
@@ -33,12 +44,17 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   readonly #handler: Handler<A, C>;
   readonly #args: A;
   readonly #context: AsyncResource | undefined;
+  readonly #onConnection: ((connection: C) => unknown) | undefined;
   /** What the connection began with last, for when it connects again. */
   #tls: ClientTls | undefined;
 
-  constructor(core: Core, handler: Handler<A, C>, args: A) {
+  constructor(core: Core, handler: Handler<A, C>, args: A, { onConnection }: OnConnection<C>) {
     this.#core = core;
     this.#handler = checkHandler(handler);
+    if (onConnection !== undefined && typeof onConnection !== "function") {
+      throw new ArgumentError(`onConnection must be a function, not ${describe(onConnection)}`);
+    }
+    this.#onConnection = onConnection;
     this.#args = args;
     this.#context = core.asyncContext ? new AsyncResource("EventMachine") : undefined;
   }
@@ -50,6 +66,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
       make: () => new Handler(...args),
       attach: (connection, transport) => Connection.attach(connection, transport, undefined),
       startTls: (connection, plan) => Connection.startTls(connection, plan),
+      onConnection: this.#onConnection as OnConnection["onConnection"],
       borrows: this.#borrows,
       startsPaused: this.#startsPaused,
       settings,
@@ -62,8 +79,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     const connection = new this.#handler(...this.#args);
     if (!this.#core.isAccepting) return this.#neverBegun(connection, dialer, dialer.settings, plan);
     this.#dial(connection, dialer, plan);
-    dialer.transport.call(connection.postInit);
-    return connection;
+    return this.#begun(connection, dialer.transport);
   }
 
   adopt(fd: number, options: StreamOptions & { tls?: ClientTls }): C {
@@ -81,8 +97,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     Connection.attach(connection, transport, undefined);
     if (plan !== undefined) Connection.startTls(connection, plan);
     origin.start(transport);
-    transport.call(connection.postInit);
-    return connection;
+    return this.#begun(connection, transport);
   }
 
   /** A connection over a stream of Node's: everything but the engine under it is the reactor's. */
@@ -98,7 +113,14 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     const transport = this.#transport(connection, home, settings, home);
     home.start(transport, settings);
     Connection.attach(connection, transport, undefined);
+    return this.#begun(connection, transport);
+  }
+
+  /** The first callbacks of a connection that this process makes; it may have ended itself in `postInit`. */
+  #begun(connection: C, transport: Transport): C {
     transport.call(connection.postInit);
+    const onConnection = this.#onConnection;
+    if (onConnection !== undefined && transport.state <= State.open) transport.call(onConnection, connection);
     return connection;
   }
 

@@ -1,10 +1,17 @@
 import type { Duplex } from "node:stream";
 import type { Connection } from "./connection.js";
-import type { Handler } from "./connection_factory.js";
+import type { Handler, OnConnection } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
 import type { RunOptions } from "./lifecycle.js";
-import type { Listener } from "./listener.js";
-import type { ConnectAddress, LocalAddress, ServerAddress, ServerOptions, StreamOptions } from "./options.js";
+import type { InetListener, Listener } from "./listener.js";
+import type {
+  ConnectAddress,
+  InetServerAddress,
+  LocalAddress,
+  ServerAddress,
+  ServerOptions,
+  StreamOptions,
+} from "./options.js";
 import { type ErrorHandler, Reactor } from "./reactor.js";
 import type { ReactorStats } from "./reactor_stats.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "./timer.js";
@@ -37,7 +44,17 @@ export function drain(deadline?: number): Promise<{ finished: number; aborted: n
 
 /** `Reactor.startServer` on the current reactor. */
 export function startServer<A extends unknown[], C extends Connection>(
-  address: ServerAddress,
+  address: InetServerAddress & ServerOptions & OnConnection<C>,
+  handler: Handler<A, C>,
+  ...args: A
+): Promise<InetListener>;
+export function startServer<A extends unknown[], C extends Connection>(
+  address: ServerAddress & OnConnection<C>,
+  handler: Handler<A, C>,
+  ...args: A
+): Promise<Listener>;
+export function startServer<A extends unknown[], C extends Connection>(
+  address: ServerAddress & OnConnection<C>,
   handler: Handler<A, C>,
   ...args: A
 ): Promise<Listener> {
@@ -46,7 +63,7 @@ export function startServer<A extends unknown[], C extends Connection>(
 
 /** `Reactor.attachServer` on the current reactor. */
 export function attachServer<A extends unknown[], C extends Connection>(
-  server: { fd: number } & ServerOptions,
+  server: { fd: number } & ServerOptions & OnConnection<C>,
   handler: Handler<A, C>,
   ...args: A
 ): Promise<Listener> {
@@ -59,14 +76,14 @@ export function stopServer(listener: Listener): Promise<void> {
 }
 
 /** `Reactor.connect` on the current reactor. */
-export function connect(address: ConnectAddress): Connection;
+export function connect(address: ConnectAddress & OnConnection): Connection;
 export function connect<A extends unknown[], C extends Connection>(
-  address: ConnectAddress,
+  address: ConnectAddress & OnConnection<C>,
   handler: Handler<A, C>,
   ...args: A
 ): C;
 export function connect(
-  address: ConnectAddress,
+  address: ConnectAddress & OnConnection,
   ...rest: [] | [Handler<unknown[], Connection>, ...unknown[]]
 ): Connection {
   const [handler, ...args] = rest;
@@ -74,16 +91,16 @@ export function connect(
 }
 
 /** `Reactor.bindConnect` on the current reactor. */
-export function bindConnect(local: LocalAddress, address: ConnectAddress): Connection;
+export function bindConnect(local: LocalAddress, address: ConnectAddress & OnConnection): Connection;
 export function bindConnect<A extends unknown[], C extends Connection>(
   local: LocalAddress,
-  address: ConnectAddress,
+  address: ConnectAddress & OnConnection<C>,
   handler: Handler<A, C>,
   ...args: A
 ): C;
 export function bindConnect(
   local: LocalAddress,
-  address: ConnectAddress,
+  address: ConnectAddress & OnConnection,
   ...rest: [] | [Handler<unknown[], Connection>, ...unknown[]]
 ): Connection {
   const [handler, ...args] = rest;
@@ -93,7 +110,7 @@ export function bindConnect(
 
 /** `Reactor.attach` on the current reactor. */
 export function attach<A extends unknown[], C extends Connection>(
-  stream: { fd: number; tls?: ClientTls } & StreamOptions,
+  stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection<C>,
   handler: Handler<A, C>,
   ...args: A
 ): C {
@@ -102,7 +119,7 @@ export function attach<A extends unknown[], C extends Connection>(
 
 /** `Reactor.fromDuplex` on the current reactor. */
 export function fromDuplex<A extends unknown[], C extends Connection>(
-  duplex: Duplex | ({ duplex: Duplex } & StreamOptions),
+  duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection<C>),
   handler: Handler<A, C>,
   ...args: A
 ): C {

@@ -1,6 +1,6 @@
 import type { AsyncResource } from "node:async_hooks";
 import { inspect } from "node:util";
-import { formatAddress, type SocketAddress } from "../base/addresses.js";
+import { formatAddress, type InetAddress, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { type EventMachineError, StateError } from "../base/errors.js";
 import { stopped } from "../base/stopped.js";
@@ -23,6 +23,8 @@ export interface ConnectionMaker {
   attach(connection: Connection, transport: Transport): void;
   /** Has a connection begin with TLS. */
   startTls(connection: Connection, plan: TlsPlan): void;
+  /** Called with each connection, after its `postInit`. */
+  readonly onConnection: ((connection: Connection) => unknown) | undefined;
   readonly borrows: boolean;
   readonly startsPaused: boolean;
   readonly settings: StreamSettings;
@@ -114,6 +116,7 @@ export class ListenSocket extends Endpoint implements Origin {
     maker.attach(connection, transport);
     if (this.#tls !== undefined) maker.startTls(connection, this.#tls.plan);
     transport.accepted(handle, ipv4, port);
+    if (maker.onConnection !== undefined && transport.isOpen) transport.call(maker.onConnection, connection);
     if (listenerAccept.hasSubscribers) {
       listenerAccept.publish({ reactor: core.host.reactor, connection, address: this.address });
     }
@@ -221,6 +224,9 @@ export class Listener implements AsyncDisposable {
     return `Listener { ${this.#addresses.map(formatAddress).join(", ")}${this.#open ? "" : " closed"} }`;
   }
 }
+
+/** A listener on an internet address: its port is known to be one. */
+export type InetListener = Listener & { readonly address: InetAddress; readonly port: number };
 
 function isWildcard(address: SocketAddress | undefined): boolean {
   if (address === undefined) return true;

@@ -50,13 +50,19 @@ const CONNECT: Names<ConnectOptions> = {
   tls: true,
 };
 
+/** Of every call that makes connections of a class. */
+interface Made {
+  onConnection: unknown;
+}
+
 /** `family` comes with an address that a connection or a listener has told. */
 interface Told {
   family: unknown;
 }
 
-export const START_SERVER: Names<InetServerAddress | UnixServerAddress | ServerOptions | Told> = {
+export const START_SERVER: Names<InetServerAddress | UnixServerAddress | ServerOptions | Told | Made> = {
   family: true,
+  onConnection: true,
   host: true,
   port: true,
   path: true,
@@ -64,19 +70,26 @@ export const START_SERVER: Names<InetServerAddress | UnixServerAddress | ServerO
   ...SERVER,
 };
 
-export const ATTACH_SERVER: Names<{ fd: number } | ServerOptions> = { fd: true, ...SERVER };
+export const ATTACH_SERVER: Names<{ fd: number } | ServerOptions | Made> = { fd: true, onConnection: true, ...SERVER };
 
-export const CONNECT_TO: Names<InetConnectAddress | UnixConnectAddress | ConnectOptions | Told> = {
+export const CONNECT_TO: Names<InetConnectAddress | UnixConnectAddress | ConnectOptions | Told | Made> = {
   family: true,
+  onConnection: true,
   host: true,
   port: true,
   path: true,
   ...CONNECT,
 };
 
-export const ATTACH: Names<{ fd: number; tls: ClientTls } | StreamOptions> = { fd: true, tls: true, ...STREAM };
+export const ATTACH: Names<{ fd: number; tls: ClientTls } | StreamOptions | Made> = {
+  fd: true,
+  onConnection: true,
+  tls: true,
+  ...STREAM,
+};
 
-export const FROM_DUPLEX: Names<{ duplex: unknown; tls: unknown } | StreamOptions> = {
+export const FROM_DUPLEX: Names<{ duplex: unknown; tls: unknown } | StreamOptions | Made> = {
+  onConnection: true,
   duplex: true,
   tls: true,
   ...STREAM,

@@ -7,12 +7,12 @@ import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
 import { isStopped, stopped } from "../base/stopped.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
 import { Connection } from "./connection.js";
-import { ConnectionFactory, type Handler } from "./connection_factory.js";
+import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
 import { Core } from "./core.js";
 import type { CoreHost } from "./core_host.js";
 import { setCurrentReactor } from "./current.js";
 import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
-import { Listener } from "./listener.js";
+import { type InetListener, Listener } from "./listener.js";
 import { ListenerTls } from "./listener_tls.js";
 import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER } from "./option_names.js";
 import {
@@ -24,6 +24,7 @@ import {
   checkServerAddress,
   checkSize,
   checkStreamOptions,
+  type InetServerAddress,
   type LocalAddress,
   type ServerAddress,
   type ServerOptions,
@@ -231,8 +232,18 @@ export class Reactor implements Clock {
    * `ERR_EM_NOT_A_SOCKET`, `ERR_EM_NOT_RUNNING` outside of `run` and where a stop came before it was listening, and
    * UnsupportedError for an option the engine lacks.
    */
+  startServer<A extends unknown[], C extends Connection>(
+    address: InetServerAddress & ServerOptions & OnConnection<C>,
+    handler: Handler<A, C>,
+    ...args: A
+  ): Promise<InetListener>;
+  startServer<A extends unknown[], C extends Connection>(
+    address: ServerAddress & OnConnection<C>,
+    handler: Handler<A, C>,
+    ...args: A
+  ): Promise<Listener>;
   async startServer<A extends unknown[], C extends Connection>(
-    address: ServerAddress,
+    address: ServerAddress & OnConnection<C>,
     handler: Handler<A, C>,
     ...args: A
   ): Promise<Listener> {
@@ -247,7 +258,7 @@ export class Reactor implements Clock {
    * (attach_server.)
    */
   async attachServer<A extends unknown[], C extends Connection>(
-    server: { fd: number } & ServerOptions,
+    server: { fd: number } & ServerOptions & OnConnection<C>,
     handler: Handler<A, C>,
     ...args: A
   ): Promise<Listener> {
@@ -267,11 +278,11 @@ export class Reactor implements Clock {
 
   #starter<A extends unknown[], C extends Connection>(
     target: Parameters<ServerStarter["start"]>[0],
-    options: ServerOptions,
+    options: ServerOptions & OnConnection<C>,
     handler: Handler<A, C>,
     args: A,
   ): Promise<Listener> {
-    const factory = new ConnectionFactory(this.#core, handler, args);
+    const factory = new ConnectionFactory(this.#core, handler, args, options);
     const maker = factory.maker(checkStreamOptions(options));
     const listen = checkListenOptions(options);
     if (options.acceptQuota !== undefined) requireCapability(this.#core.engine, "acceptQuota");
@@ -291,28 +302,33 @@ export class Reactor implements Clock {
    * Throws, before the handler is made, ArgumentError for a bad address, option or handler and `ERR_EM_NOT_RUNNING`
    * outside of `run`; what the handler's constructor throws comes through.
    */
-  connect(address: ConnectAddress): Connection;
-  connect<A extends unknown[], C extends Connection>(address: ConnectAddress, handler: Handler<A, C>, ...args: A): C;
+  connect(address: ConnectAddress & OnConnection): Connection;
+  connect<A extends unknown[], C extends Connection>(
+    address: ConnectAddress & OnConnection<C>,
+    handler: Handler<A, C>,
+    ...args: A
+  ): C;
   connect(
-    address: ConnectAddress,
+    address: ConnectAddress & OnConnection,
     handler: Handler<unknown[], Connection> = Connection,
     ...args: unknown[]
   ): Connection {
     this.#mustRun("connect");
-    return this.#within(() => new ConnectionFactory(this.#core, handler, args).connect(address));
+    checkObject(address, "address");
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args, address).connect(address));
   }
 
   /** `connect` from a local address. (bind_connect.) */
-  bindConnect(local: LocalAddress, address: ConnectAddress): Connection;
+  bindConnect(local: LocalAddress, address: ConnectAddress & OnConnection): Connection;
   bindConnect<A extends unknown[], C extends Connection>(
     local: LocalAddress,
-    address: ConnectAddress,
+    address: ConnectAddress & OnConnection<C>,
     handler: Handler<A, C>,
     ...args: A
   ): C;
   bindConnect(
     local: LocalAddress,
-    address: ConnectAddress,
+    address: ConnectAddress & OnConnection,
     handler: Handler<unknown[], Connection> = Connection,
     ...args: unknown[]
   ): Connection {
@@ -320,12 +336,12 @@ export class Reactor implements Clock {
     checkObject(local, "local");
     checkObject(address, "address");
     const from = { ...address, localAddress: local };
-    return this.#within(() => new ConnectionFactory(this.#core, handler, args).connect(from));
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args, from).connect(from));
   }
 
   /** Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. (attach.) */
   attach<A extends unknown[], C extends Connection>(
-    stream: { fd: number; tls?: ClientTls } & StreamOptions,
+    stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection<C>,
     handler: Handler<A, C>,
     ...args: A
   ): C {
@@ -333,7 +349,7 @@ export class Reactor implements Clock {
     checkObject(stream, "stream");
     checkNames(stream, ATTACH, "stream");
     const fd = checkInt(stream.fd, "fd", 0);
-    return this.#within(() => new ConnectionFactory(this.#core, handler, args).adopt(fd, stream));
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args, stream).adopt(fd, stream));
   }
 
   /**
@@ -346,15 +362,15 @@ export class Reactor implements Clock {
    * writing, `ERR_EM_NOT_RUNNING`. What needs a descriptor (`detach`, socket options) throws UnsupportedError.
    */
   fromDuplex<A extends unknown[], C extends Connection>(
-    duplex: Duplex | ({ duplex: Duplex } & StreamOptions),
+    duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection<C>),
     handler: Handler<A, C>,
     ...args: A
   ): C {
     this.#mustRun("fromDuplex");
     checkObject(duplex, "duplex");
-    const given = "duplex" in duplex ? duplex : { duplex };
+    const given: { duplex: Duplex } & StreamOptions & OnConnection<C> = "duplex" in duplex ? duplex : { duplex };
     checkNames(given, FROM_DUPLEX, "duplex");
-    return this.#within(() => new ConnectionFactory(this.#core, handler, args).over(given.duplex, given));
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args, given).over(given.duplex, given));
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------

@@ -33,6 +33,29 @@ class Async extends Connection {
   }
 }
 
+/** What a listener is depends on what it listens on; what `onConnection` is given, on the class. */
+export async function ports(): Promise<number> {
+  const inet = await startServer({ host: "127.0.0.1", port: 0 }, Plain);
+  const unix = await startServer({ path: "/tmp/s" }, Plain);
+  // @ts-expect-error a Unix socket has no port
+  const none: number = unix.port;
+  const named = await reactor.startServer(
+    {
+      port: 0,
+      onConnection(connection) {
+        const { name, retries } = connection;
+        return name.length + retries;
+      },
+    },
+    Named,
+    "a name",
+  );
+  // @ts-expect-error there is no such field
+  connect({ ...address, onConnection: (connection) => connection.title }, Named, "a name");
+  connect({ ...address, onConnection: (connection) => connection.pause() });
+  return inet.port + named.port + none + inet.address.port;
+}
+
 class NotAConnection {
   receiveData(): void {}
 }
