@@ -4,8 +4,12 @@ const reactors = new WeakMap<object, object>();
 
 /** What a call comes to, or a promise, because its reactor stops. */
 export function stopped(reactor: object, message: string): StateError {
-  const error = new StateError("ERR_EM_NOT_RUNNING", message);
-  reactors.set(error, reactor);
+  return markStopped(new StateError("ERR_EM_NOT_RUNNING", message), reactor);
+}
+
+/** Notes that an error says nothing but that this reactor stops, or drains to stop. Returns it. */
+export function markStopped<E>(error: E, reactor: object): E {
+  if (typeof error === "object" && error !== null) reactors.set(error, reactor);
   return error;
 }
 

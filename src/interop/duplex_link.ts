@@ -132,13 +132,13 @@ export class DuplexLink implements ConnectionCallbacks {
       if (!this.#isClosed) this.#emitClose();
     } else if (inOrder) {
       this.outgoing.ended();
-      this.outgoing.fail(writeLost(reason));
+      this.outgoing.fail(this.transport.asEnd(writeLost(reason)));
       // Both directions have ended in order; what was not read yet still can be, and then the stream ends by itself.
       if (!this.#peerEnded && !duplex.destroyed) this.receiveEnd();
     } else {
-      const error = streamError(reason);
+      const error = this.transport.asEnd(streamError(reason));
       // What waited for a connection that never came hears of it behind `close`.
-      if (this.transport.wasOpened) this.outgoing.fail(error ?? writeLost(reason));
+      if (this.transport.wasOpened) this.outgoing.fail(error ?? this.transport.asEnd(writeLost(reason)));
       // Where its last write or its end has failed by that, it is destroyed already.
       duplex.destroy(error);
     }
@@ -200,7 +200,7 @@ export class DuplexLink implements ConnectionCallbacks {
     const { wasOpened } = this.transport;
     if (wasOpened) this.outgoing.drop();
     this.#duplex.emit("close", this.#hadError);
-    if (!wasOpened) this.outgoing.fail(neverOpened());
+    if (!wasOpened) this.outgoing.fail(this.transport.asEnd(neverOpened()));
   }
 
   reset(): void {

@@ -107,7 +107,7 @@ class WebLink extends ChunkReader {
   }
 
   #whenDrained(): Promise<void> {
-    if (this.#transport.state > State.open) return Promise.reject(ended(this.#transport.reason));
+    if (this.#transport.state > State.open) return Promise.reject(this.#transport.asEnd(ended(this.#transport.reason)));
     this.#drained = settling();
     return this.#drained.promise;
   }
@@ -122,7 +122,7 @@ class WebLink extends ChunkReader {
   }
 
   override unbind(reason: CloseReason): unknown {
-    const error = failureOf(reason) ?? ended(reason);
+    const error = this.#transport.asEnd(failureOf(reason) ?? ended(reason));
     if (reason.kind === "peer-closed") this.#drained?.resolve();
     else this.#drained?.reject(error);
     this.#drained = undefined;

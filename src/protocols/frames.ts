@@ -1,4 +1,5 @@
 import { describe } from "../base/addresses.js";
+import { markPeer } from "../base/error_marks.js";
 import { ArgumentError, EventMachineError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_BINARY_LENGTH } from "../base/limits.js";
@@ -39,7 +40,7 @@ export function frames(
       for (let frame = cutter.next(); frame !== undefined; frame = cutter.next()) yield frame;
     }
     if (cutter.isWithinFrame) {
-      throw new EventMachineError("ERR_EM_FRAME_TRUNCATED", "the stream ended before the frame it had begun");
+      throw markPeer(new EventMachineError("ERR_EM_FRAME_TRUNCATED", "the stream ended before the frame it had begun"));
     }
     return undefined;
   }
@@ -112,7 +113,7 @@ class FrameCutter {
       if (this.#held < header) return undefined;
       const bytes = this.#take(header);
       this.#length = little ? bytes.readUIntLE(0, header) : bytes.readUIntBE(0, header);
-      if (this.#length > most) throw tooLong(this.#length, most);
+      if (this.#length > most) throw markPeer(tooLong(this.#length, most));
     }
     if (this.#held < this.#length) return undefined;
     const frame = this.#take(this.#length);

@@ -1,5 +1,6 @@
 import { constants } from "node:buffer";
 import { describe } from "../base/addresses.js";
+import { markPeer } from "../base/error_marks.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_BINARY_LENGTH, MAX_LINE_LENGTH } from "../base/limits.js";
@@ -136,7 +137,8 @@ export class LineCodec {
     }
     if (size !== undefined && size > this.#maxBinaryLength) {
       const limit = this.#maxBinaryLength;
-      throw new LimitError("ERR_EM_BINARY_TOO_LONG", `a block of ${size} bytes passes the limit of ${limit}`, limit);
+      const message = `a block of ${size} bytes passes the limit of ${limit}`;
+      throw markPeer(new LimitError("ERR_EM_BINARY_TOO_LONG", message, limit));
     }
     this.#setMode(size === undefined ? UNSIZED : size === 0 ? LINES : size);
     this.#read();
@@ -352,7 +354,7 @@ export class LineCodec {
 }
 
 function lineTooLong(limit: number): LimitError {
-  return new LimitError("ERR_EM_LINE_TOO_LONG", `a line passes the limit of ${limit} bytes`, limit);
+  return markPeer(new LimitError("ERR_EM_LINE_TOO_LONG", `a line passes the limit of ${limit} bytes`, limit));
 }
 
 function checkLength(value: unknown, name: string, most: number): number {

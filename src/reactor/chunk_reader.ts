@@ -4,7 +4,7 @@ import { StateError } from "../base/errors.js";
 import { READ_QUOTA } from "../base/limits.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
-import { type Settling, settling } from "./settling.js";
+import { endable, type Settling } from "./settling.js";
 import type { Transport } from "./transport.js";
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
@@ -45,7 +45,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
       return Promise.resolve({ done: false, value: chunk });
     }
     if (this.#end !== undefined) return this.#ended(this.#end.error);
-    const turn = settling<IteratorResult<Buffer, undefined>>();
+    const turn = endable<IteratorResult<Buffer, undefined>>();
     this.#waiting.push(turn);
     this.#transport.resume();
     return turn.promise;
@@ -63,7 +63,11 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   /** An error is told once; with the peer's end the connection ends behind what was sent, as it would without a loop. */
   #ended(error: unknown): Promise<IteratorReturnResult<undefined>> {
     this.#end = { error: undefined };
-    if (error !== undefined) return Promise.reject(error);
+    if (error !== undefined) {
+      const failed = endable<never>();
+      failed.reject(error);
+      return failed.promise;
+    }
     // In the next turn: what is sent right behind the loop still belongs to the answer.
     if (!this.#staysOpen) this.#transport.core.ownTick({ onTick: () => this.#transport.halfClose() });
     return Promise.resolve(DONE);
@@ -119,7 +123,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   }
 
   unbind(reason: CloseReason): unknown {
-    this.#finish(failureOf(reason));
+    this.#finish(this.#transport.asEnd(failureOf(reason)));
     return this.#owner.unbind(reason);
   }
 

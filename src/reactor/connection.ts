@@ -128,8 +128,9 @@ export class Connection {
   }
 
   /**
-   * A callback of this connection threw, or its promise was rejected. Return true to go on; anything else closes the
-   * connection (reason `handler-error`) and hands the error to the reactor's `onError`.
+   * A callback of this connection threw, or its promise was rejected. Return true, or a promise of true, to go on; anything
+   * else closes the connection (reason `handler-error`) and hands the error to the reactor's `onError`. Delivery goes on while a
+   * promise is pending. A rejection that says nothing but that this connection has ended is `unbind`'s alone.
    */
   onError(_error: unknown): unknown {
     return false;
@@ -238,7 +239,7 @@ export class Connection {
     const { httpChunks = false } = options;
     checkBoolean(httpChunks, "httpChunks");
     if (transport.state >= State.closing || transport.isWriteEnded) {
-      throw new StateError("ERR_EM_CLOSED", "the connection takes no more output");
+      throw transport.asEnd(new StateError("ERR_EM_CLOSED", "the connection takes no more output"));
     }
     const file = openForSending(path);
     if (!httpChunks) return transport.sendFile(file, "", "");
@@ -602,7 +603,8 @@ export class Connection {
   }
 
   #notOpen(method: string): StateError {
-    return new StateError("ERR_EM_NOT_OPEN", `${method} needs an open connection; this one is ${this.state}`);
+    const error = new StateError("ERR_EM_NOT_OPEN", `${method} needs an open connection; this one is ${this.state}`);
+    return this.#attached().asEnd(error);
   }
 
   #settable(method: string): Transport {

@@ -1,5 +1,5 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
-import { isThenable } from "../base/thenable.js";
+import { isPromise } from "../base/thenable.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
 import { EngineContexts } from "../tls/engine_contexts.js";
@@ -336,7 +336,7 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
 
   /** Sees to it that a promise returned by a callback does not fail unseen. */
   watch(result: unknown): void {
-    if (isThenable(result)) Promise.resolve(result).then(undefined, (error: unknown) => this.reportError(error));
+    if (isPromise(result)) result.then(undefined, (error: unknown) => this.reportError(error));
   }
 
   reportError(error: unknown): void {

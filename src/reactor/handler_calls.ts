@@ -1,12 +1,22 @@
 import type { AsyncResource } from "node:async_hooks";
 import type { CloseReason } from "../base/close_reason.js";
-import { isStopped } from "../base/stopped.js";
-import { isThenable } from "../base/thenable.js";
+import { isEndOf, markEnd } from "../base/error_marks.js";
+import { isStopped, markStopped } from "../base/stopped.js";
+import { isPromise, isThenable } from "../base/thenable.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
 import { connectionError } from "./diagnostics.js";
 import { Endpoint } from "./endpoint.js";
 import type { TransportHome } from "./transport_home.js";
+
+/** What Node's streams tell those who still read and write them when they are destroyed. */
+const STREAM_ENDS: ReadonlySet<unknown> = new Set([
+  "ERR_STREAM_PREMATURE_CLOSE",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_WRITE_AFTER_END",
+  "EPIPE",
+  "ABORT_ERR",
+]);
 
 /**
  * How a user's callbacks are called: which object is told, in which async context, and what becomes of a callback that
@@ -26,7 +36,13 @@ export abstract class HandlerCalls extends Endpoint {
   }
 
   /** The connection itself, also where another has claimed its callbacks. */
-  protected abstract get connection(): ConnectionCallbacks;
+  abstract get connection(): ConnectionCallbacks;
+
+  /** Why it has ended, where it has. */
+  abstract readonly reason: CloseReason | undefined;
+
+  /** Whether it is closing or closed. */
+  abstract readonly isEnding: boolean;
 
   /** Ends the connection now for this reason; the first reason given stands. */
   abstract end(reason: CloseReason): void;
@@ -74,22 +90,65 @@ export abstract class HandlerCalls extends Endpoint {
     }
   }
 
-  /** Delivery does not wait for a promise, but its rejection counts as a throw. */
+  /** Delivery does not wait for a promise, but its rejection counts as a throw. Other results are the program's affair. */
   protected watch(result: unknown): void {
-    if (isThenable(result)) {
-      Promise.resolve(result).then(undefined, (error: unknown) => this.handlerFailed(error));
+    if (isPromise(result)) result.then(undefined, (error: unknown) => this.operationFailed(error));
+  }
+
+  /**
+   * A promise of the program's, or one that the program did not look after, was rejected. Where the error says nothing but
+   * that the connection has ended, or that the reactor stops, `unbind` reports that and nothing else is to be.
+   */
+  operationFailed(error: unknown): void {
+    if (!this.#isEnd(error)) this.handlerFailed(error);
+  }
+
+  /**
+   * Notes of an error that it says nothing but that this connection is ending or has ended, if that is so: thrown out of an
+   * async callback, which the end may have overtaken, it is no mistake of the program. Returns it.
+   */
+  asEnd<E>(error: E): E {
+    const { reason, connection } = this;
+    if (!this.isEnding) return error;
+    if (reason?.kind === "stop" || reason?.kind === "drain-deadline") markStopped(error, this.core.host.reactor);
+    return markEnd(error, connection);
+  }
+
+  #isEnd(error: unknown): boolean {
+    const { connection, reason } = this;
+    if (isEndOf(error, connection)) return true;
+    if (reason === undefined) return false;
+    if ("error" in reason && reason.kind !== "handler-error" && reason.error === error) return true;
+    // A stream over the connection that was destroyed without an error, as at the stop: Node words that for its users.
+    return this.receiver !== connection && STREAM_ENDS.has(codeOf(error));
+  }
+
+  /**
+   * A callback threw: the connection's `onError` may take it, at once or by a promise; otherwise the connection ends and the
+   * reactor is told. Delivery goes on while the promise is pending.
+   */
+  handlerFailed(error: unknown): void {
+    if (isStopped(this.core.host.reactor, error)) return;
+    let verdict: unknown;
+    try {
+      verdict = this.receiver.onError(error);
+    } catch (second) {
+      this.#endBy(second);
+      return;
+    }
+    if (verdict === true) return;
+    if (!isPromise(verdict)) this.#endBy(error);
+    else {
+      verdict.then(
+        (late) => {
+          if (late !== true) this.#endBy(error);
+        },
+        () => this.#endBy(error),
+      );
     }
   }
 
-  /** A callback threw: the connection's `onError` may take it; otherwise the connection ends and the reactor is told. */
-  handlerFailed(thrown: unknown): void {
-    if (isStopped(this.core.host.reactor, thrown)) return;
-    let error = thrown;
-    try {
-      if (this.receiver.onError(error) === true) return;
-    } catch (second) {
-      error = second;
-    }
+  #endBy(error: unknown): void {
     if (connectionError.hasSubscribers) connectionError.publish({ ...this.message(), error });
     this.end({ kind: "handler-error", error });
     this.core.host.reportError(error, this.connection);
@@ -99,4 +158,8 @@ export abstract class HandlerCalls extends Endpoint {
   protected message(): { reactor: object; connection: object } {
     return { reactor: this.core.host.reactor, connection: this.connection };
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return typeof error === "object" && error !== null ? (error as { code?: unknown }).code : undefined;
 }

@@ -1,6 +1,6 @@
 import type { CloseReason } from "../base/close_reason.js";
 import { notDetached, notOpened } from "./refusals.js";
-import { type Settling, settling } from "./settling.js";
+import { endable, type Settling, settling } from "./settling.js";
 
 /** A descriptor that was given up, and what was read from it and never delivered. */
 export interface Detached {
@@ -13,6 +13,7 @@ export interface LifePromisesOwner {
   readonly wasOpened: boolean;
   readonly isClosed: boolean;
   readonly reason: CloseReason | undefined;
+  asEnd<E>(error: E): E;
 }
 
 /** The promises of one life of a connection, each of them made when somebody asks for it. */
@@ -30,9 +31,9 @@ export class LifePromises {
   get opened(): Promise<void> {
     if (this.#opened === undefined) {
       const { wasOpened, isClosed, reason } = this.#owner;
-      this.#opened = settling();
+      this.#opened = endable();
       if (wasOpened) this.#opened.resolve();
-      else if (isClosed) this.#opened.reject(notOpened(reason));
+      else if (isClosed) this.#opened.reject(this.#owner.asEnd(notOpened(reason)));
     }
     return this.#opened.promise;
   }
@@ -48,7 +49,7 @@ export class LifePromises {
 
   /** To be asked for when the connection is told to detach. */
   get detached(): Promise<Detached> {
-    this.#detached ??= settling();
+    this.#detached ??= endable();
     return this.#detached.promise;
   }
 
@@ -62,8 +63,9 @@ export class LifePromises {
 
   /** The connection has ended, and `unbind` is about to be called. */
   onEnded(reason: CloseReason): void {
-    if (!this.#owner.wasOpened) this.#opened?.reject(notOpened(reason));
-    if (reason.kind !== "detached") this.#detached?.reject(notDetached(reason));
+    const owner = this.#owner;
+    if (!owner.wasOpened) this.#opened?.reject(owner.asEnd(notOpened(reason)));
+    if (reason.kind !== "detached") this.#detached?.reject(owner.asEnd(notDetached(reason)));
   }
 
   /** `unbind` has returned. */

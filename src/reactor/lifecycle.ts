@@ -2,7 +2,7 @@ import { describe } from "../base/addresses.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { isStopped } from "../base/stopped.js";
-import { isThenable } from "../base/thenable.js";
+import { isPromise } from "../base/thenable.js";
 import type { Core } from "./core.js";
 import { flushAtExit } from "./exit_flush.js";
 import { ListenSocket } from "./listener.js";
@@ -54,7 +54,8 @@ export class Lifecycle {
     const { tails, signals, drainDeadline } = checkRunOptions(block, options);
     if (this.phase !== "idle") {
       this.#tails.push(...tails);
-      await this.#host.within(block);
+      const result = this.#host.within(block);
+      if (isPromise(result)) await result;
       return;
     }
     this.#host.open();
@@ -70,7 +71,7 @@ export class Lifecycle {
     });
     try {
       const result = this.#host.within(block);
-      if (isThenable(result)) Promise.resolve(result).then(undefined, (error: unknown) => this.fail(error));
+      if (isPromise(result)) result.then(undefined, (error: unknown) => this.#blockFailed(error));
     } catch (error) {
       this.fail(error);
     }
@@ -95,6 +96,12 @@ export class Lifecycle {
     this.#core.ownTick({ onTick: () => void this.#shutdown() });
   }
 
+  /** A drain that has cut the block short was to end the run, which is not to wait for the rest of the block. */
+  #blockFailed(error: unknown): void {
+    if (isStopped(this.#core.host.reactor, error)) this.stop();
+    else this.fail(error);
+  }
+
   /** An error nobody took ends the run; the first of them is what it rejects with. What a stop makes fail is none. */
   fail(error: unknown): void {
     if (isStopped(this.#core.host.reactor, error)) return;
@@ -116,7 +123,7 @@ export class Lifecycle {
     for (const hook of hooks) {
       try {
         const result = this.#host.within(hook);
-        if (isThenable(result)) await result;
+        if (isPromise(result)) await result;
       } catch (error) {
         this.fail(error);
       }
@@ -151,9 +158,9 @@ export class Lifecycle {
     for (const tail of tails) {
       try {
         const result = tail();
-        if (isThenable(result)) await result;
+        if (isPromise(result)) await result;
       } catch (error) {
-        this.#failure ??= { error };
+        if (!isStopped(this.#core.host.reactor, error)) this.#failure ??= { error };
       }
     }
   }

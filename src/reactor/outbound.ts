@@ -206,7 +206,7 @@ export abstract class Outbound extends HandlerCalls {
   protected outputEnded(extras: TransportExtras, reason: CloseReason): void {
     extras.opening = undefined;
     const message = `the connection closed (${reason.kind}) before the file was sent`;
-    extras.files?.fail(new EventMachineError("ERR_EM_CLOSED", message));
+    extras.files?.fail(this.asEnd(new EventMachineError("ERR_EM_CLOSED", message)));
   }
 }
 

@@ -1,10 +1,12 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import type { Clock } from "../base/clock.js";
+import { isPeers } from "../base/error_marks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
 import { isStopped, stopped } from "../base/stopped.js";
+import { isPromise } from "../base/thenable.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
 import { Connection } from "./connection.js";
 import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
@@ -410,12 +412,13 @@ export class Reactor implements Clock {
     const handler = this.#errorHandler;
     if (isStopped(this, error)) return;
     if (handler === undefined) {
-      this.#lifecycle.fail(error);
+      // What a peer has done ends its connection, whose `unbind` says so, and never the server.
+      if (!isPeers(error)) this.#lifecycle.fail(error);
       return;
     }
     try {
       const result = this.#within(() => handler(error, source));
-      Promise.resolve(result).then(undefined, (second: unknown) => this.#lifecycle.fail(second));
+      if (isPromise(result)) result.then(undefined, (second: unknown) => this.#lifecycle.fail(second));
     } catch (second) {
       this.#lifecycle.fail(second);
     }

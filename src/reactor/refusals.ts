@@ -7,13 +7,16 @@ export function writeEnded(): StateError {
 }
 
 export function notOpened(reason: CloseReason | undefined): unknown {
-  if (reason !== undefined && "error" in reason) return reason.error;
-  return new StateError("ERR_EM_CLOSED", `the connection closed before it was open (${reason?.kind ?? "unknown"})`);
+  return failure(reason, "before it was open");
 }
 
 export function notSecured(reason: CloseReason | undefined): unknown {
+  return failure(reason, "before it was secured");
+}
+
+function failure(reason: CloseReason | undefined, when: string): unknown {
   if (reason !== undefined && "error" in reason) return reason.error;
-  return new StateError("ERR_EM_CLOSED", `the connection closed before it was secured (${reason?.kind ?? "unknown"})`);
+  return new StateError("ERR_EM_CLOSED", `the connection closed ${when} (${reason?.kind ?? "unknown"})`);
 }
 
 export function notDetached(reason: CloseReason): StateError {

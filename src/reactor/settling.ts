@@ -5,6 +5,13 @@ export interface Settling<T> {
   reject: (error: unknown) => void;
 }
 
+/** One that fails with nothing but a connection's end, which `unbind` reports: whoever does not ask has missed nothing. */
+export function endable<T>(): Settling<T> {
+  const result = settling<T>();
+  result.promise.catch(nothing);
+  return result;
+}
+
 export function settling<T>(): Settling<T> {
   const result = {} as Settling<T>;
   result.promise = new Promise((resolve, reject) => {
@@ -13,3 +20,5 @@ export function settling<T>(): Settling<T> {
   });
   return result;
 }
+
+function nothing(): void {}

@@ -1,4 +1,4 @@
-import { isThenable } from "../base/thenable.js";
+import { isPromise } from "../base/thenable.js";
 
 /** A tick of the library's own: it runs whatever becomes of the program's. It does not throw. */
 export interface OwnTick {
@@ -63,7 +63,7 @@ export class TickQueue {
           continue;
         }
         const result = tick();
-        if (isThenable(result)) Promise.resolve(result).then(undefined, this.#report);
+        if (isPromise(result)) result.then(undefined, this.#report);
       } catch (error) {
         this.#report(error);
       }

@@ -11,7 +11,7 @@ import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import * as reasons from "./reasons.js";
 import { notSecured } from "./refusals.js";
-import { type Settling, settling } from "./settling.js";
+import { endable, type Settling } from "./settling.js";
 import type { Timer } from "./timer.js";
 import type { TlsPlan } from "./tls_start.js";
 import type { TransportHome } from "./transport_home.js";
@@ -34,6 +34,7 @@ export interface TlsOwner {
   ): void;
   handlerFailed(thrown: unknown): void;
   end(reason: CloseReason): void;
+  asEnd<E>(error: E): E;
 }
 
 /** Which of TLS's callbacks a connection has of its own: the others are not worth the questions they would cost. */
@@ -119,10 +120,10 @@ export class TlsLife {
 
   secured(): Promise<TlsInfo> {
     if (this.#securing === undefined) {
-      this.#securing = settling();
+      this.#securing = endable();
       const { reason } = this.#owner;
       if (this.info !== undefined) this.#securing.resolve(this.info);
-      else if (this.#owner.isClosed) this.#securing.reject(notSecured(reason));
+      else if (this.#owner.isClosed) this.#securing.reject(this.#owner.asEnd(notSecured(reason)));
     }
     return this.#securing.promise;
   }
@@ -247,7 +248,7 @@ export class TlsLife {
   /** The connection has ended, and `unbind` is about to be called. */
   ended(reason: CloseReason): void {
     this.#deadline?.cancel();
-    if (this.#info === undefined) this.#securing?.reject(notSecured(reason));
+    if (this.#info === undefined) this.#securing?.reject(this.#owner.asEnd(notSecured(reason)));
   }
 
   /** `unbind` has returned. */

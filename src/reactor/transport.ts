@@ -70,7 +70,7 @@ export class Transport extends Outbound {
     core.connectionCount++;
   }
 
-  protected get connection(): ConnectionCallbacks {
+  get connection(): ConnectionCallbacks {
     return this.extras?.owner ?? this.receiver;
   }
 
@@ -197,6 +197,10 @@ export class Transport extends Outbound {
 
   get isClosed(): boolean {
     return this.state === State.closed;
+  }
+
+  get isEnding(): boolean {
+    return this.state >= State.closing;
   }
 
   get isWriteEnded(): boolean {
@@ -358,7 +362,7 @@ export class Transport extends Outbound {
    * decides itself what the peer's FIN means, and passes on what is the connection's business. Once in a life.
    */
   claim(claimant: ConnectionCallbacks): void {
-    if (this.state > State.open) throw nothingToClaim();
+    if (this.state > State.open) throw this.asEnd(nothingToClaim());
     const extras = this.more();
     if (extras.owner !== undefined) throw alreadyClaimed();
     extras.owner = this.receiver;

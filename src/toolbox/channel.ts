@@ -1,6 +1,6 @@
 import { StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
-import { isThenable } from "../base/thenable.js";
+import { isPromise } from "../base/thenable.js";
 import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
 import { checkFunction } from "./checks.js";
 import { Failures } from "./failures.js";
@@ -149,7 +149,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
           const call = calls[at++];
           if (call === undefined) continue;
           const result = call(item);
-          if (watches && isThenable(result)) result.then(undefined, this.#onError);
+          if (watches && isPromise(result)) result.then(undefined, this.#onError);
         }
       } catch (error) {
         this.#report(error, failures);

@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.js";
-import { isThenable } from "../base/thenable.js";
+import { isPromise } from "../base/thenable.js";
 import { checkClock, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 
@@ -53,7 +53,7 @@ export class SpawnedProcess<A extends unknown[] = []> {
   notify(...args: A): void {
     (this.#clock ?? defaultClock()).nextTick(() => {
       const result = this.#body.apply(this, args);
-      if (!isThenable(result)) return this.#take(result);
+      if (!isPromise(result)) return this.#take(result);
       return result.then((value) => this.#take(value));
     });
   }

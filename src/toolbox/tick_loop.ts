@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.js";
 import { StateError } from "../base/errors.js";
-import { isThenable } from "../base/thenable.js";
+import { isPromise } from "../base/thenable.js";
 import { checkClock, checkFunction } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
@@ -83,7 +83,7 @@ export class TickLoop implements Disposable {
       if (this.#isStopped || this.#run !== run) return undefined;
       try {
         const result = this.#work();
-        if (!isThenable(result)) return this.#goOn(run, result);
+        if (!isPromise(result)) return this.#goOn(run, result);
         return result.then(
           (value) => this.#goOn(run, value),
           (error) => this.#break(run, error),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { onEveryEngine } from "../support/harness.js";
 import type { Script } from "../support/recorder.js";
 import { rejection, thrower } from "../support/throwing.js";
+import { pending } from "../support/wait.js";
 
 onEveryEngine("errors in handlers", (engine) => {
   const callbacks = ["postInit", "connectionCompleted", "receiveData", "receiveEnd", "drained", "unbind"] as const;
@@ -55,6 +56,45 @@ onEveryEngine("errors in handlers", (engine) => {
     assert.equal(server.state, "open");
     assert.deepEqual(taken, []);
   });
+
+  engine.ruleOnStreams(
+    "an onError may take its time: delivery goes on, and true alone keeps the connection",
+    async (trial) => {
+      const taken: unknown[] = [];
+      trial.reactor.onError((error) => taken.push(error));
+      const oops = new Error("taken, or not");
+      const verdicts: [string, (late: Promise<void>) => Promise<unknown>, boolean][] = [
+        ["true", (late) => late.then(() => true), true],
+        ["1", (late) => late.then(() => 1), false],
+        ["nothing", (late) => late, false],
+        ["a rejection", (late) => late.then(() => Promise.reject(new Error("second"))), false],
+      ];
+      for (const [name, verdict, keeps] of verdicts) {
+        const { promise: late, resolve } = pending<void>();
+        const { client, server } = await trial.pair({
+          server: {
+            receiveData: (_me, data) => {
+              if (data.includes("bad")) throw oops;
+            },
+            onError: () => verdict(late),
+          },
+        });
+        client.sendData("bad");
+        await trial.until(() => server.errors.length === 1, "the error");
+        client.sendData("good");
+        await trial.until(() => server.bytes === 7, "delivery goes on");
+        assert.equal(server.state, "open");
+        resolve();
+        if (keeps) await trial.settle();
+        else await trial.until(() => server.isUnbound, `${name} ends it`);
+        assert.equal(server.state, keeps ? "open" : "closed", name);
+        if (!keeps) assert.deepEqual(server.reason, { kind: "handler-error", error: oops }, name);
+        client.abort();
+        await trial.allUnbound(client, server);
+      }
+      assert.deepEqual(taken, [oops, oops, oops]);
+    },
+  );
 
   engine.rule("an onError that throws closes the connection with its own error", async (trial) => {
     const second = new Error("from onError");
