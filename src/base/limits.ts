@@ -50,6 +50,8 @@ export const RESOURCE_CALL_LIMIT = 1024;
 export const MAX_TOKEN_LENGTH = 64 * KiB;
 /** How long a TLS handshake may take, from its first byte until the connection is secured. */
 export const TLS_HANDSHAKE_TIMEOUT = 20_000;
+/** The most unfinished TLS handshakes of one listener; above it the oldest is closed. */
+export const TLS_HANDSHAKES = 1024;
 /** How long a TLS session can be resumed. */
 export const TLS_SESSION_TIMEOUT = 300_000;
 /** The most sessions a context keeps for its clients, one for each host, port and name. */

@@ -28,6 +28,7 @@ interface InetPlace {
  */
 export class Dialer extends Endpoint implements Origin {
   readonly accepts = false;
+  readonly handshakes = undefined;
   readonly tlsRole = "client";
   readonly sharedLocalAddress = undefined;
   readonly #core: Core;
@@ -243,6 +244,7 @@ export class Dialer extends Endpoint implements Origin {
 /** A descriptor that was connected by somebody else: the engine says in its first turn whether it can be used. */
 export class AdoptedStream extends Endpoint implements Origin {
   readonly accepts = true;
+  readonly handshakes = undefined;
   readonly tlsRole = undefined;
   readonly peer = undefined;
   readonly sharedLocalAddress = undefined;

@@ -27,6 +27,7 @@ const ONLY: Handle = 0;
  */
 export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly accepts = true;
+  readonly handshakes = undefined;
   readonly tlsRole = undefined;
   readonly peer = undefined;
   readonly sharedLocalAddress = undefined;

@@ -10,6 +10,7 @@ import type { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { listenerAccept } from "./diagnostics.js";
 import { DISCARDED, Endpoint } from "./endpoint.js";
+import type { HandshakeLimit } from "./handshake_limit.js";
 import type { ListenerTls } from "./listener_tls.js";
 import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
@@ -40,6 +41,7 @@ export class ListenSocket extends Endpoint implements Origin {
   readonly #maker: ConnectionMaker;
   readonly #settled: (error: EventMachineError | undefined) => void;
   readonly #tls: ListenerTls | undefined;
+  readonly handshakes: HandshakeLimit;
   handle: Handle = NO_HANDLE;
   address: SocketAddress | undefined;
   sharedLocalAddress: SocketAddress | undefined;
@@ -51,10 +53,12 @@ export class ListenSocket extends Endpoint implements Origin {
     core: Core,
     maker: ConnectionMaker,
     tls: ListenerTls | undefined,
+    handshakes: HandshakeLimit,
     settled: (error: EventMachineError | undefined) => void,
   ) {
     super();
     this.#tls = tls;
+    this.handshakes = handshakes;
     this.#core = core;
     this.#maker = maker;
     this.#settled = settled;

@@ -39,6 +39,7 @@ const SERVER: Names<ServerOptions> = {
   whenFull: true,
   acceptQuota: true,
   tls: true,
+  maxHandshakes: true,
 };
 
 const CONNECT: Names<ConnectOptions> = {

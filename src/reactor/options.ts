@@ -13,6 +13,7 @@ import {
   MAX_TIMER_DELAY,
   MAX_UNIX_PATH,
   OUTBOUND_LIMIT,
+  TLS_HANDSHAKES,
 } from "../base/limits.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import { checkKernelNumber } from "./kernel_numbers.js";
@@ -77,6 +78,11 @@ export interface ServerOptions extends StreamOptions {
   acceptQuota?: number;
   /** Every connection begins with TLS: a context, or what one is made of. Default: none. */
   tls?: ServerTls;
+  /**
+   * Most TLS handshakes that are under way at a time, those of `startTls` included: the next one ends the oldest, with
+   * `ERR_EM_TLS_HANDSHAKE_LIMIT`. Default 1,024.
+   */
+  maxHandshakes?: number;
 }
 
 /** The address and the options of a server, in one object. */
@@ -137,6 +143,7 @@ export interface ListenSettings {
   readonly maxConnections: number;
   readonly whenFull: "pause" | "close";
   readonly acceptQuota: number;
+  readonly maxHandshakes: number;
 }
 
 export interface DialSettings {
@@ -268,6 +275,7 @@ export function checkListenOptions(options: ServerOptions): ListenSettings {
     maxConnections: checkSize(maxConnections, "maxConnections", 1),
     whenFull,
     acceptQuota: given(options.acceptQuota, ACCEPT_QUOTA, (value) => checkInt(value, "acceptQuota", 1)),
+    maxHandshakes: given(options.maxHandshakes, TLS_HANDSHAKES, (value) => checkSize(value, "maxHandshakes", 1)),
   };
 }
 

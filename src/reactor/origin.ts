@@ -1,6 +1,7 @@
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import type { TlsRole } from "../tls/tls_context.js";
+import type { HandshakeLimit } from "./handshake_limit.js";
 
 /** Who made the connection: the listening socket that accepted it, or the dialer that connects it. */
 export interface Origin {
@@ -17,6 +18,8 @@ export interface Origin {
   readonly accepts: boolean;
   /** The side of TLS that connections of this origin take where they are not told; undefined where they have to be. */
   readonly tlsRole: TlsRole | undefined;
+  /** Counts the handshakes of a listener's connections. */
+  readonly handshakes: HandshakeLimit | undefined;
   /** Whom a client was told to connect to; undefined where it was no host. */
   readonly peer: { readonly host: string; readonly port: number } | undefined;
 }

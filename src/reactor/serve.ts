@@ -5,6 +5,7 @@ import { SystemError } from "../base/system_error.js";
 import type { Ended, Handle, ListenOptions } from "../engine/streams.js";
 import type { Core } from "./core.js";
 import { Endpoint } from "./endpoint.js";
+import { HandshakeLimit } from "./handshake_limit.js";
 import { type ConnectionMaker, Listener, ListenSocket } from "./listener.js";
 import type { ListenerTls } from "./listener_tls.js";
 import type { ListenSettings, ServerTarget } from "./options.js";
@@ -22,6 +23,7 @@ export class ServerStarter {
   readonly #maker: ConnectionMaker;
   readonly #options: ListenOptions;
   readonly #tls: ListenerTls | undefined;
+  readonly #handshakes: HandshakeLimit;
   /** The run that it began in has ended. */
   #isOver = false;
 
@@ -29,9 +31,11 @@ export class ServerStarter {
     this.#core = core;
     this.#tls = tls;
     this.#maker = maker;
+    const { maxHandshakes, ...settings } = listen;
+    this.#handshakes = new HandshakeLimit(maxHandshakes);
     this.#options = {
       ...maker.settings.socket,
-      ...listen,
+      ...settings,
       halfOpen: maker.settings.halfOpen,
       lowWaterMark: maker.settings.lowWaterMark,
     };
@@ -150,7 +154,7 @@ export class ServerStarter {
   #begin(open: (engine: Core["engine"]) => Handle, address: SocketAddress | undefined): Promise<ListenSocket> {
     this.#mustRun();
     return new Promise((resolve, reject) => {
-      const socket = new ListenSocket(this.#core, this.#maker, this.#tls, (error) => {
+      const socket = new ListenSocket(this.#core, this.#maker, this.#tls, this.#handshakes, (error) => {
         if (error === undefined) resolve(socket);
         else reject(error instanceof SystemError ? withAddress(error, address) : error);
       });

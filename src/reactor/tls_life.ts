@@ -9,6 +9,8 @@ import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
+import type { Unfinished } from "./handshake_limit.js";
+import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
 import { notSecured } from "./refusals.js";
 import { endable, type Settling } from "./settling.js";
@@ -24,6 +26,7 @@ export interface TlsOwner {
   readonly isClosed: boolean;
   readonly reason: CloseReason | undefined;
   readonly callbacks: ConnectionCallbacks;
+  readonly origin: Origin;
   call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): void;
   ask<A extends unknown[], R>(
     question: (...args: A) => R | PromiseLike<R>,
@@ -44,7 +47,7 @@ export interface TlsHooks {
 }
 
 /** TLS on one connection, from `startTls` on: waiting for the connect, in its handshake, secured. */
-export class TlsLife {
+export class TlsLife implements Unfinished {
   readonly #owner: TlsOwner;
   readonly #plan: TlsPlan;
   readonly #hooks: TlsHooks;
@@ -91,6 +94,7 @@ export class TlsLife {
       this.#owner.end({ kind: "tls-error", error: error as TlsError });
       return;
     }
+    if (role === "server") this.#owner.origin.handshakes?.begin(this);
     if (handshakeTimeout === 0) return;
     this.#deadline = core.addTimer(handshakeTimeout, () =>
       this.#owner.end(reasons.deadlinePassed("handshake", handshakeTimeout)),
@@ -204,8 +208,14 @@ export class TlsLife {
     this.#owner.core.engine.answerVerify(this.#handle, accepts === true);
   }
 
+  giveWay(limit: number): void {
+    const message = `the TLS handshake was the oldest of more than ${limit} that were under way`;
+    this.#owner.end({ kind: "tls-error", error: new TlsError("ERR_EM_TLS_HANDSHAKE_LIMIT", message) });
+  }
+
   onSecured(): void {
     this.isSecured = true;
+    this.#owner.origin.handshakes?.end(this);
     this.#deadline?.cancel();
     if (this.#early !== undefined) this.onSession(this.#early);
     if (this.#securing !== undefined && this.info !== undefined) this.#securing.resolve(this.info);
@@ -247,6 +257,7 @@ export class TlsLife {
 
   /** The connection has ended, and `unbind` is about to be called. */
   ended(reason: CloseReason): void {
+    this.#owner.origin.handshakes?.end(this);
     this.#deadline?.cancel();
     if (this.#info === undefined) this.#securing?.reject(this.#owner.asEnd(notSecured(reason)));
   }
