@@ -30,11 +30,28 @@ int64_t ring_data(Core& core, int32_t handle) {
   return size;
 }
 
+// How names are compared: with the alternative names alone, never the subject's CN (RFC 9525 section 2), and a wildcard
+// is a whole label (section 6.3).
+constexpr unsigned kHostFlags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+
+// Whom the certificate must be for. False where OpenSSL did not take it down: it would check nothing then.
+bool set_identity(SSL* ssl, const std::string& name) {
+  X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
+  X509_VERIFY_PARAM_set_hostflags(rules, kHostFlags);
+  return X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) == 1 ||
+         X509_VERIFY_PARAM_set1_host(rules, name.data(), name.size()) == 1;
+}
+
 const char* begin_session(TlsSession& session, TlsStart& start, BIO_METHOD* transport) {
+  constexpr const char* kNoMemory = "there is no memory for a TLS connection";
   SSL* ssl = SSL_new(start.context->ssl);
+  if (ssl == nullptr) return kNoMemory;
   session.ssl = ssl;
-  SSL_set_ex_data(ssl, 0, &session);
   BIO* bio = BIO_new(transport);
+  if (bio == nullptr || SSL_set_ex_data(ssl, 0, &session) != 1) {
+    BIO_free(bio);
+    return kNoMemory;
+  }
   BIO_set_data(bio, &session);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
@@ -48,15 +65,15 @@ const char* begin_session(TlsSession& session, TlsStart& start, BIO_METHOD* tran
   SSL_set_connect_state(ssl);
   // A server's protection. A client's session is looked at when it is resumed: see check_resumed.
   SSL_set_session_id_context(ssl, nullptr, 0);
-  if (!start.server_name.empty()) SSL_set_tlsext_host_name(ssl, start.server_name.c_str());
-  if (!start.verify_name.empty()) {
-    X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
-    X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (!X509_VERIFY_PARAM_set1_ip_asc(rules, start.verify_name.c_str())) {
-      X509_VERIFY_PARAM_set1_host(rules, start.verify_name.data(), start.verify_name.size());
-    }
+  if (!start.server_name.empty() && SSL_set_tlsext_host_name(ssl, start.server_name.c_str()) != 1) {
+    return "the name of the server cannot be sent";
   }
-  if (start.context->has(kRequestStaple)) SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp);
+  if (!start.verify_name.empty() && !set_identity(ssl, start.verify_name)) {
+    return "the name to verify cannot be checked";
+  }
+  if (start.context->has(kRequestStaple) && SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp) != 1) {
+    return kNoMemory;
+  }
   if (start.session.empty()) return nullptr;
   auto* from = reinterpret_cast<const uint8_t*>(start.session.data());
   SSL_SESSION* resumed = d2i_SSL_SESSION(nullptr, &from, static_cast<long>(start.session.size()));
@@ -96,9 +113,8 @@ bool shows_certificate(const TlsSession& session) {
 bool is_for(SSL* ssl, const std::string& name) {
   X509* certificate = SSL_get1_peer_certificate(ssl);
   if (certificate == nullptr) return false;
-  const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
   const bool good = X509_check_ip_asc(certificate, name.c_str(), 0) == 1 ||
-                    X509_check_host(certificate, name.data(), name.size(), flags, nullptr) == 1;
+                    X509_check_host(certificate, name.data(), name.size(), kHostFlags, nullptr) == 1;
   X509_free(certificate);
   return good;
 }

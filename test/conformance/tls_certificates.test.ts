@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash, type X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import { TlsContext } from "eventmachine";
-import { type Issued, issue } from "../support/certificates.js";
+import { type CertificateOptions, type Issued, issue } from "../support/certificates.js";
 import { onEveryEngine } from "../support/harness.js";
 import { clientContext } from "../support/pki.js";
 import type { Script } from "../support/recorder.js";
@@ -124,6 +125,74 @@ onEveryEngine("TLS, certificates shown", (engine) => {
           peer.closeConnection();
           await trial.allUnbound(peer);
         }
+      }
+    },
+  );
+});
+
+/** What a certificate says of its owner, and the name that it is not for. */
+const NOT_FOR: readonly [string, CertificateOptions, string][] = [
+  ["a common name, and no alternative one", { names: ["server.test"] }, "server.test"],
+  ["a common name beside addresses", { names: ["server.test"], hosts: [LOOPBACK] }, "server.test"],
+  ["a common name that is the address", { names: ["127.0.0.1"] }, "127.0.0.1"],
+  ["a wildcard as its common name", { names: ["*.wild.test"] }, "a.wild.test"],
+  ["the beginning of a label before a wildcard", { hosts: ["f*.wild.test"] }, "foo.wild.test"],
+  ["the end of a label behind a wildcard", { hosts: ["*z.wild.test"] }, "fuzz.wild.test"],
+  ["a wildcard inside a label", { hosts: ["f*z.wild.test"] }, "fuzz.wild.test"],
+  ["a wildcard behind an IDNA prefix", { hosts: ["xn--*.wild.test"] }, "xn--bcher-kva.wild.test"],
+  ["a wildcard for a whole domain", { hosts: ["*.test"] }, "server.test"],
+  ["a wildcard for everything", { hosts: ["*"] }, "server.test"],
+  ["a wildcard that is not the first label", { hosts: ["a.*.test"] }, "a.b.test"],
+  ["two wildcards", { hosts: ["*.*.wild.test"] }, "a.b.wild.test"],
+  ["a NUL behind the name", { hosts: ["server.test\0.evil.test"] }, "server.test"],
+  ["a NUL at the end of the name", { hosts: ["server.test\0"] }, "server.test"],
+  ["a NUL before the name", { hosts: ["\0server.test"] }, "server.test"],
+  ["a line break behind the name", { hosts: ["server.test\n"] }, "server.test"],
+  ["several names in one", { hosts: ["other.test, DNS:server.test"] }, "server.test"],
+  ["a space behind the name", { hosts: ["server.test "] }, "server.test"],
+  ["the address as a name", { hosts: ["127.0.0.1"] }, "127.0.0.1"],
+  ["an address of the wrong length", { hosts: [Buffer.of(127, 0, 0, 1, 0)] }, "127.0.0.1"],
+  ["the IPv4-mapped address", { hosts: [Buffer.from("00000000000000000000ffff7f000001", "hex")] }, "127.0.0.1"],
+];
+
+onEveryEngine("TLS, names in certificates", (engine) => {
+  for (const [what, options, verifyName] of NOT_FOR) {
+    engine.rule(`a certificate with ${what} is not for ${verifyName}`, async (trial) => {
+      const { cert, key } = issue({ names: ["x"], by: ROOT, ...options });
+      const served = await trial.serve({}, { tls: { cert, key } });
+      const client = trial.dial(served, {}, { tls: { ca: ROOT.cert, verifyName } });
+      await trial.allUnbound();
+      const error = tlsError(client.reason);
+      assert.equal(error.code, "ERR_EM_TLS_VERIFY");
+      assert.equal(error.verifyError, isIP(verifyName) === 0 ? "HOSTNAME_MISMATCH" : "IP_ADDRESS_MISMATCH");
+    });
+  }
+
+  engine.rule(
+    "a certificate is for every name that it lists, and for no other, also when a session is resumed",
+    async (trial) => {
+      const hosts = [
+        ...Array.from({ length: 500 }, (_, index) => `${index}.many.test`),
+        "*.wild.test",
+        "SERVER.test",
+        LOOPBACK,
+      ];
+      const { cert, key } = issue({ names: ["only.test"], by: ROOT, hosts });
+      const served = await trial.serve({ sslHandshakeCompleted: (me) => me.sendData("hello") }, { tls: { cert, key } });
+      const context = clientContext({ ca: ROOT.cert });
+      for (const verifyName of ["499.many.test", "foo.wild.test", "server.test", "127.0.0.1"]) {
+        for (const isReused of [false, true]) {
+          const client = trial.dial(served, {}, { tls: { context, verifyName } });
+          assert.equal((await client.secured).isSessionReused, isReused);
+          await trial.until(() => client.bytes > 0, "the greeting, and a session before it");
+          client.closeConnection();
+          await trial.allUnbound(client);
+        }
+      }
+      for (const verifyName of ["only.test", "500.many.test", "wild.test", "127.0.0.2"]) {
+        const client = trial.dial(served, {}, { tls: { context, verifyName } });
+        await assert.rejects(client.secured, { code: "ERR_EM_TLS_VERIFY" });
+        await trial.allUnbound();
       }
     },
   );

@@ -28,6 +28,9 @@ interface Verifying {
   readonly ssl: { verifyError(): NodeJS.ErrnoException | null | undefined } | null;
 }
 
+/** Names are compared with the alternative names alone, never the subject's CN, and a wildcard is a whole label. */
+const AS_RFC_9525 = { subject: "never", partialWildcards: false } as const;
+
 /** TLS on one socket: node:tls's, from the moment the socket is its until it has no more to say. */
 export class SecureSession {
   readonly #raw: Socket;
@@ -252,7 +255,7 @@ export class SecureSession {
     if (verifyName === undefined) return undefined;
     if (isIP(verifyName) !== 0)
       return certificate.checkIP(verifyName) === undefined ? "IP_ADDRESS_MISMATCH" : undefined;
-    return certificate.checkHost(verifyName) === undefined ? "HOSTNAME_MISMATCH" : undefined;
+    return certificate.checkHost(verifyName, AS_RFC_9525) === undefined ? "HOSTNAME_MISMATCH" : undefined;
   }
 
   // Ending -------------------------------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ export function isEarlyEnd(error: NodeJS.ErrnoException): boolean {
 export function failureOf(error: OpenSslError, isSecured: boolean): TlsFailure {
   const [, named, other] = ALERT.exec(error.code ?? "") ?? [];
   const alert = named ?? other;
+  const isNone = error.code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE";
   return {
-    code: isSecured ? "ERR_EM_TLS_PROTOCOL" : "ERR_EM_TLS_HANDSHAKE",
+    code: isNone ? "ERR_EM_TLS_VERIFY" : isSecured ? "ERR_EM_TLS_PROTOCOL" : "ERR_EM_TLS_HANDSHAKE",
     reason: error.reason ?? error.message,
     alert: alert === undefined ? undefined : { name: alert.toLowerCase(), from: "peer" },
     verifyError: undefined,
