@@ -15,6 +15,7 @@
         "native/out_queue.cc",
         "native/shared.cc",
         "native/slots.cc",
+        "native/socket_file.cc",
         "native/stream.cc",
         "native/stream_calls.cc",
         "native/stream_io.cc",

@@ -24,8 +24,8 @@ struct Address {
 
   Address() : local() {}
 
-  // Reads an IP literal (an IPv6 one may carry a zone: `fe80::1%eth0`) or a Unix path (a leading NUL: the abstract name
-  // space). Returns 0 or a negative errno.
+  // Reads an IP literal (an IPv6 one may carry a zone: `fe80::1%eth0`) or the bytes of a Unix path (a leading NUL: the
+  // abstract name space). Returns 0 or a negative errno.
   int parse(int32_t family, const char* text, size_t size, uint16_t port);
 
   // Whether this is IPv4, also where it comes mapped into IPv6; `ip` and `port` in host order.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 
 #include "napi.h"
 
@@ -110,6 +111,21 @@ class Args {
       return 0;
     }
     return length;
+  }
+
+  // The same, or bytes: a Unix socket's name need not be UTF-8.
+  size_t name(size_t at, char* to, size_t most) {
+    bool is_bytes = false;
+    if (!ok_ || at >= count_ || napi_is_typedarray(env_, values_[at], &is_bytes) != napi_ok || !is_bytes)
+      return string(at, to, most);
+    Bytes given = bytes(at);
+    if (given.length > most) {
+      refuse(at, "shorter bytes");
+      return 0;
+    }
+    if (given.length > 0) memcpy(to, given.data, given.length);
+    to[given.length] = '\0';
+    return given.length;
   }
 
   // What `wrap` made under this tag; null where it is anything else.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -21,8 +22,9 @@ Slot* new_listener(Core& core, const ListenSettings& settings) {
   if (slot == nullptr) return nullptr;
   slot->state = State::open;
   core.shared.flags[slot->index()] = kNoWrite;
-  slot->accepting = new Listener{settings};
+  slot->accepting = new Listener{settings, nullptr};
   slot->accepting->settings.options = {};
+  slot->accepting->settings.file = "";
   slot->last_read = slot->last_write = monotonic_now();
   return slot;
 }
@@ -32,7 +34,20 @@ struct Failure {
   Syscall syscall = Syscall::none;
 };
 
-Failure bind_and_listen(int fd, const Address& address, const ListenSettings& settings) {
+// Between bind and listen nobody can connect: then the file gets its mode.
+Failure bind_file(int fd, const Address& address, const ListenSettings& settings, Listener& listener) {
+  // The kernel makes the file with this mode, less what the umask takes away.
+  if (settings.mode >= 0 && fchmod(fd, static_cast<mode_t>(settings.mode)) < 0) return {-errno, Syscall::fchmod};
+  if (bind(fd, &address.any, address.length) < 0) return {-errno, Syscall::bind};
+  listener.file = std::make_unique<SocketFile>(settings.file);
+  if (int error = listener.file->identify(); error != 0) return {error, Syscall::bind};
+  if (settings.mode < 0) return {};
+  if (int error = listener.file->set_mode(static_cast<mode_t>(settings.mode)); error != 0)
+    return {error, Syscall::chmod};
+  return {};
+}
+
+Failure bind_and_listen(int fd, const Address& address, const ListenSettings& settings, Listener& listener) {
   int family = address.any.sa_family;
   if (family != AF_UNIX) {
     // A restarted server must not wait for the old connections' TIME_WAIT.
@@ -48,7 +63,11 @@ Failure bind_and_listen(int fd, const Address& address, const ListenSettings& se
   // Before `listen`, so that the receive buffer's size takes part in the window the kernel offers.
   if (int error = apply_options(fd, family != AF_UNIX, settings.options); error != 0)
     return {error, Syscall::setsockopt};
-  if (bind(fd, &address.any, address.length) < 0) return {-errno, Syscall::bind};
+  if (*settings.file != '\0') {
+    if (Failure failure = bind_file(fd, address, settings, listener); failure.error != 0) return failure;
+  } else if (bind(fd, &address.any, address.length) < 0) {
+    return {-errno, Syscall::bind};
+  }
   if (listen(fd, settings.backlog) < 0) return {-errno, Syscall::listen};
   return {};
 }
@@ -117,7 +136,7 @@ int32_t open_listener(Core& core, const Address& address, const ListenSettings& 
   core.take_descriptor();
   slot->fd = fd;
   if (address.any.sa_family != AF_UNIX) slot->set(kInternet);
-  Failure failure = bind_and_listen(fd, address, settings);
+  Failure failure = bind_and_listen(fd, address, settings, *slot->accepting);
   if (failure.error != 0) {
     close_listener(core, *slot, Ended::error, failure.error, failure.syscall);
   } else {
@@ -161,6 +180,8 @@ void close_listener(Core& core, Slot& slot, Ended ended, int32_t error, Syscall 
   slot.syscall = syscall;
   core.shared.flags[slot.index()] |= kMuted | kNoWrite;
   save_addresses(slot);
+  // Before the descriptor, which keeps the inode from being given out again.
+  if (slot.accepting->file != nullptr) slot.accepting->file->remove();
   drop_descriptor(core, slot);
   slot.due = 0;
   core.defer(slot, kDueClosed);

@@ -5,7 +5,10 @@
 // ms have passed: newcomers wait in the kernel's queue, and nothing spins.
 #pragma once
 
+#include <memory>
+
 #include "core.h"
+#include "socket_file.h"
 
 namespace em {
 
@@ -25,10 +28,13 @@ struct ListenSettings {
   uint32_t accept_quota = 1;
   uint32_t max_connections = UINT32_MAX;
   uint32_t low_water = 0;
+  const char* file = "";  // the absolute path of a Unix address that is one; empty for others
+  int32_t mode = -1;      // of that file; -1 for what the umask leaves
 };
 
 struct Listener {
-  ListenSettings settings;  // without the options
+  ListenSettings settings;  // without the options and the file
+  std::unique_ptr<SocketFile> file;
   uint32_t connections = 0;
   uint32_t attempts = 1;    // how many newcomers the next round asks for
   uint64_t last_batch = 0;  // in which it was ready

@@ -32,8 +32,8 @@ bool find_address(const Slot& slot, bool peer, Address* address) {
   return true;
 }
 
-// address(loop, handle, peer): the host or path, with the family and the port in the header; undefined where there is
-// none
+// address(loop, handle, peer): the host, or the bytes of a Unix name, with the family and the port in the header;
+// undefined where there is none
 napi_value address_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Target target(args);
@@ -44,6 +44,7 @@ napi_value address_call(napi_env env, napi_callback_info info) {
   if (!find_address(*target.slot, peer, &address) || !shown.show(address)) return nothing();
   target.core->shared.words[kAddressFamily] = shown.family;
   target.core->shared.words[kAddressPort] = shown.port;
+  if (shown.family == kUnix) return buffer(env, shown.text, shown.size);
   return text(env, {shown.text, shown.size});
 }
 

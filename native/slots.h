@@ -33,6 +33,8 @@ enum class Syscall : uint8_t {
   epoll_ctl,
   fcntl,
   epoll_wait,
+  fchmod,
+  chmod,
 };
 
 enum Bit : uint32_t {

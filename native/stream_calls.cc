@@ -25,7 +25,7 @@ Address read_address(Args& args, size_t at) {
   Address address;
   char text[kMostText + 1] = {};
   int32_t family = args.int32(at);
-  size_t size = args.string(at + 1, text, kMostText);
+  size_t size = args.name(at + 1, text, kMostText);
   uint32_t port = args.uint32(at + 2, 65535);
   if (args.ok() && family != kUnix && family != kIPv4 && family != kIPv6) args.refuse(at, "a family");
   if (!args.ok() || address.parse(family, text, size, static_cast<uint16_t>(port)) != 0) address.length = 0;
@@ -47,13 +47,18 @@ ListenSettings read_listen_settings(Args& args, size_t at) {
   return settings;
 }
 
-// listen(loop, family, host, port, options, flags, backlog, quota, most, low): the handle, -1 where there is none
+// listen(loop, family, host, port, options, flags, backlog, quota, most, low, file, mode): the handle, -1 where there
+// is none
 napi_value listen_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
   Address address = read_address(args, 1);
   OptionList options = read_options(args, 4);
   ListenSettings settings = read_listen_settings(args, 5);
+  char file[kMostText + 1] = {};
+  args.name(10, file, kMostText);
+  settings.file = file;
+  settings.mode = args.int32(11, -1, 0777);
   if (!args.ok() || loop == nullptr) return nothing();
   settings.options = options;
   return integer(env, open_listener(loop->core, address, settings));

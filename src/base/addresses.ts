@@ -2,6 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { describe } from "./describe.js";
 import { ArgumentError } from "./errors.js";
 import { readHost, spell } from "./host_names.js";
+import { showUnixName } from "./unix_name.js";
 
 export { describe };
 
@@ -13,10 +14,13 @@ export interface InetAddress {
   readonly port: number;
 }
 
-/** A Unix socket's address; the empty path is an unnamed socket's, a leading NUL is the abstract name space. */
+/**
+ * A Unix socket's address; the empty path is an unnamed socket's, a leading NUL is the abstract name space. A name whose
+ * bytes are not UTF-8 is a Buffer of them.
+ */
 export interface UnixAddress {
   readonly family: "unix";
-  readonly path: string;
+  readonly path: string | Buffer;
 }
 
 export type SocketAddress = InetAddress | UnixAddress;
@@ -61,13 +65,16 @@ export function parseAddress(text: string): { host?: string; port: number } | { 
   return host === undefined || host === "" ? { port } : { host, port };
 }
 
-/** The form `parseAddress` reads, for logs and messages. Throws ArgumentError for what is no address. */
+/**
+ * The form `parseAddress` reads, for logs and messages; bytes that are not UTF-8 are shown as `\xff`, which it does not
+ * read. Throws ArgumentError for what is no address.
+ */
 export function formatAddress(address: SocketAddress): string {
   if (typeof address !== "object" || address === null) {
     throw new ArgumentError(`address must be an address, not ${describe(address)}`);
   }
   if (address.family === "unix") {
-    const path = checkText(address.path, "path");
+    const path = Buffer.isBuffer(address.path) ? showName(address.path) : checkText(address.path, "path");
     return path.startsWith("\0") ? `unix:@${path.slice(1)}` : `unix:${path}`;
   }
   if (address.family !== "IPv4" && address.family !== "IPv6") {
@@ -77,6 +84,11 @@ export function formatAddress(address: SocketAddress): string {
   const host = checkText(address.host, "host");
   const port = checkPort(address.port, 0, "address.port");
   return address.family === "IPv6" ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The NUL of an abstract name stays, for `@` is written in its place. */
+function showName(path: Buffer): string {
+  return path[0] === 0 ? `\0${showUnixName(path.subarray(1))}` : showUnixName(path);
 }
 
 function checkText(text: unknown, name: string): string {

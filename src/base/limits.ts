@@ -40,6 +40,8 @@ export const MAX_BINARY_LENGTH = 32 * MiB;
 export const MAX_TIMER_DELAY = 2 ** 52;
 /** The longest path a Unix socket's address can carry on Linux, without the closing NUL. */
 export const MAX_UNIX_PATH = 107;
+/** The longest abstract name, its leading NUL included. */
+export const MAX_ABSTRACT_NAME = 108;
 /** The most items that wait in one async iteration of a `Channel`. */
 export const CHANNEL_BUFFER_LIMIT = 1024;
 /** The most callers that wait for a resource of one `Pool`. */

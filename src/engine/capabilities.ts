@@ -16,6 +16,7 @@ export const CAPABILITIES = {
   keepAliveProbes: "set the interval and number of keep-alive probes",
   tcpUserTimeout: "set TCP_USER_TIMEOUT",
   peerCredentials: "read the credentials of a Unix peer",
+  unixNameBytes: "use names of Unix sockets that are not UTF-8, or abstract ones with a NUL in them",
   promptReset: "notice a reset while reading is paused",
   acknowledgement: "see how much of what the kernel holds the peer has taken",
   tls: "begin TLS on a connection",

@@ -1,4 +1,5 @@
 import type { SocketAddress } from "../base/addresses.js";
+import type { UnixName } from "../base/unix_name.js";
 
 /**
  * The stream facet of the contract between the reactor and its engines: listeners and connections.
@@ -50,6 +51,14 @@ export interface KeepAlive {
   count?: number;
 }
 
+/** The file of a Unix listener. */
+export interface ListenFile {
+  /** Absolute, so that it is found at the end too; it may be longer than a socket address carries. */
+  readonly path: UnixName;
+  /** Its permission bits; undefined for what the umask leaves. */
+  readonly mode: number | undefined;
+}
+
 export interface ListenOptions extends SocketOptions {
   backlog: number;
   reusePort: boolean;
@@ -62,6 +71,8 @@ export interface ListenOptions extends SocketOptions {
   /** At `maxConnections`: leave newcomers waiting, or accept and close them. */
   whenFull: "pause" | "close";
   lowWaterMark: number;
+  /** Of a Unix address that is a path. */
+  file?: ListenFile;
 }
 
 export interface ConnectOptions extends SocketOptions {
@@ -73,7 +84,11 @@ export interface ConnectOptions extends SocketOptions {
 
 /** Commands: down. None of them calls an event; whatever follows from a command is delivered in a later turn. */
 export interface StreamCommands {
-  /** Begins listening. Exactly one of `listening` and `closed` follows. */
+  /**
+   * Begins listening. Exactly one of `listening` and `closed` follows. With `file` the address is that file's name: nobody
+   * can connect before it has its mode, and before the descriptor is closed the file is removed, if it is still the one
+   * that was bound. A name that is taken fails with EADDRINUSE.
+   */
   listen(address: SocketAddress, options: ListenOptions): Handle;
   /** Begins accepting from a listening descriptor, which the engine owns from then on. `listening` or `closed` follows. */
   adoptListener(fd: number, options: ListenOptions): Handle;

@@ -19,7 +19,7 @@ import {
 } from "./options.js";
 import type { Origin } from "./origin.js";
 import { STOPPED } from "./reasons.js";
-import { requireCapability, requireOptions } from "./required.js";
+import { requireCapability, requireName, requireOptions } from "./required.js";
 import { type ClientTls, planStart, type TlsPlan } from "./tls_start.js";
 import { Transport } from "./transport.js";
 import type { TransportHome } from "./transport_home.js";
@@ -127,6 +127,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   #dialer(address: ConnectAddress): { dialer: Dialer; plan: TlsPlan | undefined } {
     const target = checkConnectAddress(address);
     checkNames(address, CONNECT_TO, "address");
+    if ("path" in target) requireName(this.#core.engine, target.path);
     const settings = checkStreamOptions(address);
     requireOptions(this.#core.engine, settings.socket);
     const dialer = new Dialer(this.#core, target, checkConnectOptions(address), settings);

@@ -3,6 +3,7 @@ import { formatAddress, type InetAddress, literalAddress, type SocketAddress } f
 import type { CloseReason } from "../base/close_reason.js";
 import type { EventMachineError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
+import { showUnixName } from "../base/unix_name.js";
 import { type Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { Core } from "./core.js";
 import { DISCARDED, Endpoint } from "./endpoint.js";
@@ -31,6 +32,7 @@ export class Dialer extends Endpoint implements Origin {
   readonly handshakes = undefined;
   readonly tlsRole = "client";
   readonly sharedLocalAddress = undefined;
+  readonly sharedRemoteAddress: SocketAddress | undefined;
   readonly #core: Core;
   readonly #target: ConnectTarget;
   readonly #dial: DialSettings;
@@ -53,6 +55,7 @@ export class Dialer extends Endpoint implements Origin {
     super();
     this.#core = core;
     this.#target = target;
+    this.sharedRemoteAddress = "path" in target ? { family: "unix", path: target.path } : undefined;
     this.#dial = dial;
     this.settings = settings;
     this.#started = core.now();
@@ -248,6 +251,7 @@ export class AdoptedStream extends Endpoint implements Origin {
   readonly tlsRole = undefined;
   readonly peer = undefined;
   readonly sharedLocalAddress = undefined;
+  readonly sharedRemoteAddress = undefined;
   readonly connectTimeout = 0;
   readonly #core: Core;
   readonly #fd: number;
@@ -304,6 +308,6 @@ export class AdoptedStream extends Endpoint implements Origin {
 }
 
 function attemptError(errno: number, syscall: string, address: SocketAddress): SystemError {
-  if (address.family === "unix") return new SystemError(errno, syscall, { address: address.path });
+  if (address.family === "unix") return new SystemError(errno, syscall, { address: showUnixName(address.path) });
   return new SystemError(errno, syscall, { address: address.host, port: address.port });
 }

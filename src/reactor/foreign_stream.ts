@@ -31,6 +31,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly tlsRole = undefined;
   readonly peer = undefined;
   readonly sharedLocalAddress = undefined;
+  readonly sharedRemoteAddress = undefined;
   readonly #core: Core;
   readonly #duplex: Duplex;
   #engine: DuplexStream | undefined;

@@ -37,11 +37,14 @@ export class ListenSocket extends Endpoint implements Origin {
   readonly accepts = true;
   readonly tlsRole = "server";
   readonly peer = undefined;
+  readonly sharedRemoteAddress = undefined;
   readonly #core: Core;
   readonly #maker: ConnectionMaker;
   readonly #settled: (error: EventMachineError | undefined) => void;
   readonly #tls: ListenerTls | undefined;
   readonly handshakes: HandshakeLimit;
+  /** The name of a Unix socket; internet addresses are what the kernel says. */
+  readonly #name: SocketAddress | undefined;
   handle: Handle = NO_HANDLE;
   address: SocketAddress | undefined;
   sharedLocalAddress: SocketAddress | undefined;
@@ -54,9 +57,11 @@ export class ListenSocket extends Endpoint implements Origin {
     maker: ConnectionMaker,
     tls: ListenerTls | undefined,
     handshakes: HandshakeLimit,
+    name: SocketAddress | undefined,
     settled: (error: EventMachineError | undefined) => void,
   ) {
     super();
+    this.#name = name;
     this.#tls = tls;
     this.handshakes = handshakes;
     this.#core = core;
@@ -88,7 +93,7 @@ export class ListenSocket extends Endpoint implements Origin {
   }
 
   override onListening(handle: Handle): void {
-    this.address = this.#core.engine.localAddress(handle);
+    this.address = this.#name ?? this.#core.engine.localAddress(handle);
     this.sharedLocalAddress = isWildcard(this.address) ? undefined : this.address;
     this.#settled(undefined);
   }
@@ -148,19 +153,12 @@ export class Listener implements AsyncDisposable {
   readonly #tls: ListenerTls | undefined;
   #open: boolean;
 
-  /** @internal `gone` is what has to go with the last socket: a socket file. */
-  constructor(
-    sockets: readonly ListenSocket[],
-    tls: ListenerTls | undefined,
-    path: string | undefined,
-    gone: () => void,
-  ) {
+  /** @internal */
+  constructor(sockets: readonly ListenSocket[], tls: ListenerTls | undefined) {
     this.#sockets = sockets;
     this.#tls = tls;
     this.#open = true;
-    this.#addresses = sockets.flatMap(({ address }) =>
-      path !== undefined ? [{ family: "unix" as const, path }] : address === undefined ? [] : [address],
-    );
+    this.#addresses = sockets.flatMap(({ address }) => (address === undefined ? [] : [address]));
     let left = sockets.length;
     this.#gone = new Promise((resolve) => {
       for (const socket of sockets) {
@@ -168,7 +166,6 @@ export class Listener implements AsyncDisposable {
           if (--left > 0) return;
           this.#open = false;
           tls?.close();
-          gone();
           resolve();
         };
       }

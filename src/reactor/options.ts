@@ -10,11 +10,13 @@ import {
   LINGER_TIMEOUT,
   LISTEN_BACKLOG,
   LOW_WATER_MARK,
+  MAX_ABSTRACT_NAME,
   MAX_TIMER_DELAY,
   MAX_UNIX_PATH,
   OUTBOUND_LIMIT,
   TLS_HANDSHAKES,
 } from "../base/limits.js";
+import { isAbstractName, type UnixName, unixName, unixNameBytes } from "../base/unix_name.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import { checkKernelNumber } from "./kernel_numbers.js";
 import type { ClientTls, ServerTls } from "./tls_start.js";
@@ -57,9 +59,11 @@ export interface InetServerAddress {
   host?: string;
   port: number;
 }
-/** … or a Unix socket's path; a leading NUL is the abstract name space, `mode` the file's permission bits. */
+/** … or a Unix socket's path; a leading NUL is the abstract name space. */
 export interface UnixServerAddress {
-  path: string;
+  /** Relative to the folder that is the process's when the server starts. Bytes where it is not UTF-8. */
+  path: string | Uint8Array;
+  /** The file's permission bits, exactly, whatever the umask. Default: what the umask leaves of 0o777. Files only. */
   mode?: number;
 }
 
@@ -93,7 +97,8 @@ export interface InetConnectAddress {
   port: number;
 }
 export interface UnixConnectAddress {
-  path: string;
+  /** Bytes where it is not UTF-8. */
+  path: string | Uint8Array;
 }
 
 /** Where a connection comes from: an IP address or a name that has some, and a port or 0 for any. */
@@ -189,19 +194,28 @@ export function checkObject(value: unknown, name: string): void {
   }
 }
 
-export function checkUnixPath(path: unknown): string {
-  if (typeof path !== "string" || path === "" || path.indexOf("\0", 1) !== -1) {
-    throw new ArgumentError(
-      `path must be a non-empty string without NUL behind its first character, not ${describe(path)}`,
-    );
+export function checkUnixPath(path: unknown): UnixName {
+  if (typeof path !== "string" && !(path instanceof Uint8Array)) {
+    throw new ArgumentError(`path must be a string, or bytes in a Uint8Array, not ${describe(path)}`);
   }
-  if (Buffer.byteLength(path) > MAX_UNIX_PATH) {
+  if (path.length === 0) throw new ArgumentError("path must not be empty");
+  if (typeof path === "string" && /\p{Surrogate}/u.test(path)) {
+    throw new ArgumentError(`path must be well-formed text, without lone surrogates, not ${describe(path)}`);
+  }
+  const name = typeof path === "string" ? path : unixName(path);
+  const bytes = unixNameBytes(name);
+  const isAbstract = isAbstractName(name);
+  if (!isAbstract && bytes.includes(0)) throw new ArgumentError(`path must not contain a NUL: ${describe(path)}`);
+  const most = isAbstract ? MAX_ABSTRACT_NAME : MAX_UNIX_PATH;
+  if (bytes.length > most) {
     throw new ArgumentError(
-      `path must fit a socket address: at most ${MAX_UNIX_PATH} bytes, not ${Buffer.byteLength(path)}`,
+      isAbstract
+        ? `path must fit a socket address: at most ${most} bytes with the leading NUL, not ${bytes.length}`
+        : `path must fit a socket address: at most ${most} bytes, not ${bytes.length}`,
       "ERR_EM_PATH_TOO_LONG",
     );
   }
-  return path;
+  return name;
 }
 
 const KEEP_ALIVE: Names<KeepAlive> = { idle: true, interval: true, count: true };
@@ -305,7 +319,7 @@ function checkLocalAddress(address: { host: string; port?: number }): { host: st
 
 export type ServerTarget =
   | { host: string | undefined; port: number }
-  | { path: string; mode: number | undefined }
+  | { path: UnixName; mode: number | undefined }
   | { fd: number };
 
 export function checkServerAddress(address: InetServerAddress | UnixServerAddress): ServerTarget {
@@ -315,7 +329,11 @@ export function checkServerAddress(address: InetServerAddress | UnixServerAddres
     if (mode !== undefined && checkInt(mode, "mode", 0) > 0o777) {
       throw new ArgumentError(`mode must be permission bits from 0 to 0o777, not 0o${mode.toString(8)}`);
     }
-    return { path: checkUnixPath(address.path), mode };
+    const path = checkUnixPath(address.path);
+    if (mode !== undefined && isAbstractName(path)) {
+      throw new ArgumentError("mode is a file's: an abstract name has no permissions, anybody may connect to it");
+    }
+    return { path, mode };
   }
   return {
     host: address.host === undefined ? undefined : checkHost(address.host),
@@ -323,7 +341,7 @@ export function checkServerAddress(address: InetServerAddress | UnixServerAddres
   };
 }
 
-export type ConnectTarget = { host: string; port: number } | { path: string };
+export type ConnectTarget = { host: string; port: number } | { path: UnixName };
 
 export function checkConnectAddress(address: InetConnectAddress | UnixConnectAddress): ConnectTarget {
   checkObject(address, "address");
@@ -332,7 +350,7 @@ export function checkConnectAddress(address: InetConnectAddress | UnixConnectAdd
 }
 
 /** Whether an address is a Unix socket's. */
-function isPath<A extends { path: string }>(address: A | { host?: string; port: number }): address is A {
+function isPath<A extends { path: string | Uint8Array }>(address: A | { host?: string; port: number }): address is A {
   if (!("path" in address)) return false;
   const { host, port } = address as { host?: unknown; port?: unknown };
   if (host === undefined && port === undefined) return true;

@@ -7,6 +7,8 @@ import type { HandshakeLimit } from "./handshake_limit.js";
 export interface Origin {
   /** The address peers connected to, where it is known without asking the kernel. */
   readonly sharedLocalAddress: SocketAddress | undefined;
+  /** The path a client connected to: what its server was bound to may be the same socket's name in another folder. */
+  readonly sharedRemoteAddress: SocketAddress | undefined;
   /** How long the connect under way may take; 0 on accepted connections, where setting it does nothing. */
   connectTimeout: number;
   /** Calls a connect off that is still under way. */

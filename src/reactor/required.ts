@@ -1,4 +1,5 @@
 import { UnsupportedError } from "../base/errors.js";
+import type { UnixName } from "../base/unix_name.js";
 import type { Capability } from "../engine/capabilities.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { SocketOptions } from "../engine/streams.js";
@@ -9,6 +10,11 @@ import type { SocketOptions } from "../engine/streams.js";
  */
 export function requireCapability(engine: StreamEngine, capability: Capability): void {
   if (!engine.capabilities.has(capability)) throw new UnsupportedError(capability, engine.name);
+}
+
+/** The same for the name of a Unix socket. */
+export function requireName(engine: StreamEngine, name: UnixName): void {
+  if (typeof name !== "string" || name.indexOf("\0", 1) !== -1) requireCapability(engine, "unixNameBytes");
 }
 
 /** The same for socket options. */

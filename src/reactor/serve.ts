@@ -1,16 +1,19 @@
 import { type InetAddress, literalAddress, type SocketAddress } from "../base/addresses.js";
 import type { StateError } from "../base/errors.js";
+import { MAX_UNIX_PATH } from "../base/limits.js";
 import { stopped } from "../base/stopped.js";
 import { SystemError } from "../base/system_error.js";
-import type { Ended, Handle, ListenOptions } from "../engine/streams.js";
+import { absoluteUnixPath, isAbstractName, showUnixName, type UnixName, unixNameBytes } from "../base/unix_name.js";
+import type { Ended, Handle, ListenFile, ListenOptions } from "../engine/streams.js";
 import type { Core } from "./core.js";
 import { Endpoint } from "./endpoint.js";
 import { HandshakeLimit } from "./handshake_limit.js";
 import { type ConnectionMaker, Listener, ListenSocket } from "./listener.js";
 import type { ListenerTls } from "./listener_tls.js";
 import type { ListenSettings, ServerTarget } from "./options.js";
+import { requireName } from "./required.js";
 import { resolveHost } from "./resolve.js";
-import { removeOwn, removeStale, setMode, socketFileAt } from "./unix_path.js";
+import { removeStale, socketFileAt, workingFolder } from "./unix_path.js";
 
 /** A socket that looked stale is asked once more after this: its server may be between bind and listen. */
 const STALE_CONFIRM_DELAY = 50;
@@ -61,7 +64,10 @@ export class ServerStarter {
 
   async #start(target: ServerTarget): Promise<Listener> {
     if ("fd" in target) return this.#adopt(target.fd);
-    if ("path" in target) return this.#startUnix(target.path, target.mode);
+    if ("path" in target) {
+      requireName(this.#core.engine, target.path);
+      return this.#startUnix(target.path, target.mode);
+    }
     const { host, port } = target;
     if (host === undefined) return this.#startAnywhere(port);
     const literal = literalAddress(host, port);
@@ -108,53 +114,53 @@ export class ServerStarter {
     }
   }
 
-  async #startUnix(path: string, mode: number | undefined): Promise<Listener> {
-    const address: SocketAddress = { family: "unix", path };
-    if (path.startsWith("\0")) return this.#listener([await this.#listen(address)], path);
+  async #startUnix(path: UnixName, mode: number | undefined): Promise<Listener> {
+    if (isAbstractName(path)) return this.#listener([await this.#listen({ family: "unix", path })]);
+    const file: ListenFile = { path: absoluteUnixPath(path, workingFolder), mode };
+    // A socket address carries the name that was given; the absolute one may be too long for it.
+    const fits = unixNameBytes(file.path).length <= MAX_UNIX_PATH;
+    const address: SocketAddress = { family: "unix", path: fits ? file.path : path };
     for (let left = TRIES; ; left--) {
       try {
-        const socket = await this.#listen(address);
-        const own = socketFileAt(path);
-        try {
-          if (mode !== undefined) setMode(path, mode);
-        } catch (error) {
-          socket.close();
-          removeOwn(path, own);
-          throw error;
-        }
-        return this.#listener([socket], path, () => removeOwn(path, own));
+        return this.#listener([await this.#listen(address, file)]);
       } catch (error) {
         if (left <= 1 || (error as SystemError).code !== "EADDRINUSE") throw error;
-        if (!(await this.#clearStale(path))) throw error;
+        if (!(await this.#clearStale(file.path, address.path))) throw error;
+        // The process went to another folder meanwhile, where a relative name is another file's.
+        if (!fits && !unixNameBytes(absoluteUnixPath(path, workingFolder)).equals(unixNameBytes(file.path)))
+          throw error;
       }
     }
   }
 
   /** Whether the name is free to try again: nothing stood there any more, or a stale socket that is gone now. */
-  async #clearStale(path: string): Promise<boolean> {
+  async #clearStale(path: UnixName, address: UnixName): Promise<boolean> {
     const found = socketFileAt(path);
     if (found === undefined) return true;
     for (const delay of [STALE_CONFIRM_DELAY, 0]) {
-      if (!(await this.#isDead(path))) return false;
+      if (!(await this.#isDead(address))) return false;
       if (delay > 0) await new Promise<void>((resolve) => this.#core.addTimer(delay, () => resolve()));
     }
     removeStale(path, found);
     return true;
   }
 
-  #isDead(path: string): Promise<boolean> {
+  #isDead(path: UnixName): Promise<boolean> {
     this.#mustRun();
     return new Promise((resolve) => new Probe(this.#core, path, resolve));
   }
 
-  #listen(address: SocketAddress): Promise<ListenSocket> {
-    return this.#begin((engine) => engine.listen(address, this.#options), address);
+  #listen(address: SocketAddress, file?: ListenFile): Promise<ListenSocket> {
+    const options = file === undefined ? this.#options : { ...this.#options, file };
+    const name = file === undefined ? address : { family: "unix" as const, path: file.path };
+    return this.#begin((engine) => engine.listen(address, options), name);
   }
 
   #begin(open: (engine: Core["engine"]) => Handle, address: SocketAddress | undefined): Promise<ListenSocket> {
     this.#mustRun();
     return new Promise((resolve, reject) => {
-      const socket = new ListenSocket(this.#core, this.#maker, this.#tls, this.#handshakes, (error) => {
+      const name = address?.family === "unix" ? address : undefined;
+      const socket = new ListenSocket(this.#core, this.#maker, this.#tls, this.#handshakes, name, (error) => {
         if (error === undefined) resolve(socket);
         else reject(error instanceof SystemError ? withAddress(error, address) : error);
       });
@@ -166,8 +172,8 @@ export class ServerStarter {
     if (this.#isOver || !this.#core.isAccepting) throw this.#stopped();
   }
 
-  #listener(sockets: readonly ListenSocket[], path?: string, gone: () => void = () => {}): Listener {
-    return new Listener(sockets, this.#tls, path, gone);
+  #listener(sockets: readonly ListenSocket[]): Listener {
+    return new Listener(sockets, this.#tls);
   }
 }
 
@@ -176,7 +182,7 @@ class Probe extends Endpoint {
   readonly #core: Core;
   readonly #answer: (dead: boolean) => void;
 
-  constructor(core: Core, path: string, answer: (dead: boolean) => void) {
+  constructor(core: Core, path: UnixName, answer: (dead: boolean) => void) {
     super();
     this.#core = core;
     this.#answer = answer;
@@ -202,6 +208,7 @@ function isFamilyMissing(error: unknown): boolean {
 
 function withAddress(error: SystemError, address: SocketAddress | undefined): SystemError {
   if (address === undefined) return error;
-  const place = address.family === "unix" ? { address: address.path } : { address: address.host, port: address.port };
+  const place =
+    address.family === "unix" ? { address: showUnixName(address.path) } : { address: address.host, port: address.port };
   return new SystemError(error.errno, error.syscall ?? "listen", place);
 }

@@ -379,6 +379,8 @@ export class Transport extends Outbound {
 
   remoteAddress(): SocketAddress | undefined {
     if (this.#peerPort >= 0) return ipv4Address(this.#peerIpv4, this.#peerPort);
+    const shared = this.origin.sharedRemoteAddress;
+    if (shared !== undefined && this.wasOpened) return shared;
     if (this.handle === NO_HANDLE) return this.extras?.remote;
     return this.core.engine.remoteAddress(this.handle);
   }

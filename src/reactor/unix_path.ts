@@ -1,11 +1,12 @@
-import { type BigIntStats, chmodSync, linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { type BigIntStats, linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { EventMachineError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
+import { showUnixName, type UnixName } from "../base/unix_name.js";
 
 /**
- * The file of a Unix listener. Binding a name that is taken fails; this decides what stands there. A socket nobody
- * listens on is stale and may go, a live one and anything that is not a socket is never touched. (EventMachine unlinked
- * whatever stood there.)
+ * What stands at the path of a Unix listener that is to start. Binding a name that is taken fails; this decides what is
+ * there. A socket nobody listens on is stale and may go, a live one and anything that is not a socket is never touched.
+ * (EventMachine unlinked whatever stood there.) The listener's own file is the engine's.
  */
 
 /** Identifies a file whatever its name. An inode's number alone is not enough: it is given out again at once. */
@@ -15,8 +16,17 @@ interface FileId {
   readonly mtimeNs: bigint;
 }
 
+/** The folder relative paths start from; a SystemError where it was removed. */
+export function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw fileFailure(error, ".");
+  }
+}
+
 /** The socket file at a path; undefined where nothing is, and an error where something else stands. */
-export function socketFileAt(path: string): FileId | undefined {
+export function socketFileAt(path: UnixName): FileId | undefined {
   let found: BigIntStats;
   try {
     found = lstatSync(path, { bigint: true });
@@ -25,8 +35,9 @@ export function socketFileAt(path: string): FileId | undefined {
     throw fileFailure(error, path);
   }
   if (!found.isSocket()) {
-    throw new EventMachineError("ERR_EM_NOT_A_SOCKET", `${path} exists and is not a socket: it is left alone`, {
-      address: path,
+    const address = showUnixName(path);
+    throw new EventMachineError("ERR_EM_NOT_A_SOCKET", `${address} exists and is not a socket: it is left alone`, {
+      address,
     });
   }
   return { dev: found.dev, ino: found.ino, mtimeNs: found.mtimeNs };
@@ -34,10 +45,11 @@ export function socketFileAt(path: string): FileId | undefined {
 
 /**
  * Takes a stale socket file away. Of several that try, one wins: the file is renamed first, and put back if it is not the
- * one that was found stale but a newcomer's that took its place meanwhile.
+ * one that was found stale but a newcomer's that took its place in that instant.
  */
-export function removeStale(path: string, stale: FileId): void {
-  const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2, 8)}`;
+export function removeStale(path: UnixName, stale: FileId): void {
+  if (!isSame(socketFileAt(path), stale)) return;
+  const aside = sibling(path);
   try {
     renameSync(path, aside);
   } catch (error) {
@@ -48,7 +60,7 @@ export function removeStale(path: string, stale: FileId): void {
   unlinkSync(aside);
 }
 
-function putBack(aside: string, path: string): void {
+function putBack(aside: UnixName, path: UnixName): void {
   try {
     linkSync(aside, path);
   } catch (error) {
@@ -56,21 +68,10 @@ function putBack(aside: string, path: string): void {
   }
 }
 
-/** Removes our own socket file, and only ours: another server may have taken the name over. */
-export function removeOwn(path: string, own: FileId | undefined): void {
-  try {
-    if (own !== undefined && isSame(socketFileAt(path), own)) unlinkSync(path);
-  } catch {
-    // Gone already, or no longer a socket: there is nothing of ours to remove.
-  }
-}
-
-export function setMode(path: string, mode: number): void {
-  try {
-    chmodSync(path, mode);
-  } catch (error) {
-    throw fileFailure(error, path);
-  }
+/** A name of nobody's in the same folder. */
+function sibling(path: UnixName): UnixName {
+  const ending = `.${process.pid}.${Math.random().toString(36).slice(2, 8)}`;
+  return typeof path === "string" ? `${path}${ending}` : Buffer.concat([path, Buffer.from(ending)]);
 }
 
 function isSame(found: FileId | undefined, expected: FileId): boolean {
@@ -82,7 +83,7 @@ function isSame(found: FileId | undefined, expected: FileId): boolean {
   );
 }
 
-function fileFailure(cause: unknown, path: string): SystemError {
+function fileFailure(cause: unknown, path: UnixName): SystemError {
   const { errno = -5, syscall = "stat" } = cause as NodeJS.ErrnoException;
-  return new SystemError(errno, syscall, { address: path, cause });
+  return new SystemError(errno, syscall, { address: showUnixName(path), cause });
 }

@@ -1,6 +1,20 @@
 import assert from "node:assert/strict";
-import { existsSync, linkSync, lstatSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { Connection } from "eventmachine";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { Connection, formatAddress } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 import type { Trial } from "../support/trial.js";
 
@@ -10,6 +24,39 @@ async function leaveStale(trial: Trial, path: string): Promise<void> {
   linkSync(`${path}.first`, path);
   await listener.close();
   assert.ok(lstatSync(path).isSocket());
+}
+
+/** Runs the body in another working folder. */
+async function inFolder<T>(folder: string, body: () => T | Promise<T>): Promise<T> {
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    return await body();
+  } finally {
+    process.chdir(before);
+  }
+}
+
+/** Runs the body with another mask for the modes of new files. */
+function withUmask<T>(mask: number, body: () => T): T {
+  const before = process.umask(mask);
+  try {
+    return body();
+  } finally {
+    process.umask(before);
+  }
+}
+
+/** Runs the body as another user; for root alone. */
+function asUser<T>(id: number, body: () => T): T {
+  process.setegid?.(id);
+  process.seteuid?.(id);
+  try {
+    return body();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  }
 }
 
 onEveryEngine("unix sockets", (engine) => {
@@ -60,6 +107,173 @@ onEveryEngine("unix sockets", (engine) => {
     await two.peer();
   });
 
+  engine.rule("whatever took its name stays where it is", async (trial) => {
+    const takers: ((path: string) => void)[] = [
+      (path) => writeFileSync(path, "another's"),
+      (path) => mkdirSync(path),
+      (path) => linkSync(`${path}.other`, path),
+    ];
+    await trial.serve({}, { path: trial.path("s0.other") });
+    for (const [at, take] of takers.entries()) {
+      const path = trial.path("s0");
+      const { listener } = await trial.serve({}, { path });
+      unlinkSync(path);
+      take(path);
+      const before = lstatSync(path);
+      await listener.close();
+      const after = lstatSync(path);
+      assert.deepEqual([after.ino, after.ctimeMs], [before.ino, before.ctimeMs], `taker ${at}`);
+      assert.deepEqual(readdirSync(dirname(path)).sort(), ["s0", "s0.other"]);
+      renameSync(path, join(trial.path(""), `../em-taken-${process.pid}-${engine.name}-${at}`));
+    }
+  });
+
+  engine.rule("its own file does not go where it was moved, nor by another name", async (trial) => {
+    const path = trial.path();
+    const { listener } = await trial.serve({}, { path });
+    linkSync(path, `${path}.second`);
+    renameSync(path, `${path}.moved`);
+    await listener.close();
+    assert.ok(lstatSync(`${path}.moved`).isSocket());
+    assert.ok(lstatSync(`${path}.second`).isSocket());
+  });
+
+  if (process.getuid?.() === 0) {
+    engine.rule("another user's socket at its path stays, and serves", async (trial) => {
+      const folder = trial.path("shared");
+      mkdirSync(folder);
+      chmodSync(dirname(folder), 0o711);
+      chmodSync(folder, 0o777);
+      const path = join(folder, "s");
+      const first = await asUser(1001, () => trial.serve({}, { path }));
+      const second = await asUser(1002, () => {
+        unlinkSync(path);
+        return trial.serve({}, { path });
+      });
+      await asUser(1001, () => first.listener.close());
+      assert.deepEqual(readdirSync(folder), ["s"]);
+      const client = trial.dial({ path });
+      await client.opened;
+      await second.peer();
+    });
+  }
+
+  engine.rule("a relative path is its folder's for good", async (trial) => {
+    const [one, two] = [trial.path("one"), trial.path("two")];
+    for (const folder of [one, two, join(two, "run")]) mkdirSync(folder);
+    writeFileSync(join(two, "run", "data"), "precious");
+    const served = await inFolder(one, () => trial.serve({}, { path: "run" }));
+    assert.deepEqual(served.listener.address, { family: "unix", path: join(one, "run") });
+    const client = trial.dial(served);
+    await client.opened;
+    assert.deepEqual((await served.peer()).localAddress, { family: "unix", path: join(one, "run") });
+    await inFolder(two, () => served.listener.close());
+    assert.deepEqual(readdirSync(one), []);
+    assert.equal(readFileSync(join(two, "run", "data"), "utf8"), "precious");
+  });
+
+  engine.rule("a relative path serves where the absolute one fits no socket address", async (trial) => {
+    const folder = trial.path("deep/".padEnd(120, "x"));
+    mkdirSync(folder, { recursive: true });
+    const served = await inFolder(folder, () => trial.serve({}, { path: "./s" }));
+    assert.deepEqual(served.listener.address, { family: "unix", path: join(folder, "s") });
+    await inFolder(folder, async () => {
+      const client = trial.dial({ path: "s" });
+      await client.opened;
+      assert.deepEqual(client.remoteAddress, { family: "unix", path: "s" });
+      await assert.rejects(trial.serve({}, { path: "s" }), { code: "EADDRINUSE" });
+    });
+    await served.listener.close();
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  engine.rule("a path that looks like a number is a path", async (trial) => {
+    const folder = trial.path("numbers");
+    mkdirSync(folder);
+    await inFolder(folder, async () => {
+      for (const path of ["0", "8124", "1e3"]) {
+        const served = await trial.serve({}, { path });
+        assert.ok(lstatSync(path).isSocket());
+        const client = trial.dial({ path });
+        await client.opened;
+        await served.listener.close();
+      }
+    });
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  engine.rule("beside the file nothing is left, whether it serves or fails", async (trial) => {
+    const folder = trial.path("tidy");
+    mkdirSync(folder);
+    const { listener } = await trial.serve({}, { path: join(folder, "s"), mode: 0o640 });
+    assert.deepEqual(readdirSync(folder), ["s"]);
+    await assert.rejects(trial.serve({}, { path: join(folder, "s") }), { code: "EADDRINUSE" });
+    assert.deepEqual(readdirSync(folder), ["s"]);
+    await listener.close();
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  engine.runRule("a reactor that stops before the listener listens leaves no file", async (trial) => {
+    const folder = trial.path("early");
+    mkdirSync(folder);
+    for (const mode of [undefined, 0o600]) {
+      const path = join(folder, `${mode}`);
+      const reactor = trial.makeReactor();
+      const outcomes: Promise<PromiseSettledResult<unknown>[]>[] = [];
+      await reactor.run(() => {
+        const started = reactor.startServer({ path, ...(mode === undefined ? {} : { mode }) }, Connection);
+        outcomes.push(Promise.allSettled([started]));
+        reactor.stop();
+      });
+      assert.deepEqual(readdirSync(folder), []);
+      await Promise.all(outcomes);
+    }
+  });
+
+  engine.rule(
+    "the file never shows a wider mode than asked for, and then exactly that, whatever the umask",
+    async (trial) => {
+      const path = trial.path();
+      const seen = new SharedArrayBuffer(4 * 513);
+      const modes = new Int32Array(seen);
+      // One that looks at the path as fast as it can; the last word ends it.
+      const watcher = new Worker(
+        `const { workerData: { path, seen } } = require("node:worker_threads");
+       const { lstatSync } = require("node:fs");
+       const modes = new Int32Array(seen);
+       Atomics.store(modes, 512, 1);
+       Atomics.notify(modes, 512);
+       while (Atomics.load(modes, 512) !== 2) {
+         const found = lstatSync(path, { throwIfNoEntry: false });
+         if (found !== undefined) Atomics.add(modes, found.mode & 0o777, 1);
+       }`,
+        { eval: true, workerData: { path, seen } },
+      );
+      await trial.until(() => Atomics.load(modes, 512) === 1, "the watcher looks");
+      try {
+        const hasSeen = () => modes.subarray(0, 512).some((count) => count > 0);
+        for (let round = 0; round < 100 || (round < 20_000 && !hasSeen()); round++) {
+          const { listener } = await withUmask(0, () => trial.serve({}, { path, mode: 0o600 }));
+          assert.equal(statSync(path).mode & 0o777, 0o600);
+          await listener.close();
+        }
+      } finally {
+        Atomics.store(modes, 512, 2);
+        await watcher.terminate();
+      }
+      const found = [...modes.subarray(0, 512).entries()].filter(([, count]) => count > 0).map(([mode]) => mode);
+      assert.deepEqual(found, [0o600]);
+      for (const mask of [0o077, 0o777]) {
+        const { listener } = await withUmask(mask, () => trial.serve({}, { path, mode: 0o666 }));
+        assert.equal(statSync(path).mode & 0o777, 0o666);
+        await listener.close();
+      }
+      const { listener } = await withUmask(0o027, () => trial.serve({}, { path }));
+      assert.equal(statSync(path).mode & 0o777, 0o750, "the umask's business without a mode");
+      await listener.close();
+    },
+  );
+
   engine.rule("mode sets the file's permissions", async (trial) => {
     for (const mode of [0o600, 0o660, 0o777]) {
       const path = trial.path();
@@ -69,6 +283,8 @@ onEveryEngine("unix sockets", (engine) => {
     for (const mode of [-1, 0o1000, 1.5, "600"]) {
       await assert.rejects(trial.serve({}, { path: trial.path(), mode } as never), { name: "ArgumentError" });
     }
+    const nameless = { name: "ArgumentError", message: /^mode is a file's/ };
+    await assert.rejects(trial.serve({}, { path: "\0em-mode", mode: 0o600 }), nameless, "which would protect nothing");
   });
 
   engine.rule("a stale socket file is replaced", async (trial) => {
@@ -168,8 +384,72 @@ onEveryEngine("unix sockets", (engine) => {
     await assert.rejects(trial.serve({}, { path: umlauts }), tooLong, "bytes count, not characters");
   });
 
+  engine.rule("an abstract name takes all 108 bytes, the leading NUL included", async (trial) => {
+    const path = `\0em-${process.pid}-${engine.name}-`.padEnd(108, "x");
+    const served = await trial.serve({}, { path });
+    assert.deepEqual(served.listener.address, { family: "unix", path });
+    const client = trial.dial(served);
+    await client.opened;
+    await served.peer();
+    await assert.rejects(trial.serve({}, { path }), { code: "EADDRINUSE" });
+    const tooLong = { name: "ArgumentError", code: "ERR_EM_PATH_TOO_LONG" };
+    await assert.rejects(trial.serve({}, { path: `${path}x` }), tooLong);
+    assert.throws(() => trial.dial({ path: `${path}x` }), tooLong);
+  });
+
+  engine.rule("bytes that are text are the same path", async (trial) => {
+    const path = trial.path("grün");
+    const served = await trial.serve({}, { path: new Uint8Array(Buffer.from(path)) });
+    assert.deepEqual(served.listener.address, { family: "unix", path });
+    const client = trial.dial({ path: Buffer.from(path) });
+    await client.opened;
+    assert.deepEqual(client.remoteAddress, { family: "unix", path });
+    assert.ok(lstatSync(path).isSocket());
+  });
+
+  const odd = (trial: Trial) => Buffer.concat([Buffer.from(trial.path("b")), Buffer.from([0xff, 0xfe, 0xc3])]);
+  engine.ruleNeeding(
+    "unixNameBytes",
+    "a path that is not UTF-8 is its bytes: bound, shown, connected to and removed",
+    async (trial) => {
+      const path = odd(trial);
+      const served = await trial.serve({ receiveData: (me, data) => me.sendData(data) }, { path, mode: 0o600 });
+      assert.deepEqual(served.listener.address, { family: "unix", path });
+      assert.deepEqual(readdirSync(trial.path(""), { encoding: "buffer" }), [
+        path.subarray(dirname(trial.path("x")).length + 1),
+      ]);
+      const client = trial.dial(served);
+      client.sendData("bytes");
+      await trial.until(() => client.text === "bytes", "the echo");
+      assert.deepEqual(client.remoteAddress, { family: "unix", path });
+      assert.deepEqual((await served.peer()).localAddress, { family: "unix", path });
+      await assert.rejects(trial.serve({}, { path }), { code: "EADDRINUSE", address: /b\\xff\\xfe\\xc3$/ });
+      assert.match(formatAddress(served.listener.address), /^unix:.*b\\xff\\xfe\\xc3$/);
+      await served.listener.close();
+      assert.deepEqual(readdirSync(trial.path("")), []);
+    },
+    (trial) => trial.serve({}, { path: odd(trial) }),
+  );
+
+  const abstract = Buffer.concat([Buffer.from(`\0em-${process.pid}\0`), Buffer.from([0xff])]);
+  engine.ruleNeeding(
+    "unixNameBytes",
+    "an abstract name is any bytes, NULs among them",
+    async (trial) => {
+      for (const path of [abstract, `\0em-${process.pid}\0text`]) {
+        const served = await trial.serve({}, { path });
+        const client = trial.dial(served);
+        await client.opened;
+        for (const shown of [served.listener.address, (await served.peer()).localAddress, client.remoteAddress]) {
+          assert.deepEqual(shown, { family: "unix", path });
+        }
+      }
+    },
+    (trial) => trial.dial({ path: abstract }),
+  );
+
   engine.rule("paths that are none", async (trial) => {
-    for (const path of ["", "a\0b", 7, null, undefined]) {
+    for (const path of ["", "a\0b", "a\ud800", Buffer.alloc(0), Buffer.from("a\0b"), 7, null, undefined]) {
       await assert.rejects(trial.serve({}, { path } as never), { name: "ArgumentError" });
       assert.throws(() => trial.dial({ path } as never), { name: "ArgumentError" });
     }

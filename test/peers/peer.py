@@ -13,6 +13,8 @@ sockets = {}
 
 
 def address(command):
+    if "pathHex" in command:
+        return socket.AF_UNIX, bytes.fromhex(command["pathHex"])
     if "path" in command:
         path = command["path"]
         return socket.AF_UNIX, "\0" + path[1:] if path.startswith("\0") else path
@@ -36,6 +38,8 @@ def connect(command):
     family, target = address(command)
     for name in command.get("names", [command["socket"]]):
         sock = new_socket(family, command)
+        if "fromHex" in command:
+            sock.bind(bytes.fromhex(command["fromHex"]))
         sock.connect(target)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -49,6 +49,32 @@ onEveryEngine("Unix sockets and raw peers", (engine) => {
     assert.equal(client.kind, "peer-closed");
   });
 
+  engine.ruleNeeding(
+    "unixNameBytes",
+    "a peer with a name that is not UTF-8 is shown and reached by its bytes",
+    async (trial) => {
+      const own = (name: string) => Buffer.concat([Buffer.from(trial.path(name)), Buffer.from([0xff])]);
+      const served = await trial.serve({}, { path: trial.path() });
+      await using peer = new RawPeer();
+      const names = [own("from"), Buffer.from(`\0em-${process.pid}-\xff`, "latin1")];
+      for (const [at, from] of names.entries()) {
+        await peer.connect(served.at, { from });
+        const server = await served.peer(at);
+        assert.deepEqual(server.remoteAddress, { family: "unix", path: from });
+        await peer.close();
+        await trial.allUnbound(server);
+        assert.deepEqual(server.remoteAddress, { family: "unix", path: from });
+      }
+      await peer.listen({ path: own("theirs") });
+      const client = trial.dial({ path: own("theirs") }, { connectionCompleted: (me) => me.sendData("hello") });
+      await peer.accept();
+      assert.equal((await peer.receive(5)).text, "hello");
+      await peer.close();
+      await trial.allUnbound(client);
+    },
+    (trial) => trial.dial({ path: Buffer.from([0xff]) }),
+  );
+
   engine.rule("a peer that closes with our bytes unread resets, on a Unix socket too", async (trial) => {
     const path = trial.path();
     const served = await trial.serve({ postInit: (me) => me.sendData("unread") }, { path });

@@ -2,13 +2,15 @@ import { Child } from "./child.js";
 import { source } from "./paths.js";
 import { PATIENCE } from "./wait.js";
 
-export type PeerAddress = { host?: string; port: number } | { path: string };
+export type PeerAddress = { host?: string; port: number } | { path: string | Buffer };
 
 export interface ConnectOptions {
   socket?: string;
   names?: string[];
   receiveBuffer?: number;
   segment?: number;
+  /** The name its own end of a Unix socket is bound to. */
+  from?: Buffer;
 }
 
 /** What `receive` tells: how the stream went on and how it ended, null where the wanted bytes came first. */
@@ -34,12 +36,12 @@ export class RawPeer implements AsyncDisposable {
 
   /** Connects one socket, or as many as `names` has; `segment` is the most one segment carries. */
   async connect(address: PeerAddress, options: ConnectOptions = {}): Promise<void> {
-    await this.#ok({ do: "connect", socket: "main", ...address, ...options });
+    await this.#ok({ do: "connect", socket: "main", ...plain(address), ...plain(options) });
   }
 
   /** Listens and tells the port. */
-  async listen(options: { path?: string; receiveBuffer?: number } = {}): Promise<{ port: number }> {
-    return this.#ok({ do: "listen", socket: "listener", ...options });
+  async listen(options: { path?: string | Buffer; receiveBuffer?: number } = {}): Promise<{ port: number }> {
+    return this.#ok({ do: "listen", socket: "listener", ...plain(options) });
   }
 
   async accept(socket = "main"): Promise<void> {
@@ -107,4 +109,13 @@ export class RawPeer implements AsyncDisposable {
     this.child.say(JSON.stringify(command));
     return this.child.json<T>(2 * PATIENCE);
   }
+}
+
+/** Bytes travel as their hexadecimal digits, under the name that says so. */
+function plain(values: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) =>
+      Buffer.isBuffer(value) ? [`${name}Hex`, value.toString("hex")] : [name, value],
+    ),
+  );
 }

@@ -22,7 +22,7 @@ import { Recorder, type Script, type Witness } from "./recorder.js";
 /** How long `until` waits, on the reactor's clock: what is waited for takes a moment, on a starved machine many times that. */
 const WAIT_LIMIT = 30_000;
 
-export type Place = { host: string; port: number } | { path: string };
+export type Place = { host: string; port: number } | { path: string | Buffer };
 
 /** A listener of recorders. */
 export interface Served {

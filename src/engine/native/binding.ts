@@ -15,7 +15,7 @@ export interface Binding {
   listen(
     loop: number,
     family: number,
-    host: string,
+    host: string | Uint8Array,
     port: number,
     options: Int32Array,
     flags: number,
@@ -23,6 +23,8 @@ export interface Binding {
     acceptQuota: number,
     maxConnections: number,
     lowWater: number,
+    file: string | Uint8Array,
+    mode: number,
   ): number | undefined;
   adoptListener(
     loop: number,
@@ -37,13 +39,13 @@ export interface Binding {
   connect(
     loop: number,
     family: number,
-    host: string,
+    host: string | Uint8Array,
     port: number,
     options: Int32Array,
     halfOpen: boolean,
     lowWater: number,
     localFamily: number,
-    localHost: string,
+    localHost: string | Uint8Array,
     localPort: number,
   ): number | undefined;
   adoptStream(loop: number, fd: number, options: Int32Array, halfOpen: boolean, lowWater: number): number | undefined;
@@ -124,7 +126,8 @@ export interface Binding {
   ): [code: number, reason: string, alert: number, isFromPeer: boolean, verifyError: number] | undefined;
   tlsTruncated(loop: number, handle: number): boolean | undefined;
 
-  address(loop: number, handle: number, peer: boolean): string | undefined;
+  /** A host, or the bytes of a Unix socket's name. */
+  address(loop: number, handle: number, peer: boolean): string | Buffer | undefined;
   stamp(loop: number, handle: number, write: boolean): number;
   getOption(loop: number, handle: number, level: number, name: number, into: Uint8Array): number;
   setOption(loop: number, handle: number, level: number, name: number, value: Uint8Array): number;

@@ -1,14 +1,20 @@
 import type { SocketAddress } from "../../base/addresses.js";
-import type { ListenOptions } from "../streams.js";
+import type { UnixName } from "../../base/unix_name.js";
+import type { ListenFile, ListenOptions } from "../streams.js";
 
 const MAX_UINT32 = 2 ** 32 - 1;
 const MAX_INT32 = 2 ** 31 - 1;
 
 /** An address as the addon takes it; family 0 is none. */
-export function plain(address: SocketAddress | undefined): [family: number, host: string, port: number] {
+export function plain(address: SocketAddress | undefined): [family: number, host: UnixName, port: number] {
   if (address === undefined) return [0, "", 0];
   if (address.family === "unix") return [1, address.path, 0];
   return [address.family === "IPv4" ? 4 : 6, address.host, address.port];
+}
+
+/** The file a listener owns, none where the path is empty, and its mode, -1 where it has none. */
+export function listenFile(file: ListenFile | undefined): [path: UnixName, mode: number] {
+  return [file?.path ?? "", file?.mode ?? -1];
 }
 
 /** Flags, backlog, accept quota, most connections and low-water mark, each within what the addon takes. */

@@ -1,5 +1,6 @@
 import type { SocketAddress } from "../../base/addresses.js";
 import { StateError } from "../../base/errors.js";
+import { unixName } from "../../base/unix_name.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
 import type { Engine, EngineEvents } from "../engine.js";
 import { tooManyHandles } from "../handle_limit.js";
@@ -12,7 +13,7 @@ import {
 } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import type { Binding } from "./binding.js";
-import { listenSettings, lowWater, plain } from "./call_arguments.js";
+import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js";
 import { NativeOutput } from "./native_output.js";
 import { NativeTls } from "./native_tls.js";
 import { Flag, Word } from "./ring.js";
@@ -54,7 +55,9 @@ export class NativeEngine extends NativeOutput implements Engine {
     const [family, host, port] = plain(address);
     const triples = optionTriples(options, this.native.constants);
     const settings = listenSettings(options);
-    return this.#opened(this.native.listen(this.loop, family, host, port, triples, ...settings));
+    return this.#opened(
+      this.native.listen(this.loop, family, host, port, triples, ...settings, ...listenFile(options.file)),
+    );
   }
 
   adoptListener(fd: number, options: ListenOptions): Handle {
@@ -208,8 +211,8 @@ export class NativeEngine extends NativeOutput implements Engine {
   #address(handle: Handle, peer: boolean): SocketAddress | undefined {
     const text = this.native.address(this.loop, handle, peer);
     if (text === undefined) return undefined;
+    if (typeof text !== "string") return { family: "unix", path: unixName(text) };
     const family = this.words[Word.addressFamily]!;
-    if (family === 1) return { family: "unix", path: text };
     return { family: family === 4 ? "IPv4" : "IPv6", host: text, port: this.words[Word.addressPort]! };
   }
 

@@ -98,6 +98,8 @@ export const SYSCALLS: readonly string[] = [
   "epoll_ctl",
   "fcntl",
   "epoll_wait",
+  "fchmod",
+  "chmod",
 ];
 
 /** The views over the shared memory that is not lent to anybody. */

@@ -1,9 +1,10 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { constants } from "node:os";
 import type { SocketAddress } from "../../base/addresses.js";
 import { Ended, type Handle, type ListenOptions } from "../streams.js";
 import { errnoOf } from "./errno.js";
-import { boundAddress, inetEnds, inetPeer, isWildcard, UNNAMED } from "./socket_addresses.js";
-import { bindErrno, SocketFile } from "./socket_file.js";
+import { boundAddress, inetEnds, inetPeer, isWildcard, textName, UNNAMED } from "./socket_addresses.js";
+import { SocketFile } from "./socket_file.js";
 import { keepAliveDelay } from "./socket_options.js";
 import type { PortableStream } from "./stream.js";
 import type { Turn } from "./turn.js";
@@ -26,7 +27,6 @@ export class PortableListener {
   readonly #owner: ListenerOwner;
   readonly #server: Server;
   #address: SocketAddress | undefined;
-  #path: string | undefined;
   #file: SocketFile | undefined;
   #sharesAddress = false;
   #isListening = false;
@@ -63,12 +63,30 @@ export class PortableListener {
     const { backlog, ipv6Only, reusePort } = this.options;
     // Under node:cluster a worker's listener would be a share of the primary's; `exclusive` makes it our own.
     if (address.family === "unix") {
-      if (!address.path.startsWith("\0")) this.#path = address.path;
-      this.#server.listen({ path: address.path, backlog, exclusive: true });
+      this.#listenUnix(textName(address.path));
     } else {
       const { port } = address;
       const host = withNamedZone(address.host);
       this.#server.listen({ host, port, backlog, ipv6Only, exclusive: true, ...(reusePort ? { reusePort } : {}) });
+    }
+  }
+
+  #listenUnix(path: string): void {
+    const { backlog, file } = this.options;
+    this.#address = { family: "unix", path: file === undefined ? path : textName(file.path) };
+    this.#sharesAddress = true;
+    // On Windows the name is a pipe's, and no file.
+    if (file === undefined || process.platform === "win32") {
+      this.#server.listen({ path, backlog, exclusive: true });
+      return;
+    }
+    try {
+      const own = new SocketFile({ ...file, path: textName(file.path) });
+      this.#server.listen({ path: own.bound, backlog, exclusive: true });
+      // Bound by now, or its `error` event is on its way.
+      if (own.publish()) this.#file = own;
+    } catch (error) {
+      this.failed(error as NodeJS.ErrnoException);
     }
   }
 
@@ -77,8 +95,10 @@ export class PortableListener {
   }
 
   failed(error: NodeJS.ErrnoException): void {
-    const errno = errnoOf(error);
-    this.#end(Ended.error, this.#path === undefined ? errno : bindErrno(this.#path, errno), error.syscall ?? "listen");
+    // The name was taken: a bind would have said it in its own words.
+    const [errno, syscall] =
+      error.code === "EEXIST" ? [-constants.errno.EADDRINUSE, "bind"] : [errnoOf(error), error.syscall];
+    this.#end(Ended.error, errno, syscall ?? "listen");
   }
 
   close(): void {
@@ -108,9 +128,10 @@ export class PortableListener {
   #listening(): void {
     if (this.#hasEnded) return;
     this.#isListening = true;
-    if (this.#path !== undefined) this.#file = new SocketFile(this.#path);
-    this.#address = boundAddress(this.#server);
-    this.#sharesAddress = this.#address !== undefined && !isWildcard(this.#address);
+    if (this.#address === undefined) {
+      this.#address = boundAddress(this.#server);
+      this.#sharesAddress = this.#address !== undefined && !isWildcard(this.#address);
+    }
     // Not deferred: no connection may be accepted before.
     this.#owner.turn.batch(this.#deliverListening, this, undefined);
   }
@@ -168,8 +189,8 @@ export class PortableListener {
   #end(ended: Ended, errno: number, syscall: string): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    if (this.#file === undefined) this.#server.close();
-    else this.#file.spareOthers(() => this.#server.close());
+    this.#file?.remove();
+    this.#server.close();
     for (const socket of this.#waiting) socket.destroy();
     this.#waiting = [];
     const { turn } = this.#owner;

@@ -9,7 +9,7 @@ import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState }
 import { Deadline } from "./deadline.js";
 import { HandleTable } from "./handle_table.js";
 import { type ListenerOwner, PortableListener } from "./listener.js";
-import { inetEnds, UNNAMED } from "./socket_addresses.js";
+import { inetEnds, textName, UNNAMED } from "./socket_addresses.js";
 import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
 import { PortableStream, type StreamSettings } from "./stream.js";
 import { TlsContextTable } from "./tls_contexts.js";
@@ -136,7 +136,7 @@ export class PortableEngine implements Engine, ListenerOwner {
     applyOptions(socket, options);
     const stream = this.#newStream(socket, options);
     socket.once("connect", () => this.turn.batch(this.#connected, this, { stream, address }));
-    if (address.family === "unix") socket.connect({ path: address.path });
+    if (address.family === "unix") socket.connect({ path: textName(address.path) });
     else {
       const { host, port } = address;
       const from =

@@ -1,5 +1,7 @@
 import type { Server, Socket } from "node:net";
 import { type SocketAddress, unmapAddress } from "../../base/addresses.js";
+import type { UnixName } from "../../base/unix_name.js";
+import { unsupported } from "./socket_options.js";
 
 /** The addresses of the two ends. The kernel forgets them with the descriptor, so they are asked for while it is open. */
 export interface Ends {
@@ -17,6 +19,12 @@ export function inetEnds(socket: Socket): Ends {
 
 export function inetPeer(socket: Socket): SocketAddress | undefined {
   return inetAddress(socket.remoteAddress, socket.remotePort);
+}
+
+/** A Unix socket's name as node:net takes it. */
+export function textName(name: UnixName): string {
+  if (typeof name !== "string" || name.indexOf("\0", 1) !== -1) throw unsupported("unixNameBytes");
+  return name;
 }
 
 /** What a listening server is bound to; undefined while it is not. */

@@ -71,7 +71,7 @@ export async function drive(test: (driver: Driver) => Promise<void>): Promise<vo
 export async function dial(address: SocketAddress): Promise<Socket> {
   const socket = new Socket({ allowHalfOpen: true });
   socket.on("error", () => {});
-  if (address.family === "unix") socket.connect({ path: address.path });
+  if (address.family === "unix") socket.connect({ path: String(address.path) });
   else socket.connect({ host: address.host, port: address.port });
   await once(socket, "connect");
   return socket;

@@ -34,8 +34,8 @@ identify(context);
 
 /** Both ends of a plain connection and of one under TLS, and the listeners. */
 const ends: Record<"listener" | "tlsListener" | "client" | "server" | "tlsClient" | "tlsServer", number> = {
-  listener: native.listen(loop, 4, LOOPBACK, 0, NO_OPTIONS, ...LISTEN_SETTINGS) as number,
-  tlsListener: native.listen(loop, 4, LOOPBACK, 0, NO_OPTIONS, ...LISTEN_SETTINGS) as number,
+  listener: native.listen(loop, 4, LOOPBACK, 0, NO_OPTIONS, ...LISTEN_SETTINGS, "", -1) as number,
+  tlsListener: native.listen(loop, 4, LOOPBACK, 0, NO_OPTIONS, ...LISTEN_SETTINGS, "", -1) as number,
   client: -1,
   server: -1,
   tlsClient: -1,
@@ -90,7 +90,8 @@ const calls: { [K in keyof Binding | "module"]?: () => unknown } = {
   flush: () => native.flush(loop),
   monotonic: () => native.monotonic(),
   liveCounts: () => native.liveCounts(),
-  listen: () => native.closeHandle(loop, native.listen(loop, 4, LOOPBACK, 0, NO_OPTIONS, ...LISTEN_SETTINGS) as number),
+  listen: () =>
+    native.closeHandle(loop, native.listen(loop, 4, LOOPBACK, 0, NO_OPTIONS, ...LISTEN_SETTINGS, "", -1) as number),
   adoptListener: () => native.adoptListener(loop, file, NO_OPTIONS, ...LISTEN_SETTINGS),
   connect: () => native.abort(loop, open()),
   adoptStream: () => native.adoptStream(loop, file, NO_OPTIONS, false, 0),
