@@ -1,25 +1,29 @@
 // Prints what a server sends, and comes back with growing pauses whenever the connection is lost.
 //   node .build/examples/reconnecting_client.js [ADDRESS] [FIRST-PAUSE-MS]
-import { addTimer, type CloseReason, type ConnectAddress, Connection, connect, parseAddress, run } from "eventmachine";
-
-const LONGEST_PAUSE = 30_000;
+import {
+  type CloseReason,
+  type ConnectAddress,
+  Connection,
+  connect,
+  parseAddress,
+  ReconnectPolicy,
+  run,
+} from "eventmachine";
 
 class Subscriber extends Connection {
   readonly #address: ConnectAddress;
-  readonly #firstPause: number;
-  #pause: number;
+  readonly #again: ReconnectPolicy;
   #leaving = false;
 
   constructor(address: ConnectAddress, firstPause: number) {
     super();
     this.#address = address;
-    this.#firstPause = firstPause;
-    this.#pause = firstPause;
+    this.#again = new ReconnectPolicy({ min: firstPause });
   }
 
   override connectionCompleted(): void {
     console.log("connected");
-    this.#pause = this.#firstPause;
+    this.#again.reset();
   }
 
   override receiveData(data: Buffer): void {
@@ -33,12 +37,8 @@ class Subscriber extends Connection {
 
   /** Also for a connect that failed: one place for every way to be without a connection. */
   override unbind(reason: CloseReason): void {
-    if (this.#leaving || reason.kind === "stop") return;
-    // A random part of the pause, so that a thousand clients of a restarted server do not come back at once.
-    const pause = this.#pause * (0.5 + Math.random() / 2);
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
-    console.log(`${reason.kind}, again in ${Math.round(pause)} ms`);
-    addTimer(pause, () => this.reconnect(this.#address));
+    if (this.#leaving || !this.#again.reconnect(this, this.#address)) return;
+    console.log(`${reason.kind}, attempt ${this.#again.attempts} soon`);
   }
 }
 

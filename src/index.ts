@@ -79,6 +79,7 @@ export type {
 } from "./reactor/options.js";
 export { type ErrorHandler, Reactor, type ReactorOptions } from "./reactor/reactor.js";
 export type { ReactorStats } from "./reactor/reactor_stats.js";
+export { type ReconnectOptions, ReconnectPolicy } from "./reactor/reconnect_policy.js";
 export type { Resolver } from "./reactor/resolve.js";
 export { PeriodicTimer, Timer, type TimerCallback } from "./reactor/timer.js";
 export type { ClientTls, ServerTls, TlsStartOptions } from "./reactor/tls_start.js";

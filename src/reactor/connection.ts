@@ -402,13 +402,7 @@ export class Connection {
    * Throws `ERR_EM_STILL_OPEN` on a connection that has not ended and `ERR_EM_NOT_RECONNECTABLE` on an accepted one.
    */
   reconnect(address: ConnectAddress): boolean {
-    const transport = this.#attached();
-    if (transport.origin.accepts) {
-      throw new StateError("ERR_EM_NOT_RECONNECTABLE", "an accepted connection cannot be connected again");
-    }
-    if (transport.state !== State.closed) {
-      throw new StateError("ERR_EM_STILL_OPEN", `the connection has not ended yet (${this.state})`);
-    }
+    Connection.reconnectable(this);
     return this.#redial?.(this, address) === true;
   }
 
@@ -624,6 +618,18 @@ export class Connection {
     connection.#transport = transport;
     connection.#redial = redial;
     if (connection.#id === 0) connection.#id = transport.core.nextId();
+  }
+
+  /** @internal Checks that a connection has ended and is one that `reconnect` can begin again; returns the life that ended. */
+  static reconnectable(connection: Connection): Transport {
+    const transport = connection.#attached();
+    if (transport.origin.accepts) {
+      throw new StateError("ERR_EM_NOT_RECONNECTABLE", "an accepted connection cannot be connected again");
+    }
+    if (transport.state !== State.closed) {
+      throw new StateError("ERR_EM_STILL_OPEN", `the connection has not ended yet (${connection.state})`);
+    }
+    return transport;
   }
 
   /** @internal Begins TLS as planned. */

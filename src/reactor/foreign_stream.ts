@@ -163,6 +163,10 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     this.#core.ownTick(tick);
   }
 
+  get isAccepting(): boolean {
+    return this.#core.isAccepting;
+  }
+
   get timers(): TimerHost {
     return this.#core.timers;
   }

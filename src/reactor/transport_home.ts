@@ -10,6 +10,8 @@ import type { Timer, TimerCallback, TimerHost } from "./timer.js";
 export interface TransportHome {
   readonly engine: StreamEngine;
   readonly host: CoreHost;
+  /** Whether new connections may begin: not from the moment a stop unbinds what is there. */
+  readonly isAccepting: boolean;
   /** Between `open` and `close`. */
   readonly isOpen: boolean;
   /** What the reactor's engine has made of TLS contexts. */
