@@ -34,6 +34,8 @@ export interface StreamEngine
   readonly capabilities: ReadonlySet<Capability>;
   /** Where `data` lends the engine's own memory until it returns; undefined where the receiver may keep the chunk. */
   readonly lending: Lending | undefined;
+  /** Whether `close` ends a connection in order where both directions have ended or have nothing left to send. */
+  readonly closesInOrder: boolean;
   /** Milliseconds on the monotonic clock (that of `performance.now()` on real engines), read afresh. */
   now(): number;
   /** Writes what is queued now as far as the kernel takes it, without blocking. */

@@ -353,7 +353,10 @@ export class Connection {
 
   // Ending -------------------------------------------------------------------------------------------------------
 
-  /** Closes now; unsent output is dropped. `unbind` comes in a later turn. Closing twice is harmless. (close_connection.) */
+  /**
+   * Closes now; unsent output is dropped. `unbind` comes before the ticks that are asked for after this call, never inside
+   * it. Closing twice is harmless. (close_connection.)
+   */
   closeConnection(afterWriting = false): void {
     const transport = this.#attached();
     checkBoolean(afterWriting, "afterWriting");
@@ -374,7 +377,7 @@ export class Connection {
     this.#attached().halfClose();
   }
 
-  /** Resets the connection: both sides lose what is under way. */
+  /** Resets the connection: both sides lose what is under way. `unbind` comes as after `closeConnection`. */
   abort(): void {
     const transport = this.#attached();
     transport.end(transport.state === State.connecting ? transport.calledOff() : reasons.LOCAL_ABORT, "abort");
@@ -639,6 +642,11 @@ export class Connection {
       verifies: connection.sslVerifyPeer !== base.sslVerifyPeer,
       completes: connection.sslHandshakeCompleted !== base.sslHandshakeCompleted,
     });
+  }
+
+  /** @internal Its number, whatever a subclass calls `id`. */
+  static idOf(connection: Connection): number {
+    return connection.#id;
   }
 
   /** @internal For protocol classes, whose callbacks are called, and fail, like the connection's own. */

@@ -5,7 +5,7 @@ import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js
 import { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
 import { reactorTurn } from "./diagnostics.js";
-import type { Endpoint } from "./endpoint.js";
+import { DISCARDED, type Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
 import type { Resolver } from "./resolve.js";
 import { type OwnTick, TickQueue } from "./tick_queue.js";
@@ -141,6 +141,11 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   /** Puts another endpoint behind a registered handle. */
   replace(handle: Handle, endpoint: Endpoint): void {
     this.#table[handle & HANDLE_INDEX_MASK] = endpoint;
+  }
+
+  /** Leaves a registered handle to end unseen. */
+  forget(handle: Handle): void {
+    this.replace(handle, DISCARDED);
   }
 
   get liveHandles(): number {

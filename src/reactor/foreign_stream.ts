@@ -36,7 +36,8 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly #duplex: Duplex;
   #engine: DuplexStream | undefined;
   #transport: Transport | undefined;
-  #isCancelled = false;
+  /** What becomes of the stream concerns nobody any more. */
+  #isForgotten = false;
 
   constructor(core: Core, duplex: Duplex) {
     this.#core = core;
@@ -63,7 +64,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   set connectTimeout(_ms: number) {}
 
   cancel(): void {
-    this.#isCancelled = true;
+    this.#isForgotten = true;
     this.#engine?.close();
   }
 
@@ -99,7 +100,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 
   onClosed(ended: Ended, error: NodeJS.ErrnoException | undefined): void {
     const transport = this.#transport;
-    if (transport === undefined || this.#isCancelled) return;
+    if (transport === undefined || this.#isForgotten) return;
     if (error !== undefined && !isSystems(error)) transport.reason ??= streamFailed(error);
     if (transport.handle === ONLY) transport.onClosed(ONLY, ended, error?.errno ?? 0, error?.syscall ?? "read");
     else transport.failed(reasons.connectFailure("a stream", [attemptError(error)]));
@@ -173,6 +174,10 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 
   endpoints(): Endpoint[] {
     return [...this.#core.foreign.transports];
+  }
+
+  forget(): void {
+    this.#isForgotten = true;
   }
 
   connectionEnded(kind: CloseReasonKind): void {

@@ -44,6 +44,11 @@ export abstract class HandlerCalls extends Endpoint {
   /** Whether it is closing or closed. */
   abstract readonly isEnding: boolean;
 
+  /** The user's object. */
+  get subject(): object {
+    return this.connection;
+  }
+
   /** Ends the connection now for this reason; the first reason given stands. */
   abstract end(reason: CloseReason): void;
 

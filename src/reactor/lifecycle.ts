@@ -3,6 +3,7 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { isStopped } from "../base/stopped.js";
 import { isPromise } from "../base/thenable.js";
+import { Connection } from "./connection.js";
 import type { Core } from "./core.js";
 import { flushAtExit } from "./exit_flush.js";
 import { ListenSocket } from "./listener.js";
@@ -173,6 +174,7 @@ export class Lifecycle {
     for (const endpoint of core.endpoints()) if (endpoint instanceof ListenSocket) endpoint.close();
     const before = core.endedCount + core.connectionCount;
     const alreadyEnded = core.endedCount;
+    const alreadyStopped = core.closedBy.stop ?? 0;
     for (const transport of this.#transports()) transport.requestShutdown();
     await new Promise<void>((resolve) => {
       const timer = core.addTimer(deadline, resolve);
@@ -184,13 +186,15 @@ export class Lifecycle {
     const rest = this.#transports().filter(({ state }) => state !== State.closed);
     for (const transport of rest) transport.end(DRAIN_DEADLINE);
     const total = Math.max(before, core.endedCount + core.connectionCount) - alreadyEnded;
-    return { finished: total - rest.length, aborted: rest.length };
+    const aborted = rest.length + (core.closedBy.stop ?? 0) - alreadyStopped;
+    return { finished: total - aborted, aborted };
   }
 
+  /** All connections, the oldest first, whatever order the engine has them in. */
   #transports(): Transport[] {
     const { dialing, foreign } = this.#core;
     const endpoints = [...this.#core.endpoints(), ...dialing, ...foreign.transports];
-    return endpoints.filter((endpoint) => endpoint instanceof Transport);
+    return endpoints.filter((endpoint) => endpoint instanceof Transport).sort((a, b) => idOf(a) - idOf(b));
   }
 
   #signalled(count: number, deadline: number): void {
@@ -203,6 +207,10 @@ export class Lifecycle {
       (error: unknown) => this.fail(error),
     );
   }
+}
+
+function idOf(transport: Transport): number {
+  return Connection.idOf(transport.subject as Connection);
 }
 
 function checkRunOptions(block: unknown, options: RunOptions) {

@@ -16,6 +16,7 @@ import type { Origin } from "./origin.js";
 import { Outbound } from "./outbound.js";
 import * as reasons from "./reasons.js";
 import { alreadyClaimed, nothingToClaim } from "./refusals.js";
+import type { OwnTick } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import { type TlsHooks, TlsLife } from "./tls_life.js";
 import type { TlsPlan } from "./tls_start.js";
@@ -24,11 +25,13 @@ import type { TransportHome } from "./transport_home.js";
 import {
   AWAITS_DRAIN,
   BORROWS,
+  END_DUE,
   FINISHING,
   HELD_OPEN,
   LIVE_ADDRESS,
   MARKS_CHANGED,
   PAUSED,
+  PEER_ENDED,
   State,
   WRITE_ENDED,
 } from "./transport_state.js";
@@ -42,7 +45,7 @@ const NO_PEER = -2;
  * One life of a connection: the state machine between a user's object and an engine's handle. A connection that
  * reconnects gets a new transport, and with it fresh reason, counters, promises and deadlines.
  */
-export class Transport extends Outbound {
+export class Transport extends Outbound implements OwnTick {
   readonly origin: Origin;
   handle: Handle = NO_HANDLE;
   settings: StreamSettings;
@@ -216,8 +219,18 @@ export class Transport extends Outbound {
   /** Sends everything, then closes: `closeConnectionAfterWriting`. */
   finish(): void {
     if (this.state > State.open || this.flags & FINISHING) return;
+    if (this.#hasNothingToWaitFor) {
+      this.end(reasons.LOCAL_CLOSE);
+      return;
+    }
     this.flags |= FINISHING;
     this.whenOpen(() => this.#finishNow());
+  }
+
+  /** The peer has ended its side, and nothing is left to be sent. */
+  get #hasNothingToWaitFor(): boolean {
+    if (this.state !== State.open || (this.flags & PEER_ENDED) === 0 || !this.core.engine.closesInOrder) return false;
+    return this.outboundSize() === 0 && !this.isSendingFile;
   }
 
   #finishNow(): void {
@@ -226,21 +239,19 @@ export class Transport extends Outbound {
     this.more().linger = new Linger(this);
   }
 
-  /** Ends the connection now for this reason; the first reason given stands. `unbind` follows in a later turn. */
+  /**
+   * Ends the connection now for this reason; the first reason given stands. `unbind` takes its place among the ticks: it
+   * comes before those that are asked for from here on, whatever the engine has delivered by then.
+   */
   end(reason: CloseReason, how: "close" | "abort" = "close"): void {
     if (this.state === State.closed || this.reason !== undefined) return;
     this.reason = this.extras?.verdict ?? reason;
     const wasConnecting = this.state === State.connecting;
     this.state = State.closing;
-    if (wasConnecting) {
-      this.origin.cancel();
-      this.core.ownTick({
-        onTick: () => {
-          this.#ended(reason);
-          this.core.checkIdle();
-        },
-      });
-    } else if (how === "abort") this.core.engine.abort(this.handle);
+    this.flags |= END_DUE;
+    this.core.ownTick(this);
+    if (wasConnecting) this.origin.cancel();
+    else if (how === "abort") this.core.engine.abort(this.handle);
     else this.core.engine.close(this.handle);
   }
 
@@ -260,6 +271,17 @@ export class Transport extends Outbound {
       this.finish();
     }
     return false;
+  }
+
+  /** The turn of a connection that was ended here. */
+  onTick(): void {
+    const { handle } = this;
+    if (handle !== NO_HANDLE) {
+      this.#leaveEngine();
+      this.core.forget(handle);
+    }
+    this.#ended(this.reason as CloseReason);
+    this.core.checkIdle();
   }
 
   /** The reason for a connection that its owner closes before it is open. */
@@ -308,19 +330,31 @@ export class Transport extends Outbound {
   }
 
   override onEnd(): void {
-    if (this.state === State.open) this.call(this.receiver.receiveEnd);
+    if (this.state !== State.open) return;
+    this.flags |= PEER_ENDED;
+    this.call(this.receiver.receiveEnd);
   }
 
   override onClosed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {
-    const { engine } = this.core;
-    this.dropUnsent();
+    if (this.flags & END_DUE) {
+      // Its turn is yet to come. What TLS came to can be asked of the engine for the last time.
+      void this.extras?.tls?.info;
+      this.#leaveEngine();
+      return;
+    }
     if (ended === Ended.detached) {
       this.reason = reasons.DETACHED;
-      this.extras?.promises?.onDetached(engine.takeDetached(this.handle));
+      this.extras?.promises?.onDetached(this.core.engine.takeDetached(this.handle));
     }
+    this.#leaveEngine();
+    this.#ended(this.reason ?? this.#reasonFor(ended, errno, syscall));
+  }
+
+  /** What is still wanted of the handle is asked now. */
+  #leaveEngine(): void {
+    this.dropUnsent();
     if (this.flags & LIVE_ADDRESS) this.#keepAddresses();
     this.handle = NO_HANDLE;
-    this.#ended(this.reason ?? this.#reasonFor(ended, errno, syscall));
   }
 
   #reasonFor(ended: Ended, errno: number, syscall: string): CloseReason {

@@ -1,5 +1,6 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
 import type { StreamEngine } from "../engine/engine.js";
+import type { Handle } from "../engine/streams.js";
 import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
 import type { Endpoint } from "./endpoint.js";
@@ -32,6 +33,8 @@ export interface TransportHome {
   readonly timers: TimerHost;
   /** Every endpoint that the engine carries. */
   endpoints(): Endpoint[];
+  /** What the engine still has to say of this handle concerns nobody. */
+  forget(handle: Handle): void;
   connectionEnded(kind: CloseReasonKind): void;
   checkIdle(): void;
 }

@@ -16,5 +16,9 @@ export const FINISHING = 16;
 export const LIVE_ADDRESS = 32;
 /** The low-water mark was set before there was a handle to tell the engine of. */
 export const MARKS_CHANGED = 64;
+/** `receiveEnd` was called: the peer sends nothing more. */
+export const PEER_ENDED = 256;
+/** The program has ended it, and its `unbind` waits in the tick queue. */
+export const END_DUE = 512;
 /** Half-open in the engine: somebody has claimed the connection, and decides what the peer's FIN means. */
 export const HELD_OPEN = 128;

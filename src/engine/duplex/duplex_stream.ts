@@ -49,6 +49,8 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   readonly name = "duplex";
   readonly capabilities: ReadonlySet<Capability> = new Set();
   readonly lending = undefined;
+  /** A stream that is destroyed has not finished. */
+  readonly closesInOrder = false;
   readonly #duplex: MaybeSocket;
   readonly #turn: DuplexTurn;
   readonly #events: DuplexEvents;

@@ -29,6 +29,7 @@ const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(Object.keys(CAPABILITI
 export class NativeEngine extends NativeOutput implements Engine {
   readonly name = "native";
   readonly capabilities = ALL_CAPABILITIES;
+  readonly closesInOrder = true;
   readonly #tls: NativeTls;
   readonly #reader: RingReader;
 

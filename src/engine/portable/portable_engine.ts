@@ -40,6 +40,7 @@ export class PortableEngine implements Engine, ListenerOwner {
   readonly name = "portable";
   readonly capabilities: ReadonlySet<Capability> = findCapabilities();
   readonly lending = undefined;
+  readonly closesInOrder = true;
 
   readonly #table = new HandleTable<PortableStream | PortableListener>();
   readonly #tlsContexts = new TlsContextTable();
