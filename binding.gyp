@@ -23,6 +23,7 @@
         "native/tls_context.cc",
         "native/tls_ends.cc",
         "native/tls_handshake.cc",
+        "native/tls_hello.cc",
         "native/tls_output.cc",
         "native/tls_session.cc",
         "native/tls_stream.cc",

@@ -112,6 +112,10 @@
   USE(SSL_set_ex_data)                      \
   USE(SSL_set_session_id_context)           \
   USE(SSL_get_session)                      \
+  USE(SSL_get_shutdown)                     \
+  USE(SSL_set_msg_callback)                 \
+  USE(SSL_set_num_tickets)                  \
+  USE(SSL_set_shutdown)                     \
   USE(SSL_set_session)                      \
   USE(SSL_set_verify)                       \
   USE(SSL_shutdown)                         \
@@ -119,6 +123,7 @@
   USE(SSL_write_ex)                         \
   USE(SSL_get1_peer_certificate)            \
   USE(TLS_method)                           \
+  USE(X509_STORE_CTX_get0_cert)             \
   USE(X509_STORE_CTX_get_error)             \
   USE(X509_STORE_CTX_get_ex_data)           \
   USE(X509_STORE_CTX_set_error)             \

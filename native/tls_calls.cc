@@ -49,14 +49,15 @@ napi_value trust_call(napi_env env, napi_callback_info info) {
   return wrap<TlsTrust>(env, std::unique_ptr<TlsTrust>(trust), kTrustTag);
 }
 
-// tlsContext(loop, trust, [options, lowest version, highest, seconds], ciphers, suites, curves, ALPN, session id
-// context, DH parameters, ticket keys, staple): its number, or what is wrong with it
+// tlsContext(loop, trust, [options, lowest version, highest, seconds, most of a hello, of a chain, of key updates],
+// ciphers, suites, curves, ALPN, session id context, DH parameters, ticket keys, staple): its number, or what is wrong
+// with it
 napi_value context_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
   auto* trust = static_cast<TlsTrust*>(args.wrapped(1, kTrustTag));
   const int32_t* numbers = nullptr;
-  if (args.int32_list(2, &numbers) != 4) args.refuse(2, "four numbers");
+  if (args.int32_list(2, &numbers) != 7) args.refuse(2, "seven numbers");
   TlsContextSettings settings;
   settings.ciphers = read_text(args, 3);
   settings.suites = read_text(args, 4);
@@ -72,6 +73,9 @@ napi_value context_call(napi_env env, napi_callback_info info) {
   settings.min_version = numbers[1];
   settings.max_version = numbers[2];
   settings.session_timeout = numbers[3];
+  settings.most_hello = static_cast<uint32_t>(numbers[4]);
+  settings.most_chain = static_cast<uint32_t>(numbers[5]);
+  settings.most_key_updates = static_cast<uint32_t>(numbers[6]);
   if (loop->core.tls == nullptr) loop->core.tls.reset(new TlsCore());
   auto* context = new TlsContext(loop->core.live);
   std::string wrong = context->make(settings, *trust);

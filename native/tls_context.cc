@@ -73,7 +73,7 @@ int protect_ticket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher,
   TicketKey* key = nullptr;
   size_t at = 0;
   if (encrypt) {
-    if (context.ticket_keys.empty()) return 0;
+    if (session_of(ssl).is_ticketless) return 0;
     key = &context.ticket_keys.front();
     memcpy(name, key->name, sizeof key->name);
     if (RAND_bytes(iv, 16) <= 0) return -1;
@@ -100,7 +100,23 @@ int take_session(SSL* ssl, SSL_SESSION* session) {
 
 void log_key(const SSL* ssl, const char* line) { session_of(ssl).tell(Event::tlsKeyLog, line); }
 
-void note_alert(const SSL* ssl, int where, int alert) {
+// The messages behind the handshake: of them key updates alone can be had for nothing, again and again.
+void hear_message(int written, int, int type, const void* bytes, size_t length, SSL* ssl, void*) {
+  if (written || type != SSL3_RT_HANDSHAKE || length == 0) return;
+  TlsSession& session = session_of(ssl);
+  if (*static_cast<const uint8_t*>(bytes) == SSL3_MT_KEY_UPDATE) session.count_key_update();
+}
+
+// Of the messages behind the handshake OpenSSL tells before it reads them: they are listened to then, and not while
+// nothing comes but data.
+void note_state(const SSL* ssl, int where, int alert) {
+  if (where & SSL_CB_LOOP) {
+    TlsSession& session = session_of(ssl);
+    if (!session.is_secured() || session.hears_messages) return;
+    session.hears_messages = true;
+    SSL_set_msg_callback(session.ssl, hear_message);
+    return;
+  }
   if (!(where & SSL_CB_ALERT) || (alert >> 8) != SSL3_AL_FATAL) return;
   TlsSession& session = session_of(ssl);
   session.alert = static_cast<int16_t>(alert & 0xff);
@@ -221,10 +237,6 @@ int TlsContext::server_verify_mode() const {
 void TlsContext::set_ticket_keys(std::string_view keys) {
   for (TicketKey& key : ticket_keys) explicit_bzero(&key, sizeof key);
   ticket_keys.resize(keys.size() / sizeof(TicketKey));
-  if (ticket_keys.empty()) {
-    SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, nullptr);
-    return;
-  }
   memcpy(ticket_keys.data(), keys.data(), ticket_keys.size() * sizeof(TicketKey));
   if (ticket_cipher == nullptr) ticket_cipher = EVP_CIPHER_fetch(nullptr, "AES-128-CBC", nullptr);
   SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, protect_ticket);
@@ -235,6 +247,8 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   options = settings.options;
   min_version = settings.min_version;
   max_version = settings.max_version;
+  most_hello = settings.most_hello;
+  most_key_updates = settings.most_key_updates;
   curves = settings.curves;
   alpn = settings.alpn;
   staple = settings.staple;
@@ -251,6 +265,7 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_read_ahead(ssl, 1);
+  SSL_CTX_set_max_cert_list(ssl, static_cast<long>(settings.most_chain));
   if (!SSL_CTX_set_min_proto_version(ssl, min_version) || !SSL_CTX_set_max_proto_version(ssl, max_version) ||
       (!settings.ciphers.empty() && !SSL_CTX_set_cipher_list(ssl, settings.ciphers.c_str())) ||
       (!settings.suites.empty() && !SSL_CTX_set_ciphersuites(ssl, settings.suites.c_str())) ||
@@ -286,7 +301,13 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
                                       static_cast<unsigned>(settings.session_id_context.size()))) {
     return openssl_complaint();
   }
-  set_ticket_keys(settings.ticket_keys);
+  TicketKey own;
+  if (settings.ticket_keys.empty() && RAND_bytes(reinterpret_cast<uint8_t*>(&own), sizeof own) <= 0) {
+    return openssl_complaint();
+  }
+  set_ticket_keys(settings.ticket_keys.empty() ? std::string_view(reinterpret_cast<const char*>(&own), sizeof own)
+                                               : settings.ticket_keys);
+  explicit_bzero(&own, sizeof own);
 
   if (!alpn.empty()) {
     // Unlike its neighbours it returns 0 for success.
@@ -299,7 +320,7 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   SSL_CTX_set_tlsext_status_cb(ssl, give_staple);
   SSL_CTX_set_tlsext_status_arg(ssl, this);
   SSL_CTX_set_client_hello_cb(ssl, hear_client, nullptr);
-  SSL_CTX_set_info_callback(ssl, note_alert);
+  SSL_CTX_set_info_callback(ssl, note_state);
   if (has(kKeyLog)) SSL_CTX_set_keylog_callback(ssl, log_key);
   ERR_clear_error();
   return {};

@@ -50,9 +50,10 @@ struct TlsContextSettings {
   uint32_t options = 0;
   int min_version = 0, max_version = 0;
   int64_t session_timeout = 0;
-  std::string ciphers, suites, curves;  // empty: OpenSSL's defaults
-  std::string_view alpn;                // in the form of the wire
-  std::string_view session_id_context;  // at most 32 bytes
+  uint32_t most_hello = 0, most_chain = 0, most_key_updates = 0;  // bytes, bytes, in a second
+  std::string ciphers, suites, curves;                            // empty: OpenSSL's defaults
+  std::string_view alpn;                                          // in the form of the wire
+  std::string_view session_id_context;                            // at most 32 bytes
   std::string_view dh;
   std::string_view ticket_keys;  // 48 bytes each
   std::string_view staple;
@@ -66,6 +67,7 @@ struct TlsContext {
   uint32_t references = 1;
   uint32_t options = 0;
   int min_version = 0, max_version = 0;
+  uint32_t most_hello = 0, most_key_updates = 0;
   std::string curves, alpn, staple;
   std::vector<TicketKey> ticket_keys;
   EVP_CIPHER* ticket_cipher = nullptr;

@@ -57,6 +57,7 @@ const char* begin_session(TlsSession& session, TlsStart& start, BIO_METHOD* tran
   SSL_set_bio(ssl, bio, bio);
   if (kTorture) SSL_set_max_send_fragment(ssl, session.core.sys.record_size());
   if (start.is_server) {
+    session.hello.start(start.context->most_hello);
     SSL_set_verify(ssl, start.context->server_verify_mode(), nullptr);
     SSL_set_accept_state(ssl);
     return nullptr;
@@ -167,6 +168,18 @@ void refuse_client(Core& core, Slot& slot) {
   tls_fail(core, slot, TlsError::verify, "the certificate was refused by the application");
 }
 
+// In clear, as everything is until a hello has been answered.
+void refuse_hello(Core& core, Slot& slot) {
+  TlsSession& session = *slot.tls;
+  static constexpr uint8_t kIllegal[] = {SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, SSL_AD_ILLEGAL_PARAMETER};
+  ERR_clear_error();
+  tls_put(session, kIllegal, sizeof kIllegal);
+  session.alert = SSL_AD_ILLEGAL_PARAMETER;
+  session.alert_from_peer = false;
+  tls_fail(core, slot, TlsError::handshake,
+           "the client's hello has more than " + std::to_string(session.first_context->most_hello) + " bytes");
+}
+
 // Takes over the identities, the trust and the staple; everything else stays as TLS began.
 void switch_context(TlsSession& session, TlsContext& to) {
   to.retain();
@@ -248,6 +261,7 @@ void handshake_step(Core& core, Slot& slot) {
   session.kernel_empty = false;
   const int result = SSL_do_handshake(session.ssl);
   const int error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(session.ssl, result);
+  if (session.hello.too_long()) return refuse_hello(core, slot);
   if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
   tls_send_wire(session);
   if (slot.state != State::open) return;

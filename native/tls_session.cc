@@ -15,7 +15,25 @@ TlsSession::~TlsSession() {
 
 void TlsSession::tell(Event event, std::string bytes) { news.push_back({event, std::move(bytes)}); }
 
+// Each costs as much as a new key on both sides. OpenSSL reads on until there are data, and stops where the peer has
+// ended: so it is told.
+void TlsSession::count_key_update() {
+  if (core.now - key_updates_since >= 1000) {
+    key_updates_since = core.now;
+    key_updates = 0;
+  }
+  if (++key_updates <= first_context->most_key_updates) return;
+  is_flooded = true;
+  SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 int TlsSession::verify(X509_STORE_CTX* store) {
+  // A session holds the certificate of its client, and the ticket comes back in the client's next hello.
+  if (is_server &&
+      i2d_X509(X509_STORE_CTX_get0_cert(store), nullptr) > static_cast<int>(first_context->most_hello / 2)) {
+    is_ticketless = true;
+    SSL_set_num_tickets(ssl, 0);
+  }
   const bool good = X509_verify_cert(store) > 0;
   verify_error = good ? X509_V_OK : X509_STORE_CTX_get_error(store);
   if (!good && first_context->rejects()) return 0;

@@ -13,6 +13,7 @@
 #include "core.h"
 #include "openssl.h"
 #include "tls_context.h"
+#include "tls_hello.h"
 
 namespace em {
 
@@ -67,7 +68,12 @@ struct TlsSession {
   bool kernel_empty = false;  // in this round the kernel has no more to read
   bool hold_output = false;   // what a server says behind the certificate of its client waits for the verdict
   bool alert_from_peer = false;
-  int16_t alert = -1;  // the last fatal one
+  int16_t alert = -1;           // the last fatal one
+  bool hears_messages = false;  // OpenSSL tells of each, until it has been asked for what there is
+  bool is_flooded = false;      // by key updates
+  bool is_ticketless = false;   // its session would make the client's next hello too long
+  uint32_t key_updates = 0;     // since that moment
+  double key_updates_since = 0;
   int32_t verify_error = 0;
   int32_t read_error = 0, write_error = 0;
 
@@ -76,6 +82,7 @@ struct TlsSession {
   uint32_t early_at = 0;
   uint64_t data_batch = 0;  // the batch with its last data event
   std::string early;
+  HelloWatch hello;
 
   // Output. The counts are of bytes.
   OutQueue plain;
@@ -103,6 +110,7 @@ struct TlsSession {
   bool is_secured() const { return phase == Phase::secured; }
   bool ended_by_peer() const { return fin || peer_closed; }
   void tell(Event event, std::string bytes);
+  void count_key_update();
   // OpenSSL's question whether it may trust the peer's certificate.
   int verify(X509_STORE_CTX* store);
 };

@@ -14,6 +14,7 @@ namespace em {
 namespace {
 
 constexpr const char* kUnread = "the peer does not read the answers it asks for";
+constexpr const char* kFlood = "the peer changes its keys again and again";
 constexpr int kLastReads = 4;      // a peer that is gone says nothing more: one of them finds what it said
 constexpr uint32_t kRingLeft = 8;  // for what follows upon the news
 
@@ -84,6 +85,10 @@ void receive(Core& core, Slot& slot, uint32_t may_read) {
     filled += got;
     if ((session.kernel_empty || session.may_read == 0) && !SSL_has_pending(session.ssl)) break;
   }
+  if (session.hears_messages) {
+    session.hears_messages = false;
+    SSL_set_msg_callback(session.ssl, nullptr);
+  }
   const bool discards = slot.has(kFinishing);
   if (filled > 0) core.count(kBytesIn, static_cast<double>(filled));
   if (filled > 0 && !discards) {
@@ -93,6 +98,7 @@ void receive(Core& core, Slot& slot, uint32_t may_read) {
     core.keep_slab(0);
   }
   if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
+  if (session.is_flooded) return tls_fail(core, slot, TlsError::protocol, kFlood);
   if (error == SSL_ERROR_ZERO_RETURN) session.peer_closed = true;
   tls_send_wire(session);
   if (session.wire_in - session.wire_out > kMostAnswers) return tls_fail(core, slot, TlsError::protocol, kUnread);

@@ -167,8 +167,7 @@ int transport_write(BIO* bio, const char* data, int length) {
 }
 
 // Straight from the kernel into OpenSSL's own buffer.
-int transport_read(BIO* bio, char* to, int room) {
-  auto& session = *static_cast<TlsSession*>(BIO_get_data(bio));
+int read_wire(TlsSession& session, BIO* bio, char* to, int room) {
   BIO_clear_retry_flags(bio);
   if (session.early_at < session.early.size()) {
     const size_t part = std::min(static_cast<size_t>(room), session.early.size() - session.early_at);
@@ -199,6 +198,15 @@ int transport_read(BIO* bio, char* to, int room) {
   }
   BIO_set_retry_read(bio);
   return -1;
+}
+
+int transport_read(BIO* bio, char* to, int room) {
+  auto& session = *static_cast<TlsSession*>(BIO_get_data(bio));
+  const int got = read_wire(session, bio, to, room);
+  if (!session.hello.active() || got <= 0) return got;
+  const bool fits =
+      session.hello.take(reinterpret_cast<uint8_t*>(to), static_cast<size_t>(got), SSL_version(session.ssl));
+  return fits ? got : -1;
 }
 
 long transport_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }

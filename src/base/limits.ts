@@ -54,6 +54,12 @@ export const MAX_TOKEN_LENGTH = 64 * KiB;
 export const TLS_HANDSHAKE_TIMEOUT = 20_000;
 /** The most unfinished TLS handshakes of one listener; above it the oldest is closed. */
 export const TLS_HANDSHAKES = 1024;
+/** The longest hello a TLS server takes from a client. */
+export const MAX_CLIENT_HELLO = 16 * KiB;
+/** The longest certificate chain a TLS peer may show. */
+export const MAX_CERTIFICATE_CHAIN = 32 * KiB;
+/** The most KeyUpdate messages a TLS peer may send in a second. */
+export const MAX_KEY_UPDATES = 32;
 /** How long a TLS session can be resumed. */
 export const TLS_SESSION_TIMEOUT = 300_000;
 /** The most sessions a context keeps for its clients, one for each host, port and name. */

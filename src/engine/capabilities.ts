@@ -21,6 +21,7 @@ export const CAPABILITIES = {
   acknowledgement: "see how much of what the kernel holds the peer has taken",
   tls: "begin TLS on a connection",
   ticketKeySets: "read TLS session tickets made with an older key",
+  tlsBounds: "bound the hello, the certificate chain and the key updates of a TLS peer",
   tlsAlerts: "tell a TLS peer by an alert that its certificate, or the name it asked for, is refused",
   tlsTruncation: "tell a TLS stream that was cut off from one that ended",
 } as const;

@@ -58,6 +58,10 @@ export interface TlsContextSettings {
   readonly sessionTimeout: number;
   /** Server: sessions are resumed only under the same one; 1 to 32 bytes. */
   readonly sessionIdContext: Buffer;
+  /** The most bytes of a client's hello and of the peer's certificate chain, and key updates in a second. Capability `tlsBounds`. */
+  readonly maxClientHello: number;
+  readonly maxCertificateChain: number;
+  readonly maxKeyUpdates: number;
   /** Client: tell of sessions by `tlsSession`. */
   readonly reportSessions: boolean;
   /** Tell of secrets by `tlsKeyLog`. */

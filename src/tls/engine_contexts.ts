@@ -58,6 +58,9 @@ class EngineUse implements ContextUse {
   make(role: TlsRole, context: TlsContext): TlsContextId {
     const settings = TlsContext.insides(context).settingsFor(role);
     if (settings.ticketKeys.length > 1) this.requireTicketKeySets();
+    if (TlsContext.insides(context).namesBounds && !this.#engine.capabilities.has("tlsBounds")) {
+      throw new UnsupportedError("tlsBounds", this.#engine.name);
+    }
     const id = this.#engine.createTlsContext(settings);
     this.ids.set(role, id);
     return id;

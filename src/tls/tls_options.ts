@@ -3,7 +3,15 @@ import { createSecureContext } from "node:tls";
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
-import { MAX_TIMER_DELAY, TLS_HANDSHAKE_TIMEOUT, TLS_SESSION_CACHE_SIZE, TLS_SESSION_TIMEOUT } from "../base/limits.js";
+import {
+  MAX_CERTIFICATE_CHAIN,
+  MAX_CLIENT_HELLO,
+  MAX_KEY_UPDATES,
+  MAX_TIMER_DELAY,
+  TLS_HANDSHAKE_TIMEOUT,
+  TLS_SESSION_CACHE_SIZE,
+  TLS_SESSION_TIMEOUT,
+} from "../base/limits.js";
 import type { TlsContextSettings, TlsIdentity, TlsVersion } from "../engine/tls.js";
 import { keyKind, readIdentity, type TlsIdentityOptions } from "./identity.js";
 import { readMaterial, type TlsMaterial } from "./material.js";
@@ -59,6 +67,12 @@ export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
   requestOcsp?: boolean;
   /** Gets every line of the NSS key log, which opens the traffic to whoever has it: for debugging. */
   keyLog?: (line: string) => void;
+  /** Server: the longest hello a client may send, in bytes, from 1,024 to 131,072. Default 16 KiB. Capability `tlsBounds`. */
+  maxClientHello?: number;
+  /** The longest certificate chain the peer may show, in bytes, from 1,024 to 1,048,576. Default 32 KiB. Capability `tlsBounds`. */
+  maxCertificateChain?: number;
+  /** How many KeyUpdates (TLS 1.3) the peer may send in a second, from 1 to 1,000,000. Default 32. Capability `tlsBounds`. */
+  maxKeyUpdates?: number;
   /** How long a handshake may take, certificates' lookups included. Default 20 s; 0 for no limit. */
   handshakeTimeout?: number;
 }
@@ -88,6 +102,9 @@ export const SETTINGS: Names<TlsSettingsOptions> = {
   ocspResponse: true,
   requestOcsp: true,
   keyLog: true,
+  maxClientHello: true,
+  maxCertificateChain: true,
+  maxKeyUpdates: true,
   handshakeTimeout: true,
 };
 
@@ -98,6 +115,8 @@ export interface CheckedOptions {
   readonly leaves: readonly X509Certificate[];
   /** Whether `ca` was given. */
   readonly namesTrust: boolean;
+  /** Whether any of the bounds that need the capability `tlsBounds` was given. */
+  readonly namesBounds: boolean;
   readonly sessionCacheSize: number;
   readonly keyLog: ((line: string) => void) | undefined;
   readonly handshakeTimeout: number;
@@ -167,6 +186,15 @@ export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
     sessionIdContext: sessionId(options.sessionIdContext, demands),
     reportSessions: sessionCacheSize > 0,
     keyLog: keyLog !== undefined,
+    maxClientHello: bound(options.maxClientHello, "maxClientHello", MAX_CLIENT_HELLO, 1024, 131_072),
+    maxCertificateChain: bound(
+      options.maxCertificateChain,
+      "maxCertificateChain",
+      MAX_CERTIFICATE_CHAIN,
+      1024,
+      1_048_576,
+    ),
+    maxKeyUpdates: bound(options.maxKeyUpdates, "maxKeyUpdates", MAX_KEY_UPDATES, 1, 1_000_000),
     staple: options.ocspResponse === undefined ? undefined : checkOcspResponse(options.ocspResponse),
     requestStaple: flag(options.requestOcsp, "requestOcsp", false),
   };
@@ -175,6 +203,9 @@ export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
     settings,
     leaves,
     namesTrust: options.ca !== undefined,
+    namesBounds: [options.maxClientHello, options.maxCertificateChain, options.maxKeyUpdates].some(
+      (each) => each !== undefined,
+    ),
     sessionCacheSize,
     keyLog,
     handshakeTimeout: duration(options.handshakeTimeout, "handshakeTimeout", TLS_HANDSHAKE_TIMEOUT),
@@ -224,6 +255,14 @@ function text(value: unknown, name: string): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== "string" || value === "" || value.includes("\0")) {
     throw new ArgumentError(`${name} must be a non-empty string, not ${describe(value)}`);
+  }
+  return value;
+}
+
+function bound(value: unknown, name: string, otherwise: number, least: number, most: number): number {
+  if (value === undefined) return otherwise;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
+    throw new ArgumentError(`${name} must be a whole number from ${least} to ${most}, not ${describe(value)}`);
   }
   return value;
 }

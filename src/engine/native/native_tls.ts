@@ -63,11 +63,20 @@ export class NativeTls {
 
   createContext(loop: number, settings: TlsContextSettings): TlsContextId {
     const { minVersion, maxVersion, dhParameters, sessionTimeout } = settings;
+    const { maxClientHello, maxCertificateChain, maxKeyUpdates } = settings;
     const timeout = Math.min(sessionTimeout, 2 ** 31 - 1);
     const context = this.#native.tlsContext(
       loop,
       this.#store(settings.trust),
-      Int32Array.of(optionBits(settings), VERSIONS[minVersion], VERSIONS[maxVersion], timeout),
+      Int32Array.of(
+        optionBits(settings),
+        VERSIONS[minVersion],
+        VERSIONS[maxVersion],
+        timeout,
+        maxClientHello,
+        maxCertificateChain,
+        maxKeyUpdates,
+      ),
       settings.ciphers ?? "",
       settings.cipherSuites ?? "",
       settings.curves ?? "",
