@@ -6,12 +6,14 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { Connection } from "../reactor/connection.js";
 import { checkBoolean, checkDuration, checkInt, checkObject } from "../reactor/options.js";
+import type { TlsLife } from "../reactor/tls_life.js";
 import { State } from "../reactor/transport_state.js";
 import { DuplexLink } from "./duplex_link.js";
 import { hasHandleAdapter } from "./handle_adapter.js";
 import { IdleTimeout } from "./idle_timeout.js";
 import type { Piece } from "./outgoing.js";
 import { peerEnded } from "./stream_error.js";
+import { TlsMembers } from "./tls_members.js";
 
 export interface DuplexOptions {
   /**
@@ -27,13 +29,13 @@ const OPTIONS: Names<DuplexOptions> = { allowHalfOpen: true, highWaterMark: true
 
 /**
  * A connection as the libraries of the Node ecosystem expect a socket: a Duplex with the members of `net.Socket`, to which
- * it can be assigned. `toDuplex` makes it.
+ * it can be assigned. `toDuplex` makes it. Over a connection under TLS it shows what a `TLSSocket` shows, too.
  *
  * What differs from a socket of node:net: `ref` and `unref` do nothing, for the reactor keeps the process alive; `connect`
  * ignores its address, for the connection has one; a write's callback says that the connection has taken the bytes, while
  * `finish` and a `destroy` without an error still see to it that they reach the kernel.
  */
-export class ConnectionDuplex extends Duplex {
+export class ConnectionDuplex extends TlsMembers {
   readonly #link: DuplexLink;
   #idle: IdleTimeout | undefined;
   /** What `setTimeout` was given last. */
@@ -49,6 +51,10 @@ export class ConnectionDuplex extends Duplex {
     });
     this.#link = new DuplexLink(connection, Connection.transportOf(connection), this, this.#peerEnds);
     this.#link.beginReading();
+  }
+
+  protected override tlsLife(): TlsLife | undefined {
+    return this.#link.transport.tls;
   }
 
   /** The connection underneath. Its `closeReason` says why it ended. */

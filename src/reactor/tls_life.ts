@@ -58,8 +58,8 @@ export class TlsLife implements Unfinished {
   #securing: Settling<TlsInfo> | undefined;
   /** What a client offers to resume. */
   #offered: KeptSession | undefined;
-  /** A session that came before the connection was secured. */
-  #early: Buffer | undefined;
+  /** The session that came last, also one that came before the connection was secured. */
+  session: Buffer | undefined;
   /** What was wrong with the answer of `sslVerifyPeer`, where it was neither true nor false. */
   #refusal: string | undefined;
   isSecured = false;
@@ -217,7 +217,7 @@ export class TlsLife implements Unfinished {
     this.isSecured = true;
     this.#owner.origin.handshakes?.end(this);
     this.#deadline?.cancel();
-    if (this.#early !== undefined) this.onSession(this.#early);
+    if (this.session !== undefined) this.onSession(this.session);
     if (this.#securing !== undefined && this.info !== undefined) this.#securing.resolve(this.info);
     if (!this.#hooks.completes || !this.#owner.isOpen) return;
     const { info } = this;
@@ -226,7 +226,7 @@ export class TlsLife implements Unfinished {
 
   /** Kept once the connection is secured, and only where the certificate holds: to resume it is to trust it again. */
   onSession(session: Buffer): void {
-    this.#early = session;
+    this.session = session;
     const { info } = this;
     if (info === undefined || info.verifyError !== undefined) return;
     const { sessions } = TlsContext.insides(this.#plan.context);

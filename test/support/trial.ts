@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
@@ -178,6 +179,15 @@ export class Trial implements Witness {
       await ended;
     });
     return port;
+  }
+
+  /** Has a server of Node's listen on 127.0.0.1, until the trial ends; returns its port. */
+  async listen(server: Server): Promise<number> {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    server.unref();
+    this.#cleanUps.push(async () => void server.close());
+    return (server.address() as AddressInfo).port;
   }
 
   /** A path for a socket or a file, in a folder that goes with the test. */
