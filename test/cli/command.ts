@@ -2,6 +2,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
+import { command as pathOf } from "../support/programs.js";
 
 const PATIENCE = 10_000;
 const MAIN = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
@@ -16,7 +17,7 @@ export class Program implements AsyncDisposable {
   stderr = "";
 
   constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn(command, args, { env: { ...process.env, ...env } });
+    this.#child = spawn(pathOf(command), args, { env: { ...process.env, ...env } });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
       this.#changed();

@@ -4,6 +4,7 @@ import { after, before } from "node:test";
 import tls from "node:tls";
 import { Aedes } from "aedes";
 import { type IClientOptions, MqttClient } from "mqtt";
+import { startUnlessMissing } from "../support/programs.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { endings, Gate, type Side } from "./gate.js";
 import { makeIdentity } from "./identity.js";
@@ -12,7 +13,7 @@ import { startMosquitto, type TestServer } from "./servers/servers.js";
 const identity = makeIdentity();
 let server: TestServer;
 before(async () => {
-  server = await startMosquitto();
+  server = await startUnlessMissing(startMosquitto);
 });
 after(() => server?.stop());
 

@@ -3,13 +3,14 @@ import { after, before } from "node:test";
 import pg from "pg";
 import postgres from "postgres";
 import { onEveryEngine } from "../examples/example.js";
+import { startUnlessMissing } from "../support/programs.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep } from "./carriers.js";
 import { endings, Gate, type Side } from "./gate.js";
 import { startPostgres, type TestServer } from "./servers/servers.js";
 
 let server: TestServer & { readonly user: string };
 before(async () => {
-  server = await startPostgres();
+  server = await startUnlessMissing(startPostgres);
 });
 after(() => server?.stop());
 

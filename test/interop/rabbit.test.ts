@@ -8,13 +8,14 @@ import tls from "node:tls";
 import amqp from "amqplib";
 import stompit from "stompit";
 import { onEveryEngine } from "../examples/example.js";
+import { startUnlessMissing } from "../support/programs.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { endings, Gate } from "./gate.js";
 import { startRabbit, type TestServer } from "./servers/servers.js";
 
 let server: TestServer & { readonly stomp: TestServer };
 before(async () => {
-  server = await startRabbit();
+  server = await startUnlessMissing(startRabbit);
 });
 after(() => server?.stop());
 

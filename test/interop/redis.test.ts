@@ -4,13 +4,14 @@ import { after, before } from "node:test";
 import tls from "node:tls";
 import { AbstractConnector, Redis } from "ioredis";
 import { onEveryEngine } from "../examples/example.js";
+import { startUnlessMissing } from "../support/programs.js";
 import { type Carrier, onEveryCarrier, sameAsNodeNet, sleep, until } from "./carriers.js";
 import { endings, Gate } from "./gate.js";
 import { startRedis, type TestServer } from "./servers/servers.js";
 
 let server: TestServer;
 before(async () => {
-  server = await startRedis();
+  server = await startUnlessMissing(startRedis);
 });
 after(() => server?.stop());
 

@@ -24,7 +24,6 @@ onEveryEngine("socket activation", (engine) => {
     const node = [process.execPath, program(import.meta.url, "./programs/activated.js"), engine.name];
     return new Child("python3", [source("peers/activate.py"), names, ...node], {
       env,
-      missing: "python3 is missing: apt-get install python3",
     });
   }
 

@@ -63,8 +63,7 @@ class HandmadeHttp extends Connection {
 }
 
 function curl(...args: string[]): Child {
-  const options = { missing: "curl is missing: apt-get install curl" };
-  return new Child("curl", ["--silent", "--show-error", "--max-time", "30", ...args], options);
+  return new Child("curl", ["--silent", "--show-error", "--max-time", "30", ...args]);
 }
 
 function digestOf(bytes: Uint8Array): string {

@@ -4,8 +4,6 @@ import { Child } from "../support/child.js";
 import { onEveryEngine } from "../support/harness.js";
 import { Echo } from "../support/servers.js";
 
-const MISSING = "nc is missing: apt-get install netcat-openbsd";
-
 /** An abstract name as the kernel has it, NULs shown as @. */
 function kernelName(name: string): string {
   const line = readFileSync("/proc/net/unix", "latin1")
@@ -15,7 +13,7 @@ function kernelName(name: string): string {
 }
 
 function nc(...args: string[]): Child {
-  return new Child("nc", args, { missing: MISSING });
+  return new Child("nc", args);
 }
 
 onEveryEngine("nc", (engine) => {

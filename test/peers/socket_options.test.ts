@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { onEveryEngine } from "../support/harness.js";
+import { needs } from "../support/programs.js";
 import { RawPeer } from "../support/raw_peer.js";
 import type { Recorder } from "../support/recorder.js";
 
@@ -19,12 +20,7 @@ function kernelView(recorder: Recorder): string {
   const { localAddress: local, remoteAddress: remote } = recorder;
   assert.ok(local !== undefined && local.family !== "unix" && remote !== undefined && remote.family !== "unix");
   const filter = ["sport", "=", `:${local.port}`, "and", "dport", "=", `:${remote.port}`];
-  try {
-    return execFileSync("ss", ["-H", "-t", "-n", "-o", "-i", ...filter], { encoding: "utf8" });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    throw new Error("ss is missing: apt-get install iproute2");
-  }
+  return execFileSync(needs("ss"), ["-H", "-t", "-n", "-o", "-i", ...filter], { encoding: "utf8" });
 }
 
 function option(recorder: Recorder, level: number, name: number): number {

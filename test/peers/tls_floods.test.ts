@@ -10,6 +10,7 @@ import { Child } from "../support/child.js";
 import { onEveryEngine } from "../support/harness.js";
 import { source } from "../support/paths.js";
 import { AUTHORITY, clientContext, identity, pkiPath, serverContext } from "../support/pki.js";
+import { needs } from "../support/programs.js";
 import type { Recorder } from "../support/recorder.js";
 import type { Trial } from "../support/trial.js";
 
@@ -25,10 +26,10 @@ function largeCertificate(count = 1000): string {
   );
   writeFileSync(extensions as string, `subjectAltName=DNS:server.test,${names.join(",")}\n`);
   const { key } = identity("server");
-  execFileSync("openssl", ["req", "-new", "-key", key, "-subj", "/CN=server.test", "-out", request as string]);
+  execFileSync(needs("openssl"), ["req", "-new", "-key", key, "-subj", "/CN=server.test", "-out", request as string]);
   const authority = ["-CA", AUTHORITY, "-CAkey", pkiPath("ca-key.pem"), "-set_serial", "77", "-days", "30"];
   const files = ["-in", request as string, "-extfile", extensions as string, "-out", certificate as string];
-  execFileSync("openssl", ["x509", "-req", ...authority, ...files], { stdio: "pipe" });
+  execFileSync(needs("openssl"), ["x509", "-req", ...authority, ...files], { stdio: "pipe" });
   return certificate as string;
 }
 
@@ -36,9 +37,7 @@ onEveryEngine("TLS floods", (engine) => {
   engine.rule("a server that sends sessions by the thousand does not fill the memory", async (trial) => {
     const tickets = ["-num_tickets", "20000", "-no_ticket", "-tls1_3"];
     const place = ["-accept", "127.0.0.1:0", "-cert", largeCertificate(), "-key", identity("server").key];
-    await using server = new Child("openssl", ["s_server", ...place, ...tickets], {
-      missing: "openssl is missing: apt-get install openssl",
-    });
+    await using server = new Child("openssl", ["s_server", ...place, ...tickets]);
     let port: string | undefined;
     while (port === undefined) port = /^ACCEPT .*:(\d+)$/.exec(await server.line())?.[1];
     const at = { host: "127.0.0.1", port: Number(port) };
@@ -68,9 +67,7 @@ onEveryEngine("TLS floods", (engine) => {
       const tls = serverContext({ maxKeyUpdates: 1_000_000 });
       const served = await trial.serve({}, { sendBufferSize: 4_096, tls });
       const { port } = served.at as { port: number };
-      await using peer = new Child("python3", [source("peers/demand_keys.py"), String(port)], {
-        missing: "python3 is missing: apt-get install python3",
-      });
+      await using peer = new Child("python3", [source("peers/demand_keys.py"), String(port)]);
       assert.equal(await peer.line(), "secured");
       const server = await served.peer();
       await trial.allUnbound(server);
@@ -82,7 +79,6 @@ onEveryEngine("TLS floods", (engine) => {
     (trial) => trial.over("tls").serve({}, { sendBufferSize: 4_096 }),
   );
 
-  const PYTHON = { missing: "python3 is missing: apt-get install python3" };
   const UPDATES = [
     [0, 32],
     [1, 32],
@@ -114,7 +110,7 @@ onEveryEngine("TLS floods", (engine) => {
         const served = await trial.over("tls").serve();
         const { port } = served.at as { port: number };
         const args = ["client", port, asks, count].map(String);
-        await using _peer = new Child("python3", [source("peers/change_keys.py"), ...args], PYTHON);
+        await using _peer = new Child("python3", [source("peers/change_keys.py"), ...args]);
         await check(trial, await served.peer());
       },
       (trial) => trial.serve({}, { tls: serverContext({ maxKeyUpdates: 32 }) }),
@@ -125,7 +121,7 @@ onEveryEngine("TLS floods", (engine) => {
       async (trial) => {
         const { cert, key } = identity("server");
         const args = ["server", cert, key, asks, count].map(String);
-        await using peer = new Child("python3", [source("peers/change_keys.py"), ...args], PYTHON);
+        await using peer = new Child("python3", [source("peers/change_keys.py"), ...args]);
         const at = { host: "127.0.0.1", port: Number(await peer.line()) };
         await check(trial, trial.dial(at, {}, { tls: { ca: AUTHORITY, serverName: "server.test" } }));
       },

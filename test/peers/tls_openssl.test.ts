@@ -8,7 +8,6 @@ import type { Script } from "../support/recorder.js";
 import type { Served } from "../support/trial.js";
 
 const ECHO: Script = { receiveData: (me, data) => me.sendData(data) };
-const MISSING = { missing: "openssl is missing: apt-get install openssl" };
 
 /** Nothing but what comes, and an end where its input ends. */
 const QUIET = ["-quiet", "-no_ign_eof"];
@@ -25,7 +24,7 @@ function sClient(served: Served, ...args: string[]): Child {
     "-servername",
     "server.test",
   ];
-  return new Child("openssl", ["s_client", ...place, ...args], MISSING);
+  return new Child("openssl", ["s_client", ...place, ...args]);
 }
 
 /** `openssl s_server` with one of the test certificates, and the port it listens on; it answers lines reversed. */
@@ -35,11 +34,7 @@ async function sServer(
 ): Promise<{ server: Child; at: { host: string; port: number } }> {
   const { cert, key } = identity(name);
   const place = ["-accept", "127.0.0.1:0", "-cert", cert, "-key", key];
-  const server = new Child(
-    "openssl",
-    ["s_server", ...place, ...(args.includes("-www") ? [] : ["-rev"]), ...args],
-    MISSING,
-  );
+  const server = new Child("openssl", ["s_server", ...place, ...(args.includes("-www") ? [] : ["-rev"]), ...args]);
   for (;;) {
     const [, port] = /^ACCEPT .*:(\d+)$/.exec(await server.line()) ?? [];
     if (port !== undefined) return { server, at: { host: "127.0.0.1", port: Number(port) } };

@@ -1,12 +1,11 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { command as pathOf } from "./programs.js";
 import { PATIENCE, within } from "./wait.js";
 
 export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** What to do when the command is not there: the words of the test's failure. */
-  readonly missing?: string;
   readonly cwd?: string;
 }
 
@@ -28,12 +27,11 @@ export class Child implements AsyncDisposable {
   constructor(command: string, args: readonly string[], options: ChildOptions = {}) {
     this.#command = `${command} ${args.join(" ")}`;
     const stdio: StdioOptions = ["pipe", "pipe", "pipe"];
-    const child = spawn(command, args, { stdio, env: { ...process.env, ...options.env }, cwd: options.cwd });
+    const child = spawn(pathOf(command), args, { stdio, env: { ...process.env, ...options.env }, cwd: options.cwd });
     this.process = child;
     this.exit = new Promise((resolve, reject) => {
-      child.on("error", (error: NodeJS.ErrnoException) => {
-        const missing = error.code === "ENOENT" && options.missing !== undefined;
-        reject(missing ? new Error(options.missing) : error);
+      child.on("error", (error) => {
+        reject(error);
         this.#end();
       });
       child.on("close", (code, signal) => resolve({ code, signal }));

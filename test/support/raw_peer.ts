@@ -26,9 +26,7 @@ export interface Received {
  * Every call resolves when it is done.
  */
 export class RawPeer implements AsyncDisposable {
-  readonly child = new Child("python3", ["-u", source("peers/peer.py")], {
-    missing: "python3 is missing: apt-get install python3",
-  });
+  readonly child = new Child("python3", ["-u", source("peers/peer.py")]);
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.child[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, test } from "node:test";
 import { pattern } from "../../support/bytes.js";
+import { needs } from "../../support/programs.js";
 import { CONNECT, Driver, stopDrivers } from "./driver.js";
 import { authority, localhost, nodeClient, securePair, settings, starting } from "./tls_peers.js";
 
@@ -83,7 +84,7 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     const { address, listener } = await driver.listen();
     const only = version === "TLSv1.2" ? "-tls1_2" : "-tls1_3";
     const verify = ["-CAfile", authority.certificateFile, "-verify_return_error", "-verify_hostname", "localhost"];
-    const client = spawn("openssl", [
+    const client = spawn(needs("openssl"), [
       ...[
         "s_client",
         "-connect",
@@ -104,7 +105,7 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     assert.equal((await driver.closing(driver.accepts[0] as number)).truncated, false);
 
     const files = ["-cert", localhost.certificateFile, "-key", localhost.keyFile];
-    const serving = spawn("openssl", ["s_server", "-accept", "127.0.0.1:0", "-rev", only, ...files]);
+    const serving = spawn(needs("openssl"), ["s_server", "-accept", "127.0.0.1:0", "-rev", only, ...files]);
     let said = "";
     while (!/ACCEPT .*:\d+/.test(said)) said += String((await once(serving.stdout, "data"))[0]);
     const port = Number(/ACCEPT .*:(\d+)/.exec(said)?.[1]);

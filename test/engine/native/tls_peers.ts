@@ -8,6 +8,7 @@ import { type ConnectionOptions, connect, createServer, type TLSSocket, type Tls
 import type { InetAddress } from "../../../src/base/addresses.js";
 import type { Handle } from "../../../src/engine/streams.js";
 import type { TlsContextSettings, TlsIdentity, TlsStart } from "../../../src/engine/tls.js";
+import { needs, unlessMissing } from "../../support/programs.js";
 import type { Driver } from "./driver.js";
 
 export interface Certificate extends TlsIdentity {
@@ -20,14 +21,24 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 let count = 0;
 
 function openssl(...args: string[]): void {
-  execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
+  execFileSync(needs("openssl"), args, { stdio: ["ignore", "ignore", "pipe"] });
 }
 
 /** Makes a key and a certificate with the openssl command: self-signed, or signed by `issuer`. */
-export function certify(
+export function certify(subject: string, names: string, options: CertifyOptions = {}): Certificate {
+  return unlessMissing(() => makeCertificate(subject, names, options));
+}
+
+interface CertifyOptions {
+  issuer?: Certificate;
+  days?: number;
+  key?: "ec" | "rsa";
+}
+
+function makeCertificate(
   subject: string,
   names: string,
-  { issuer, days = 30, key = "ec" }: { issuer?: Certificate; days?: number; key?: "ec" | "rsa" } = {},
+  { issuer, days = 30, key = "ec" }: CertifyOptions,
 ): Certificate {
   const base = join(folder, `${count++}`);
   const keyFile = `${base}.key`;

@@ -1,22 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
+import { needs } from "../../support/programs.js";
 
 const START_LIMIT = 60_000;
 const STOP_LIMIT = 20_000;
-
-/** Where Debian puts servers that are not on everybody's PATH. */
-const FOLDERS = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/bin", "/usr/local/bin"];
-
-/** A program's path; fails where it is missing, with the package that has it. */
-export function findProgram(name: string, debianPackage: string, ...folders: string[]): string {
-  const found = [...folders, ...FOLDERS].map((folder) => join(folder, name)).find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`${name} is not installed: apt install ${debianPackage}`);
-  return found;
-}
 
 /** A port of 127.0.0.1 that is free now. */
 export async function freePort(): Promise<number> {
@@ -99,7 +90,7 @@ function accepts(port: number): Promise<boolean> {
 
 /** A certificate for localhost and 127.0.0.1 that signs itself, and its key: paths in `folder`. */
 export function makeCertificate(folder: string): { cert: string; key: string } {
-  const openssl = findProgram("openssl", "openssl");
+  const openssl = needs("openssl");
   const cert = join(folder, "cert.pem");
   const key = join(folder, "key.pem");
   execFileSync(

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findProgram, freePort, makeCertificate, Program, temporaryFolder, until } from "./program.js";
+import { needs } from "../../support/programs.js";
+import { freePort, makeCertificate, Program, temporaryFolder, until } from "./program.js";
 
 /** A server that listens on a plain port and a TLS port of 127.0.0.1. */
 export interface TestServer {
@@ -13,7 +14,7 @@ export interface TestServer {
 }
 
 export async function startRedis(): Promise<TestServer> {
-  const program = findProgram("redis-server", "redis-server");
+  const program = needs("redis-server");
   const folder = temporaryFolder("redis");
   const { cert, key } = makeCertificate(folder.path);
   const [port, tlsPort] = [await freePort(), await freePort()];
@@ -24,7 +25,7 @@ export async function startRedis(): Promise<TestServer> {
 }
 
 export async function startMosquitto(): Promise<TestServer> {
-  const program = findProgram("mosquitto", "mosquitto");
+  const program = needs("mosquitto");
   const folder = temporaryFolder("mosquitto");
   const { cert, key } = makeCertificate(folder.path);
   const [port, tlsPort] = [await freePort(), await freePort()];
@@ -44,9 +45,8 @@ keyfile ${key}
 
 /** PostgreSQL refuses to run as root: where we are root it runs as the user its package has made. */
 export async function startPostgres(): Promise<TestServer & { readonly user: string }> {
-  const versions = readFolder("/usr/lib/postgresql").map((version) => `/usr/lib/postgresql/${version}/bin`);
-  const initdb = findProgram("initdb", "postgresql", ...versions);
-  const postgres = findProgram("postgres", "postgresql", ...versions);
+  const initdb = needs("initdb");
+  const postgres = needs("postgres");
   const folder = temporaryFolder("postgres");
   const data = join(folder.path, "data");
   const made = makeCertificate(folder.path);
@@ -90,7 +90,7 @@ function stopPostgres(data: string): void {
 
 /** RabbitMQ with AMQP and STOMP, each plain and over TLS. */
 export async function startRabbit(): Promise<TestServer & { readonly stomp: TestServer }> {
-  const program = findProgram("rabbitmq-server", "rabbitmq-server", "/usr/lib/rabbitmq/bin");
+  const program = needs("rabbitmq-server");
   const folder = temporaryFolder("rabbit");
   const { cert, key } = makeCertificate(folder.path);
   const [port, tlsPort, stompPort, stompTlsPort, distribution, names] = await Promise.all(
@@ -129,7 +129,7 @@ log.file = false
   };
   const ports = [port, tlsPort, stompPort, stompTlsPort] as [number, number, number, number];
   // Erlang's name daemon outlives the node that has started it.
-  const epmd = findProgram("epmd", "erlang-base");
+  const epmd = needs("epmd");
   const remove = (): void => {
     execFileSync(epmd, ["-port", `${names}`, "-kill"], { stdio: "ignore" });
     folder.remove();
@@ -157,12 +157,4 @@ async function started(
     throw error;
   }
   return { port: ports[0], tlsPort: ports[1], ca, stop };
-}
-
-function readFolder(path: string): string[] {
-  try {
-    return readdirSync(path).sort().reverse();
-  } catch {
-    return [];
-  }
 }
