@@ -72,13 +72,17 @@ bool Address::as_ipv4(uint32_t* ip, uint16_t* port) const {
 }
 
 int Address::of_socket(int fd) {
-  length = sizeof local;
-  return getsockname(fd, &any, &length) == 0 ? 0 : -errno;
+  length = kRoom;
+  const int result = getsockname(fd, &any, &length) == 0 ? 0 : -errno;
+  clamp();
+  return result;
 }
 
 int Address::of_peer(int fd) {
-  length = sizeof local;
-  return getpeername(fd, &any, &length) == 0 ? 0 : -errno;
+  length = kRoom;
+  const int result = getpeername(fd, &any, &length) == 0 ? 0 : -errno;
+  clamp();
+  return result;
 }
 
 bool InternetPeer::keep(const Address& address) {

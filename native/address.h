@@ -31,6 +31,12 @@ struct Address {
   // Whether this is IPv4, also where it comes mapped into IPv6; `ip` and `port` in host order.
   bool as_ipv4(uint32_t* ip, uint16_t* port) const;
 
+  // The kernel says how long an address is, not how much of it found room: a path of 108 bytes has one more, its NUL.
+  static constexpr socklen_t kRoom = sizeof(sockaddr_un);
+  void clamp() {
+    if (length > kRoom) length = kRoom;
+  }
+
   int of_socket(int fd);
   int of_peer(int fd);
 };

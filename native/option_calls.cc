@@ -1,5 +1,6 @@
 // Questions about a handle, and the kernel's options of its socket.
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -7,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "calls.h"
 #include "listener.h"
@@ -71,6 +73,21 @@ napi_value error_option(napi_env env, const Target& target, Bytes bytes) {
   return integer(env, static_cast<int32_t>(length));
 }
 
+// The kernel takes and gives the length in units of the option's own: a socket's filter has instructions of 8 bytes. So
+// it writes into memory that has room for as many of the largest unit as bytes were asked for, and what it says it has
+// written is believed up to what was asked for.
+int32_t read_option(int fd, int level, int name, Bytes to) {
+  constexpr size_t kLargestUnit = sizeof(sock_filter);
+  const size_t unit = level == SOL_SOCKET && name == SO_GET_FILTER ? sizeof(sock_filter) : 1;
+  const size_t asked = std::min(to.length, kMostOption);
+  std::vector<uint8_t> room(asked * kLargestUnit);
+  auto told = static_cast<socklen_t>(asked);
+  if (getsockopt(fd, level, name, room.data(), &told) < 0) return -errno;
+  const size_t length = std::min(told * unit, asked);
+  if (length > 0) memcpy(to.data, room.data(), length);
+  return static_cast<int32_t>(length);
+}
+
 // getOption(loop, handle, level, name, into): the length, or a negative errno
 napi_value get_option(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -80,11 +97,9 @@ napi_value get_option(napi_env env, napi_callback_info info) {
   Bytes bytes = args.bytes(4);
   if (!args.ok()) return nothing();
   int fd = descriptor(target);
-  auto size = static_cast<socklen_t>(bytes.length < kMostOption ? bytes.length : kMostOption);
   if (level == SOL_SOCKET && name == SO_ERROR && target.stream() != nullptr) return error_option(env, target, bytes);
   if (fd < 0) return integer(env, -EBADF);
-  if (getsockopt(fd, level, name, bytes.data, &size) < 0) return integer(env, -errno);
-  return integer(env, static_cast<int32_t>(size));
+  return integer(env, read_option(fd, level, name, bytes));
 }
 
 // setOption(loop, handle, level, name, value): 0 or a negative errno

@@ -49,8 +49,9 @@ export function readCredentials(native: Binding, loop: number, handle: Handle) {
   const { SOL_SOCKET, SO_PEERCRED } = native.constants;
   const value = new Int32Array(UCRED_SIZE / 4);
   const length = native.getOption(loop, handle, SOL_SOCKET, SO_PEERCRED, new Uint8Array(value.buffer));
-  // Zeros would say that the peer is root, so here a stale handle is an error too.
+  // Zeros would say that the peer is root, so here a stale handle is an error too, and an answer that is cut off.
   if (length < 0) throw new SystemError(length, "getsockopt");
+  if (length !== UCRED_SIZE) throw new SystemError(-constants.errno.EINVAL, "getsockopt");
   return { pid: value[0]!, uid: value[1]! >>> 0, gid: value[2]! >>> 0 };
 }
 
