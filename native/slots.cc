@@ -8,7 +8,9 @@ namespace em {
 
 namespace {
 constexpr int32_t kGenerationMask = (1 << 11) - 1;
-}
+// The first of the queue waits until so many others are behind it.
+constexpr size_t kLeastFree = 64;
+}  // namespace
 
 Slots::~Slots() {
   for (Slot* chunk : chunks_) delete[] chunk;
@@ -17,7 +19,7 @@ Slots::~Slots() {
 Slot* Slots::allocate(Kind kind) {
   uint32_t index;
   int32_t generation = 1;  // no first handle is 0, which is what an untouched table holds
-  if (!free_.empty()) {
+  if (free_.size() > kLeastFree || (used_ == kMaxSlots && !free_.empty())) {
     index = free_.front();
     free_.pop_front();
     generation = ((at(index).handle >> kIndexBits) + 1) & kGenerationMask;
