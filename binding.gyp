@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/address.cc",
         "native/core.cc",
+        "native/descriptors.cc",
         "native/epoll.cc",
         "native/file_reads.cc",
         "native/listener.cc",

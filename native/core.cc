@@ -25,7 +25,7 @@ constexpr uint32_t kTrouble = kError | kHangUp;
 }  // namespace
 
 Core::Core(Region& region, Live& counts, uint32_t seed)
-    : shared(region), live(counts), sys(seed), slots(region, counts), now(monotonic_now()) {
+    : shared(region), live(counts), sys(seed), descriptors(poller), slots(region, counts), now(monotonic_now()) {
   region.retain();
   region.numbers[kDeadline] = kNever;
   ASAN_POISON_MEMORY_REGION(shared.event_slab, kEventSlabSize);
@@ -56,14 +56,14 @@ void Core::mark_dirty(Slot& slot) {
 }
 
 void Core::absorb() {
-  uint32_t count = std::min(static_cast<uint32_t>(shared.words[kPieceCount]), kMaxPieces);
+  uint32_t count = std::min(static_cast<uint32_t>(shared.word(kPieceCount)), kMaxPieces);
   for (; absorbed_ < count; absorbed_++) {
     const int32_t* entry = shared.pieces + absorbed_ * 4;
-    Slot* slot = slots.find(entry[0]);
+    const int32_t handle = read_once(entry[0]);
+    const auto offset = static_cast<uint32_t>(read_once(entry[1]));
+    const auto length = static_cast<uint32_t>(read_once(entry[2]));
+    Slot* slot = slots.find(handle);
     if (slot == nullptr || !takes_output(*slot)) continue;
-    // Copied out of the shared memory before they are checked: what is checked is what is used.
-    auto offset = static_cast<uint32_t>(entry[1]);
-    auto length = static_cast<uint32_t>(entry[2]);
     if (offset > kOutSlabSize || length == 0 || length > kOutSlabSize - offset) continue;
     pieces_[absorbed_] = {offset, length, kNoPiece};
     if (slot->piece_head == kNoPiece) {
@@ -78,7 +78,7 @@ void Core::absorb() {
 }
 
 void Core::flush(double stamp) {
-  if (shared.words[kPieceCount] != 0) absorb();
+  if (shared.word(kPieceCount) != 0) absorb();
   if (!dirty_.empty()) {
     if (stamp == 0) stamp = monotonic_now();
     // Whatever is marked by this is the next flush's.
@@ -167,7 +167,7 @@ uint32_t Core::collect() {
   // Connections that were found dead are told of in this batch already.
   emit_due();
   // Behind all that was read: what has come in time is delivered before a deadline is judged.
-  if (shared.numbers[kDeadline] <= now && ring_room() > 0) {
+  if (shared.number(kDeadline) <= now && ring_room() > 0) {
     shared.numbers[kDeadline] = kNever;
     emit(Event::timer, 0, 0, 0, 0);
   }
@@ -218,10 +218,10 @@ void Core::end_batch() {
 }
 
 bool Core::pending() const {
-  return !due_.empty() || !dirty_.empty() || ready_at_ < ready_count_ || shared.words[kTicksWanted] != 0;
+  return !due_.empty() || !dirty_.empty() || ready_at_ < ready_count_ || shared.word(kTicksWanted) != 0;
 }
 
-double Core::deadline() const { return std::min(shared.numbers[kDeadline], retry_at_); }
+double Core::deadline() const { return std::min(shared.number(kDeadline), retry_at_); }
 
 void Core::emit_due() {
   if (due_.empty()) return;

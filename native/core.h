@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "descriptors.h"
 #include "poller.h"
 #include "shared.h"
 #include "slots.h"
@@ -42,6 +43,7 @@ class Core {
   Live& live;
   Sys sys;
   Poller poller;
+  Descriptors descriptors;
   Slots slots;
   double now;  // of this round, in milliseconds of CLOCK_MONOTONIC
   uint64_t batches = 0;
@@ -71,6 +73,7 @@ class Core {
 
   // For collect's own use, by streams and listeners.
   void emit(Event event, int32_t extra, int32_t a, int32_t b, int32_t c);
+  uint32_t event_count() const { return event_count_; }
   uint32_t ring_room() const { return kMaxEvents - event_count_; }
   // Room in the event slab, and the bytes kept of it.
   uint8_t* slab_room(size_t least);
@@ -89,7 +92,11 @@ class Core {
   // A listener ran out of descriptors or memory.
   void back_off(int32_t listener);
 
-  void take_descriptor() { live.descriptors++; }
+  // The slot has it from here on.
+  void set_descriptor(Slot& slot, int fd) {
+    slot.fd = fd;
+    live.descriptors++;
+  }
   void count(Number number, double by = 1) { shared.numbers[number] += by; }
 
  private:

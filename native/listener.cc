@@ -99,8 +99,7 @@ bool lacks_resources(int error) {
 
 void stop_accepting(Core& core, Slot& slot) {
   if (!slot.has(kRegistered)) return;
-  slot.unset(kRegistered);
-  core.poller.remove(slot.fd);
+  leave_poller(core, slot);
 }
 
 void out_of_resources(Core& core, Slot& slot) {
@@ -133,8 +132,11 @@ int32_t open_listener(Core& core, const Address& address, const ListenSettings& 
     close_listener(core, *slot, Ended::error, -errno, Syscall::socket);
     return slot->handle;
   }
-  core.take_descriptor();
-  slot->fd = fd;
+  if (!take_descriptor(core, *slot, fd)) {
+    close_listener(core, *slot, Ended::error, -ENOMEM, Syscall::socket);
+    return slot->handle;
+  }
+  keep_descriptor(core, *slot);
   if (address.any.sa_family != AF_UNIX) slot->set(kInternet);
   Failure failure = bind_and_listen(fd, address, settings, *slot->accepting);
   if (failure.error != 0) {
@@ -149,15 +151,11 @@ int32_t open_listener(Core& core, const Address& address, const ListenSettings& 
 int32_t adopt_listener(Core& core, int fd, const ListenSettings& settings) {
   Slot* slot = new_listener(core, settings);
   if (slot == nullptr) return kNoHandle;
-  Adopted adopted = inspect_descriptor(core, fd);
+  Adopted adopted = adopt_descriptor(core, *slot, fd);
   if (adopted.error != 0) {
     close_listener(core, *slot, Ended::error, adopted.error, adopted.syscall);
     return slot->handle;
   }
-  core.take_descriptor();
-  slot->fd = fd;
-  slot->set(kAdopted);
-  if (adopted.internet) slot->set(kInternet);
   int listening = 0;
   socklen_t size = sizeof listening;
   getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size);
@@ -238,8 +236,9 @@ void accept_ready(Core& core, Slot& slot) {
       return;
     }
     Address peer;
-    peer.length = sizeof peer.local;
+    peer.length = Address::kRoom;
     int fd = core.sys.accept(slot.fd, &peer.any, &peer.length);
+    peer.clamp();
     if (fd < 0) {
       if (concerns_newcomer(fd)) continue;
       if (fd == -EAGAIN) return;

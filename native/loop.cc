@@ -136,7 +136,7 @@ void Loop::run_rounds() {
   for (int round = 0; round < kMostRounds; round++) {
     uint32_t events = core.collect();
     if (events > 0 && !deliver(events)) return;
-    bool ticks = core.shared.words[kTicksWanted] != 0;
+    bool ticks = core.shared.word(kTicksWanted) != 0;
     if (ticks) {
       core.shared.words[kTicksWanted] = 0;
       if (!enter(ticks_) || closing_) return;
@@ -153,11 +153,13 @@ void Loop::run_rounds() {
 
 bool Loop::deliver(uint32_t events) {
   // Delivery never throws of itself; should it, the rest of the batch is delivered nevertheless.
-  int32_t before;
+  const auto count = static_cast<int32_t>(events);
+  int32_t read = core.shared.word(kEventsRead), before;
   do {
-    before = core.shared.words[kEventsRead];
+    before = read;
     if (!enter(dispatch_) || closing_) return false;
-  } while (core.shared.words[kEventsRead] < static_cast<int32_t>(events) && core.shared.words[kEventsRead] > before);
+    read = core.shared.word(kEventsRead);
+  } while (read > before && read < count);
   return true;
 }
 

@@ -86,6 +86,12 @@ enum class Event : int32_t {
   tlsKeyLog,
 };
 
+// Shared memory is read once, into a local, then checked, then used: the compiler may not look again.
+template <typename T>
+T read_once(const T& shared) {
+  return *static_cast<const volatile T*>(&shared);
+}
+
 class Region {
  public:
   // Null where the system has no memory to map.
@@ -106,6 +112,9 @@ class Region {
   double* outbound = nullptr;  // by slot: bytes queued
   int32_t* handles = nullptr;  // by slot: the living handle
   uint8_t* flags = nullptr;    // by slot
+
+  int32_t word(Word at) const { return read_once(words[at]); }
+  double number(Number at) const { return read_once(numbers[at]); }
 
  private:
   explicit Region(Live& live) : live_(live) {}

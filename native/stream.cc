@@ -43,8 +43,7 @@ void begin_connect(Core& core, Slot& slot, const Address& address, const Connect
   const bool internet = address.any.sa_family != AF_UNIX;
   int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return close_stream(core, slot, Ended::error, -errno, Syscall::socket);
-  core.take_descriptor();
-  slot.fd = fd;
+  if (!take_descriptor(core, slot, fd)) return close_stream(core, slot, Ended::error, -ENOMEM, Syscall::socket);
   if (internet) slot.set(kInternet);
   if (slot.peer.keep(address)) slot.set(kPeerKnown);
   if (int error = apply_options(fd, internet, settings.options); error != 0) {
@@ -55,7 +54,10 @@ void begin_connect(Core& core, Slot& slot, const Address& address, const Connect
       return close_stream(core, slot, Ended::error, error, Syscall::bind);
     }
   }
-  if (connect(fd, &address.any, address.length) == 0) return core.defer(slot, kDueConnected);
+  if (connect(fd, &address.any, address.length) == 0) {
+    keep_descriptor(core, slot);
+    return core.defer(slot, kDueConnected);
+  }
   if (errno != EINPROGRESS && errno != EINTR) {
     return close_stream(core, slot, Ended::error, -errno, Syscall::connect);
   }
@@ -82,7 +84,7 @@ void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall sysc
   if (slot.has(kTls)) tls_closing(core, slot);
   if (!delivered) save_addresses(slot);
   if (ended == Ended::detached) {
-    if (slot.has(kRegistered)) core.poller.remove(slot.fd);
+    if (slot.has(kRegistered)) leave_poller(core, slot);
   } else {
     release_unread(core, slot);
     if (!delivered) drop_descriptor(core, slot);
@@ -110,26 +112,39 @@ void mute(Core& core, Slot& slot) {
 
 // Opening ------------------------------------------------------------------------------------------------------------
 
-Adopted inspect_descriptor(Core& core, int fd) {
-  if (core.poller.knows(fd)) return {-EEXIST, Syscall::epoll_ctl};
+namespace {
+// Makes it one that never blocks and is not inherited, if it is a stream socket.
+Adopted inspect(int fd) {
   int type = 0, domain = 0;
   socklen_t size = sizeof type;
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) return {-errno, Syscall::getsockopt};
   size = sizeof domain;
   getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
   const bool internet = domain == AF_INET || domain == AF_INET6;
-  Adopted refused;
-  if (type != SOCK_STREAM || (!internet && domain != AF_UNIX)) {
-    refused = {-EPROTOTYPE, Syscall::getsockopt};
-  } else {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) {
-      return {0, Syscall::none, internet};
-    }
-    refused = {-errno, Syscall::fcntl};
+  if (type != SOCK_STREAM || (!internet && domain != AF_UNIX)) return {-EPROTOTYPE, Syscall::getsockopt};
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    return {-errno, Syscall::fcntl};
   }
-  close(fd);
-  return refused;
+  return {0, Syscall::none, internet};
+}
+}  // namespace
+
+Adopted adopt_descriptor(Core& core, Slot& slot, int fd) {
+  if (int error = core.descriptors.claim(fd, slot.handle); error != 0) {
+    return {error, error == -EEXIST ? Syscall::epoll_ctl : Syscall::getsockopt};
+  }
+  Adopted adopted = inspect(fd);
+  if (adopted.error == 0) {
+    core.set_descriptor(slot, fd);
+    slot.set(kAdopted | kKept);
+    if (adopted.internet) slot.set(kInternet);
+    return adopted;
+  }
+  // What is no socket at all may be somebody else's.
+  if (adopted.syscall != Syscall::getsockopt || adopted.error == -EPROTOTYPE) close(fd);
+  core.descriptors.release(fd, slot.handle, true);
+  return adopted;
 }
 
 int32_t open_stream(Core& core, const Address& address, const ConnectSettings& settings) {
@@ -142,15 +157,11 @@ int32_t open_stream(Core& core, const Address& address, const ConnectSettings& s
 int32_t adopt_stream(Core& core, int fd, const ConnectSettings& settings) {
   Slot* slot = new_stream(core, settings);
   if (slot == nullptr) return kNoHandle;
-  Adopted adopted = inspect_descriptor(core, fd);
+  Adopted adopted = adopt_descriptor(core, *slot, fd);
   if (adopted.error != 0) {
     close_stream(core, *slot, Ended::error, adopted.error, adopted.syscall);
     return slot->handle;
   }
-  core.take_descriptor();
-  slot->fd = fd;
-  slot->set(kAdopted);
-  if (adopted.internet) slot->set(kInternet);
   Address peer;
   if (int error = peer.of_peer(fd); error != 0) {
     close_stream(core, *slot, Ended::error, error, Syscall::connect);
@@ -178,8 +189,13 @@ bool stream_accepted(Core& core, Slot& listener, int fd, const Address& peer) {
     core.slots.release(*slot);
     return false;
   }
-  core.take_descriptor();
-  slot->fd = fd;
+  if (!core.descriptors.take(fd, slot->handle)) {
+    // Somebody has attached the number already: it is theirs to close.
+    core.poller.remove(fd);
+    core.slots.release(*slot);
+    return false;
+  }
+  core.set_descriptor(*slot, fd);
   slot->state = State::open;
   slot->interest = kIn;
   slot->bits = kRegistered | kWantIn | kAddressed | (listener.bits & kInternet) | (settings.half_open ? kHalfOpen : 0u);
@@ -229,16 +245,46 @@ void save_addresses(Slot& slot) {
 
 void drop_descriptor(Core& core, Slot& slot) {
   if (slot.fd < 0) return;
-  if (slot.has(kAdopted)) core.poller.remove(slot.fd);
-  close(slot.fd);
+  const int fd = slot.fd;
   slot.fd = -1;
+  // Where it is not ours any more, the number was closed behind our back and is another's by now.
+  if (core.descriptors.owns(fd, slot.handle)) {
+    if (slot.has(kAdopted)) core.poller.remove(fd);
+    close(fd);
+    core.descriptors.release(fd, slot.handle, slot.has(kKept));
+  }
   core.descriptor_closed();
+}
+
+int give_up_descriptor(Core& core, Slot& slot) {
+  const int fd = slot.fd;
+  slot.fd = -1;
+  core.descriptors.release(fd, slot.handle, slot.has(kKept));
+  core.descriptor_closed();
+  return fd;
+}
+
+bool take_descriptor(Core& core, Slot& slot, int fd) {
+  if (!core.descriptors.take_new(fd, slot.handle)) return false;
+  core.set_descriptor(slot, fd);
+  return true;
+}
+
+void keep_descriptor(Core& core, Slot& slot) {
+  if (slot.has(kKept)) return;
+  slot.set(kKept);
+  core.descriptors.keep(slot.fd, slot.handle);
+}
+
+void leave_poller(Core& core, Slot& slot) {
+  keep_descriptor(core, slot);
+  slot.unset(kRegistered);
+  core.poller.remove(slot.fd);
 }
 
 void not_polled(Core& core, Slot& slot, int error) {
   if (error == -EEXIST) {
-    slot.fd = -1;
-    core.descriptor_closed();
+    give_up_descriptor(core, slot);
   }
   if (slot.kind == Kind::listener) {
     close_listener(core, slot, Ended::error, error, Syscall::epoll_ctl);

@@ -25,7 +25,8 @@ struct Adopted {
   Syscall syscall = Syscall::none;
   bool internet = false;
 };
-Adopted inspect_descriptor(Core& core, int fd);
+// Gives it to the slot, where there is no error.
+Adopted adopt_descriptor(Core& core, Slot& slot, int fd);
 
 // Each returns the handle, kNoHandle where there is none left. What fails is delivered as `closed`: also an address
 // that could not be read, which has the length 0.
@@ -69,6 +70,14 @@ Settled settle(Core& core, Slot& slot);
 // Anything with a descriptor.
 void save_addresses(Slot& slot);
 void drop_descriptor(Core& core, Slot& slot);
+// Takes it out of the slot, open as it is, for another owner.
+int give_up_descriptor(Core& core, Slot& slot);
+// Gives a descriptor the kernel has just made to the slot. Where this fails it is not ours.
+bool take_descriptor(Core& core, Slot& slot, int fd);
+// Puts it on record as long as the poller does not know it.
+void keep_descriptor(Core& core, Slot& slot);
+// Takes it, registered as it is, from the poller.
+void leave_poller(Core& core, Slot& slot);
 // The poller does not take the descriptor. Where that is for another handle having it, it is that one's to close.
 void not_polled(Core& core, Slot& slot, int error);
 

@@ -204,8 +204,7 @@ napi_value take_detached(napi_env env, napi_callback_info info) {
   napi_value result =
       list(env, {integer(env, slot->fd), buffer(env, size == 0 ? nullptr : slot->unread->bytes(), size)});
   if (result == nullptr) return nothing();
-  slot->fd = -1;
-  target.core->live.descriptors--;
+  give_up_descriptor(*target.core, *slot);
   return result;
 }
 

@@ -275,12 +275,14 @@ void update_interest(Core& core, Slot& slot) {
   if (want & kOut) slot.unset(kParked);
   int error = 0;
   if (slot.has(kParked)) {
-    if (slot.has(kRegistered)) core.poller.remove(slot.fd);
-    slot.unset(kRegistered);
+    if (slot.has(kRegistered)) leave_poller(core, slot);
     want = 0;
   } else if (!slot.has(kRegistered)) {
     error = core.poller.add(slot.fd, slot.handle, want);
-    if (error == 0) slot.set(kRegistered);
+    if (error == 0) {
+      slot.set(kRegistered);
+      if (!slot.has(kKept)) core.descriptors.polled(slot.fd, slot.handle);
+    }
   } else if (slot.interest != want) {
     error = core.poller.change(slot.fd, slot.handle, want);
   }

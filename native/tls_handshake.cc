@@ -21,11 +21,13 @@ void start_reading(Core& core, Slot& slot) {
 }
 
 int64_t ring_data(Core& core, int32_t handle) {
+  // How many there are is the core's own count; all else is memory that JavaScript may have written to.
   int64_t size = 0;
-  const int32_t* words = core.shared.words;
-  for (int32_t at = words[kEventsRead]; at < words[kEventCount]; at++) {
+  for (auto at = static_cast<uint32_t>(core.shared.word(kEventsRead)); at < core.event_count(); at++) {
     const int32_t* entry = core.shared.events + at * 4;
-    if ((entry[0] & 0xff) == static_cast<int32_t>(Event::data) && entry[1] == handle) size += entry[3];
+    const int32_t head = read_once(entry[0]), offset = read_once(entry[2]), length = read_once(entry[3]);
+    if ((head & 0xff) != static_cast<int32_t>(Event::data) || read_once(entry[1]) != handle) continue;
+    if (core.in_slab(offset, length)) size += length;
   }
   return size;
 }

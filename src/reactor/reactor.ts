@@ -257,6 +257,7 @@ export class Reactor implements Clock {
 
   /**
    * Accepts from a listening descriptor, which is the reactor's from then on; `listenFds` finds those systemd passed.
+   * Rejects with `EEXIST` where a reactor owns it already.
    * (attach_server.)
    */
   async attachServer<A extends unknown[], C extends Connection>(
@@ -341,7 +342,10 @@ export class Reactor implements Clock {
     return this.#within(() => new ConnectionFactory(this.#core, handler, args, from).connect(from));
   }
 
-  /** Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. (attach.) */
+  /**
+   * Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. One that a reactor
+   * owns already is refused: the new connection ends with `EEXIST`. (attach.)
+   */
   attach<A extends unknown[], C extends Connection>(
     stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection<C>,
     handler: Handler<A, C>,

@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import type { SocketAddress } from "../../base/addresses.js";
 import { Ended, type Handle, type ListenOptions } from "../streams.js";
 import { errnoOf } from "./errno.js";
+import { descriptorOf } from "./owned_descriptors.js";
 import { boundAddress, inetEnds, inetPeer, isWildcard, textName, UNNAMED } from "./socket_addresses.js";
 import { SocketFile } from "./socket_file.js";
 import { keepAliveDelay } from "./socket_options.js";
@@ -101,8 +102,20 @@ export class PortableListener {
     this.#end(Ended.error, errno, syscall ?? "listen");
   }
 
+  /** The descriptor is somebody else's. */
+  refused(error: NodeJS.ErrnoException): void {
+    this.#end(Ended.error, errnoOf(error), error.syscall ?? "listen");
+  }
+
   close(): void {
     this.#end(Ended.local, 0, "");
+  }
+
+  *descriptors(): Generator<number> {
+    for (const holder of [this.#server, ...this.#waiting]) {
+      const fd = descriptorOf(holder);
+      if (fd !== undefined) yield fd;
+    }
   }
 
   ref(): void {

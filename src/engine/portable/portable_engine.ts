@@ -9,6 +9,7 @@ import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState }
 import { Deadline } from "./deadline.js";
 import { HandleTable } from "./handle_table.js";
 import { type ListenerOwner, PortableListener } from "./listener.js";
+import { type DescriptorOwner, forgetOwner, ownedFailure, registerOwner } from "./owned_descriptors.js";
 import { inetEnds, textName, UNNAMED } from "./socket_addresses.js";
 import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
 import { PortableStream, type StreamSettings } from "./stream.js";
@@ -36,7 +37,7 @@ function findCapabilities(): Set<Capability> {
 }
 
 /** The engine for every platform and runtime: node:net's sockets under the contract of `StreamCommands`. */
-export class PortableEngine implements Engine, ListenerOwner {
+export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   readonly name = "portable";
   readonly capabilities: ReadonlySet<Capability> = findCapabilities();
   readonly lending = undefined;
@@ -54,6 +55,7 @@ export class PortableEngine implements Engine, ListenerOwner {
 
   start(events: EngineEvents): void {
     this.#turn = new Turn(events, this.#counters);
+    registerOwner(this);
     this.ref();
   }
 
@@ -61,6 +63,7 @@ export class PortableEngine implements Engine, ListenerOwner {
     this.turn.stop();
     this.#deadline.clear();
     this.unref();
+    forgetOwner(this);
   }
 
   /** What happens when; from `start` on. */
@@ -117,8 +120,10 @@ export class PortableEngine implements Engine, ListenerOwner {
 
   adoptListener(fd: number, options: ListenOptions): Handle {
     this.#require("adoptListener");
+    const failure = ownedFailure(fd);
     const listener = this.#newListener(options);
-    listener.adopt(fd);
+    if (failure === undefined) listener.adopt(fd);
+    else listener.refused(failure);
     return listener.handle;
   }
 
@@ -164,14 +169,14 @@ export class PortableEngine implements Engine, ListenerOwner {
   adoptStream(fd: number, options: ConnectOptions): Handle {
     this.#require("adoptStream");
     checkOptions(options);
-    let socket: Socket;
-    let failure: NodeJS.ErrnoException | undefined;
+    let socket: Socket | undefined;
+    let failure = ownedFailure(fd);
     try {
-      socket = new Socket({ fd, allowHalfOpen: true });
+      if (failure === undefined) socket = new Socket({ fd, allowHalfOpen: true });
     } catch (error) {
-      socket = new Socket();
       failure = error as NodeJS.ErrnoException;
     }
+    socket ??= new Socket();
     const stream = this.#newStream(socket, options);
     if (failure !== undefined) {
       stream.failed(failure);
@@ -205,6 +210,10 @@ export class PortableEngine implements Engine, ListenerOwner {
 
   listenerReleased(listener: PortableListener): void {
     this.#table.release(listener.handle);
+  }
+
+  *descriptors(): Generator<number> {
+    for (const entry of this.#table.entries()) yield* entry.descriptors();
   }
 
   #require(capability: Capability): void {

@@ -4,6 +4,7 @@ import { Ended, type Handle } from "../streams.js";
 import type { TlsFailure, TlsStart, TlsState } from "../tls.js";
 import { errnoOf } from "./errno.js";
 import { Incoming } from "./incoming.js";
+import { descriptorOf } from "./owned_descriptors.js";
 import { type SecureOwner, SecureSession } from "./secure_session.js";
 import type { Ends } from "./socket_addresses.js";
 import type { PortableTlsContext } from "./tls_contexts.js";
@@ -85,6 +86,12 @@ export class PortableStream implements WriterOwner, SecureOwner {
     if (this.#hasEnded) return;
     this.#errno = errnoOf(error);
     this.#end(Ended.error, this.#errno, error.syscall ?? "open");
+  }
+
+  /** None once node:net has let go of it. */
+  *descriptors(): Generator<number> {
+    const fd = descriptorOf(this.socket);
+    if (fd !== undefined) yield fd;
   }
 
   // Output -------------------------------------------------------------------------------------------------------

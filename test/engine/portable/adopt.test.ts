@@ -3,9 +3,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import type { InetAddress } from "../../../src/base/addresses.js";
 import { Ended } from "../../../src/engine/streams.js";
 import { CONNECT, dial, drive, LISTEN, PATIENCE, readAll, readText, serve } from "./driver.js";
 
@@ -99,6 +100,28 @@ describe("portable adoption", () => {
       child.kill("SIGKILL");
     }
   });
+
+  it("refuses a descriptor that an engine of this thread has, and leaves it to its owner", () =>
+    drive(async (driver) => {
+      const listener = driver.engine.listen({ family: "IPv4", host: "127.0.0.1", port: 0 }, LISTEN);
+      await driver.event("listening", listener);
+      const client = driver.engine.connect(driver.engine.localAddress(listener) as InetAddress, CONNECT);
+      await driver.event("connected", client);
+      await driver.until(() => driver.accepts.length === 1, "accepted");
+      const owned = [...driver.engine.descriptors()];
+      assert.equal(owned.length, 3);
+      for (const fd of owned) {
+        for (const handle of [driver.engine.adoptStream(fd, CONNECT), driver.engine.adoptListener(fd, LISTEN)]) {
+          const { ended, errno } = await driver.closing(handle);
+          assert.deepEqual([ended, errno], [Ended.error, -constants.errno.EEXIST]);
+        }
+      }
+      driver.engine.writeString(client, "still here", "utf8");
+      const server = driver.accepts[0] as number;
+      await driver.until(() => driver.bytes(server).toString() === "still here", "the owner goes on");
+      for (const handle of [client, server, listener]) driver.engine.close(handle);
+      for (const handle of [client, server, listener]) await driver.closing(handle);
+    }));
 
   it("says why a descriptor is no socket", () =>
     drive(async (driver) => {
