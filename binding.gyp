@@ -30,8 +30,14 @@
         "native/tls_stream.cc",
         "native/tls_wire.cc"
       ],
-      "cflags_cc": ["-std=c++20", "-O2", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror"],
+      "cflags_cc": ["-std=c++20", "-O2", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror",
+                    "-fstack-protector-strong", "-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O3", "-fexceptions", "-frtti"],
+      "ldflags": ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"],
+      "conditions": [
+        ["target_arch in 'x64 ia32'", {"cflags_cc": ["-fcf-protection=full"]}],
+        ["target_arch=='arm64'", {"cflags_cc": ["-mbranch-protection=standard"]}]
+      ],
       "defines": ["NAPI_VERSION=8"]
     }
   ]

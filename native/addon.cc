@@ -148,9 +148,11 @@ void stop_environment(napi_async_cleanup_hook_handle hook, void* data) {
 // a program that is given copies of what comes in would pay for that at every garbage collection, which frees some 32
 // MiB of them at a time. So it keeps up to four times that. The block that is freed first is how glibc learns what a
 // large allocation is (mallopt(3), M_MMAP_THRESHOLD), which it stops learning by itself once it is told anything; it is
-// never touched.
+// never touched. EVENTMACHINE_KEEP_HEAP=0 leaves the process's allocator as it is.
 void keep_heap() {
 #ifdef M_TRIM_THRESHOLD
+  const char* wish = getenv("EVENTMACHINE_KEEP_HEAP");
+  if (wish != nullptr && strcmp(wish, "0") == 0) return;
   void* volatile block = malloc(32 * 1024 * 1024 - 4096);
   free(block);
   mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
