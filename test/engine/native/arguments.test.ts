@@ -17,7 +17,7 @@ function makeContext(trust: unknown): unknown {
     2,
   );
   try {
-    const numbers = Int32Array.of(0, 0x303, 0x304, 300);
+    const numbers = Int32Array.of(0, 0x303, 0x304, 300, 16_384, 32_768, 32);
     return binding.tlsContext(loop, trust, numbers, "", "", "", EMPTY, EMPTY, EMPTY, EMPTY, EMPTY);
   } finally {
     binding.close(loop);

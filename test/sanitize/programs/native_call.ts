@@ -20,7 +20,7 @@ const NO_OPTIONS = new Int32Array(0);
 const EMPTY = new Uint8Array(0);
 const LOOPBACK = "127.0.0.1";
 const LISTEN_SETTINGS = [0, 128, 64, 1_000_000, 16_384] as const;
-const TLS_NUMBERS = Int32Array.of(0, 0x303, 0x304, 300);
+const TLS_NUMBERS = Int32Array.of(0, 0x303, 0x304, 300, 16_384, 32_768, 32);
 
 const [loop, control] = native.create(dispatch, () => {}, 2);
 const views = viewShared(control);
