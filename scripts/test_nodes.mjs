@@ -29,7 +29,12 @@ const BOTH = [
   "tls_start",
   "tls_trust",
 ];
-const TESTS = [...NATIVE.map((name) => `engine/native/${name}`), ...BOTH.map((name) => `conformance/${name}`)];
+const TRUST = ["tls/trust"];
+const TESTS = [
+  ...TRUST,
+  ...NATIVE.map((name) => `engine/native/${name}`),
+  ...BOTH.map((name) => `conformance/${name}`),
+];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = process.env.NODES_DIR ?? join(tmpdir(), "eventmachine-nodes");

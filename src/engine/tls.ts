@@ -26,7 +26,7 @@ export interface TlsTrust {
   readonly certificates: readonly (string | Buffer)[];
   /** OpenSSL's own default file and folder too. */
   readonly openSslDefaults: boolean;
-  /** The above is what Node itself trusts in this process: an engine on node:tls leaves it to Node. */
+  /** The above is what Node itself trusts in this process: an engine on node:tls leaves it to Node. Another object when that has changed. */
   readonly isNodeDefault: boolean;
 }
 

@@ -8,6 +8,7 @@ import { ShownCertificates } from "../tls/certificates.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
+import { trustNumber } from "../tls/trust.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Unfinished } from "./handshake_limit.js";
 import type { Origin } from "./origin.js";
@@ -56,6 +57,8 @@ export class TlsLife implements Unfinished {
   #deadline: Timer | undefined;
   #info: TlsInfo | undefined;
   #securing: Settling<TlsInfo> | undefined;
+  /** Under which a client's session is kept: that of the trust it began with. */
+  #sessionKey = "";
   /** What a client offers to resume. */
   #offered: KeptSession | undefined;
   /** The session that came last, also one that came before the connection was secured. */
@@ -76,6 +79,7 @@ export class TlsLife implements Unfinished {
     const { context, role, serverName, verifyName, received } = this.#plan;
     const { handshakeTimeout, sessions, names, selectContext } = TlsContext.insides(context);
     this.#handle = handle;
+    if (role === "client") this.#sessionKey = this.#sessionKeyNow();
     if (role === "client") this.#offered = sessions.get(this.#sessionKey);
     try {
       core.engine.startTls(handle, {
@@ -102,8 +106,9 @@ export class TlsLife implements Unfinished {
   }
 
   /** Engines write sessions down in forms of their own. */
-  get #sessionKey(): string {
-    return `${this.#owner.core.engine.name} ${this.#plan.sessionKey}`;
+  #sessionKeyNow(): string {
+    const { trustFor } = TlsContext.insides(this.#plan.context);
+    return `${this.#owner.core.engine.name} ${trustNumber(trustFor("client"))} ${this.#plan.sessionKey}`;
   }
 
   /** What the handshake came to; undefined before it is through, and where nobody asked before `unbind` had returned. */

@@ -1,6 +1,6 @@
 import { UnsupportedError } from "../base/errors.js";
 import type { Engine } from "../engine/engine.js";
-import type { TlsContextId } from "../engine/tls.js";
+import type { TlsContextId, TlsContextSettings, TlsTrust } from "../engine/tls.js";
 import { type ContextUse, TlsContext, type TlsRole } from "./tls_context.js";
 
 /**
@@ -27,7 +27,7 @@ export class EngineContexts {
       this.#registry.register(context, use);
       TlsContext.insides(context).uses.add(use);
     }
-    return use.ids.get(role) ?? use.make(role, context);
+    return use.idFor(role, context);
   }
 
   /** Its owner has no use for it any more; connections that use it keep it. */
@@ -45,7 +45,7 @@ export class EngineContexts {
 
 /** What an engine made of one context, for each role. */
 class EngineUse implements ContextUse {
-  readonly ids = new Map<TlsRole, TlsContextId>();
+  readonly #made = new Map<TlsRole, { readonly id: TlsContextId; readonly trust: TlsTrust }>();
   readonly #engine: Engine;
   readonly #closed: (use: EngineUse) => void;
   isClosed = false;
@@ -55,14 +55,23 @@ class EngineUse implements ContextUse {
     this.#closed = closed;
   }
 
-  make(role: TlsRole, context: TlsContext): TlsContextId {
-    const settings = TlsContext.insides(context).settingsFor(role);
+  /** Made anew where Node trusts others by now: connections that use the old one keep it. */
+  idFor(role: TlsRole, context: TlsContext): TlsContextId {
+    const insides = TlsContext.insides(context);
+    const made = this.#made.get(role);
+    if (made?.trust === insides.trustFor(role)) return made.id;
+    const id = this.#make(role, insides.settingsFor(role));
+    if (made !== undefined) this.#engine.releaseTlsContext(made.id);
+    return id;
+  }
+
+  #make(role: TlsRole, settings: TlsContextSettings): TlsContextId {
     if (settings.ticketKeys.length > 1) this.requireTicketKeySets();
     if (TlsContext.insides(context).namesBounds && !this.#engine.capabilities.has("tlsBounds")) {
       throw new UnsupportedError("tlsBounds", this.#engine.name);
     }
     const id = this.#engine.createTlsContext(settings);
-    this.ids.set(role, id);
+    this.#made.set(role, { id, trust: settings.trust });
     return id;
   }
 
@@ -71,18 +80,18 @@ class EngineUse implements ContextUse {
   }
 
   setTicketKeys(keys: readonly Buffer[]): void {
-    for (const id of this.ids.values()) this.#engine.setTicketKeys(id, keys);
+    for (const { id } of this.#made.values()) this.#engine.setTicketKeys(id, keys);
   }
 
   setStaple(response: Buffer | undefined): void {
-    const id = this.ids.get("server");
+    const id = this.#made.get("server")?.id;
     if (id !== undefined) this.#engine.setStaple(id, response);
   }
 
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    for (const id of this.ids.values()) this.#engine.releaseTlsContext(id);
+    for (const { id } of this.#made.values()) this.#engine.releaseTlsContext(id);
     this.#closed(this);
   }
 

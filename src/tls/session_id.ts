@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
-import type { TlsContextSettings } from "../engine/tls.js";
+import type { TlsContextSettings, TlsTrust } from "../engine/tls.js";
 
 /** The most bytes OpenSSL takes. */
 const MAX_SIZE = 32;
@@ -25,6 +25,13 @@ export function sessionId(given: unknown, settings: Demanding): Buffer {
   // Also where no certificate is asked for: of a context by name the trust counts, and the server's own may ask.
   add(hash, `${trust.isNodeDefault} ${trust.openSslDefaults}`);
   if (!trust.isNodeDefault) for (const certificate of trust.certificates) add(hash, certificate);
+  return Buffer.from(hash.digest("hex").slice(0, MAX_SIZE));
+}
+
+/** Of a context whose trust has changed: what was verified under the old one is not resumed. */
+export function renewedSessionId(id: Buffer, { certificates }: TlsTrust): Buffer {
+  const hash = createHash("sha256").update(id);
+  for (const certificate of certificates) add(hash, certificate);
   return Buffer.from(hash.digest("hex").slice(0, MAX_SIZE));
 }
 

@@ -3,10 +3,11 @@ import { inspect } from "node:util";
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
-import type { TlsContextSettings } from "../engine/tls.js";
+import type { TlsContextSettings, TlsTrust } from "../engine/tls.js";
 import { oneLine } from "./identity.js";
 import { ServerNames } from "./server_names.js";
 import { SessionCache } from "./session_cache.js";
+import { renewedSessionId } from "./session_id.js";
 import {
   type CheckedOptions,
   checkOcspResponse,
@@ -15,7 +16,7 @@ import {
   SETTINGS,
   type TlsSettingsOptions,
 } from "./tls_options.js";
-import { NO_TRUST } from "./trust.js";
+import { currentTrust, NO_TRUST } from "./trust.js";
 
 /** Which side of TLS a connection takes. */
 export type TlsRole = "server" | "client";
@@ -53,6 +54,8 @@ export interface ContextInsides extends CheckedOptions {
   readonly names: ServerNames<TlsContext>;
   readonly selectContext: TlsOptions["selectContext"];
   settingsFor(role: TlsRole): TlsContextSettings;
+  /** Whom it trusts now, in that role: another object when that has changed. */
+  trustFor(role: TlsRole): TlsTrust;
 }
 
 /**
@@ -100,6 +103,7 @@ export class TlsContext {
       names,
       selectContext,
       settingsFor: (role) => this.#settingsFor(role),
+      trustFor: (role) => (this.#needsTrust(role) ? currentTrust(this.#checked.settings.trust) : NO_TRUST),
     };
   }
 
@@ -173,11 +177,17 @@ export class TlsContext {
     );
   }
 
+  #needsTrust(role: TlsRole): boolean {
+    return role === "client" || this.#checked.settings.requestCertificate || this.#checked.namesTrust;
+  }
+
   #settingsFor(role: TlsRole): TlsContextSettings {
     const { settings } = this.#checked;
     const current = { ...settings, ticketKeys: this.#ticketKeys, staple: role === "server" ? this.#staple : undefined };
-    const needsTrust = role === "client" || settings.requestCertificate || this.#checked.namesTrust;
-    return needsTrust ? current : { ...current, trust: NO_TRUST };
+    if (!this.#needsTrust(role)) return { ...current, trust: NO_TRUST };
+    const trust = currentTrust(settings.trust);
+    if (trust === settings.trust) return current;
+    return { ...current, trust, sessionIdContext: renewedSessionId(settings.sessionIdContext, trust) };
   }
 
   /** @internal Throws where the context cannot be a server's. */

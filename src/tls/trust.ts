@@ -1,8 +1,10 @@
 import * as tls from "node:tls";
+import { isMainThread } from "node:worker_threads";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import type { TlsTrust } from "../engine/tls.js";
 import { readCertificates } from "./identity.js";
 import { readFile, readMaterial, type TlsMaterial } from "./material.js";
+import { startedWith, startVariable } from "./process_start.js";
 
 /**
  * Whom to trust: "default" is what Node trusts in this process (its own list, with NODE_EXTRA_CA_CERTS, --use-openssl-ca and
@@ -22,21 +24,62 @@ export function readTrust(authorities: unknown): TlsTrust {
   if (authorities === undefined || authorities === "default") return defaultTrust();
   const list: unknown[] = Array.isArray(authorities) ? authorities : [authorities];
   if (list.length === 0) throw new ArgumentError("ca must name at least one certificate authority");
-  const certificates: (string | Buffer)[] = [];
-  let openSslDefaults = false;
+  const certificates: string[] = [];
+  let addsDefault = false;
   for (const [index, each] of list.entries()) {
     const name = Array.isArray(authorities) ? `ca[${index}]` : "ca";
-    if (each === "default") {
-      const trust = defaultTrust();
-      certificates.push(...trust.certificates);
-      openSslDefaults ||= trust.openSslDefaults;
-    } else if (each === "system") {
-      certificates.push(...systemAuthorities());
-    } else {
-      certificates.push(...readCertificates(readMaterial(each, name), name).map(String));
-    }
+    if (each === "default") addsDefault = true;
+    else if (each === "system") certificates.push(...systemAuthorities());
+    else certificates.push(...readCertificates(readMaterial(each, name), name).map(String));
   }
-  return { certificates, openSslDefaults, isNodeDefault: false };
+  if (addsDefault) return withDefault(certificates);
+  return { certificates, openSslDefaults: false, isNodeDefault: false };
+}
+
+/** A trust that holds Node's own list: what it adds to it, and what it has become with the list as it is now. */
+interface Added {
+  readonly certificates: readonly string[];
+  base: TlsTrust;
+  current: TlsTrust;
+}
+
+const added = new WeakMap<TlsTrust, Added>();
+
+function withDefault(certificates: readonly string[]): TlsTrust {
+  const base = defaultTrust();
+  const trust = merged(base, certificates);
+  added.set(trust, { certificates, base, current: trust });
+  return trust;
+}
+
+function merged(base: TlsTrust, certificates: readonly string[]): TlsTrust {
+  return { ...base, certificates: [...base.certificates, ...certificates], isNodeDefault: false };
+}
+
+/** The same trust with Node's own list as it is now; the same object while that has not changed. */
+export function currentTrust(trust: TlsTrust): TlsTrust {
+  if (trust.isNodeDefault) return defaultTrust();
+  const found = added.get(trust);
+  if (found === undefined) return trust;
+  const base = defaultTrust();
+  if (found.base !== base) {
+    found.base = base;
+    found.current = merged(base, found.certificates);
+  }
+  return found.current;
+}
+
+const numbers = new WeakMap<TlsTrust, number>();
+let lastNumber = 0;
+
+/** A number of this trust's own: what was verified under another one is not resumed. */
+export function trustNumber(trust: TlsTrust): number {
+  let number = numbers.get(trust);
+  if (number === undefined) {
+    number = ++lastNumber;
+    numbers.set(trust, number);
+  }
+  return number;
 }
 
 let known: { readonly source: readonly string[]; readonly trust: TlsTrust } | undefined;
@@ -45,11 +88,31 @@ let known: { readonly source: readonly string[]; readonly trust: TlsTrust } | un
 export function defaultTrust(): TlsTrust {
   const source = readAuthorities === undefined ? tls.rootCertificates : readAuthorities("default");
   if (known?.source === source) return known.trust;
-  const openSslDefaults = hasFlag("--use-openssl-ca");
-  const extra = readAuthorities === undefined || openSslDefaults ? extraAuthorities() : [];
-  const certificates = openSslDefaults ? extra : [...source, ...extra];
-  known = { source, trust: { certificates, openSslDefaults, isNodeDefault: true } };
+  known = { source, trust: { ...nodeTrust(source, known === undefined), isNodeDefault: true } };
   return known.trust;
+}
+
+/** What Node trusts, given its list. A list that somebody has set (tls.setDefaultCACertificates, from Node 22.19 on) is all there is. */
+function nodeTrust(source: readonly string[], isFirst: boolean): Pick<TlsTrust, "certificates" | "openSslDefaults"> {
+  const openSslDefaults = startedWith("use-openssl-ca");
+  if (readAuthorities === undefined) {
+    const extra = extraAuthorities();
+    return { certificates: openSslDefaults ? extra : [...source, ...extra], openSslDefaults };
+  }
+  if (!isFirst) return { certificates: source, openSslDefaults: false };
+  // Node leaves the extra ones out of its list in a worker whose environment does not name them, and trusts them all the same.
+  const extra = readAuthorities("extra");
+  if (openSslDefaults) {
+    const isOnlyExtra = source.length === 0 || isSame(source, extra);
+    return isOnlyExtra ? { certificates: extra, openSslDefaults } : { certificates: source, openSslDefaults: false };
+  }
+  const isNodesOwn = isSame(source.slice(0, tls.rootCertificates.length), tls.rootCertificates);
+  const isLeftOut = isNodesOwn && !isMainThread && (process.env.NODE_EXTRA_CA_CERTS ?? "") === "";
+  return { certificates: isLeftOut ? [...source, ...extra] : source, openSslDefaults };
+}
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((each, index) => each === other[index]);
 }
 
 function systemAuthorities(): string[] {
@@ -62,15 +125,11 @@ function systemAuthorities(): string[] {
 }
 
 function extraAuthorities(): string[] {
-  const path = process.env.NODE_EXTRA_CA_CERTS;
+  const path = startVariable("NODE_EXTRA_CA_CERTS");
   if (path === undefined || path === "") return [];
   try {
     return readCertificates(readFile(path, "NODE_EXTRA_CA_CERTS"), "NODE_EXTRA_CA_CERTS").map(String);
   } catch {
     return []; // Node has warned of it when the process started, and does without.
   }
-}
-
-function hasFlag(flag: string): boolean {
-  return process.execArgv.includes(flag) || (process.env.NODE_OPTIONS ?? "").split(/\s+/).includes(flag);
 }

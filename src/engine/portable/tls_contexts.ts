@@ -66,10 +66,22 @@ export class TlsContextTable {
   }
 }
 
+/** What node:tls itself calls for each certificate of `ca`. */
+interface Adding {
+  readonly context: { addCACert(pem: string | Buffer): void };
+}
+
 function makeSecureContext(settings: TlsContextSettings, ticketKeys: readonly Buffer[]): SecureContext {
   if (ticketKeys.length > 1) throw new UnsupportedError("ticketKeySets", "portable");
   try {
-    return createSecureContext(secureContextOptions(settings, ticketKeys[0]));
+    const made = createSecureContext(secureContextOptions(settings, ticketKeys[0]));
+    // OpenSSL's own file and folder are what Node trusts then, and no list can say so: the others are added to them.
+    const { trust } = settings;
+    if (!trust.isNodeDefault && trust.openSslDefaults) {
+      const { context } = made as unknown as Adding;
+      for (const certificate of trust.certificates) context.addCACert(certificate);
+    }
+    return made;
   } catch (cause) {
     const { message, reason = message } = cause as Error & { reason?: string };
     throw new TlsError("ERR_EM_TLS_CONTEXT", `OpenSSL does not take the context: ${message}`, { cause, reason });
@@ -91,7 +103,7 @@ function secureContextOptions(settings: TlsContextSettings, ticketKey: Buffer | 
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (settings.sessionTickets ? 0 : constants.SSL_OP_NO_TICKET),
   };
   // Node's own trust, with all that its flags and environment say, is what it takes when it is not told.
-  if (!trust.isNodeDefault) options.ca = [...trust.certificates];
+  if (!trust.isNodeDefault && !trust.openSslDefaults) options.ca = [...trust.certificates];
   if (curves !== undefined) options.ecdhCurve = curves;
   if (dhParameters !== undefined) options.dhparam = dhParameters;
   if (ticketKey !== undefined) options.ticketKeys = ticketKey;
