@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Engine } from "../engine.js";
 import type { Binding, LiveCounts } from "./binding.js";
 import { NativeEngine } from "./native_engine.js";
@@ -32,11 +32,12 @@ export function loadNative(): NativeSupport {
 function load(): NativeSupport {
   const refusal = refuseRuntime();
   if (refusal !== undefined) return { reason: refusal };
-  const require = createRequire(import.meta.url);
-  const path = process.env.EVENTMACHINE_ADDON ?? builtAddon(require);
+  const path = process.env.EVENTMACHINE_ADDON ?? builtAddon();
+  if (path === undefined) return { reason: "the package's own folder is not to be found, as where it was bundled" };
   if (!existsSync(path)) return { reason: `${path} was not built (npm rebuild eventmachine builds it)` };
   try {
-    const binding = require(path) as Binding;
+    const file = resolve(path);
+    const binding = createRequire(file)(file) as Binding;
     return {
       create: () => new NativeEngine(binding),
       path,
@@ -49,9 +50,17 @@ function load(): NativeSupport {
   }
 }
 
-/** Found by the package's own name, so that it does not matter where in it this file was compiled to. */
-function builtAddon(require: NodeJS.Require): string {
-  return join(dirname(require.resolve("eventmachine/package.json")), "build/Release/eventmachine.node");
+/**
+ * Found by the package's own name, so that it does not matter where in it this file was compiled to. In a bundle there may be no
+ * such package, and in one of CommonJS not even a place to look from.
+ */
+function builtAddon(): string | undefined {
+  try {
+    const manifest = createRequire(import.meta.url).resolve("eventmachine/package.json");
+    return join(dirname(manifest), "build/Release/eventmachine.node");
+  } catch {
+    return undefined;
+  }
 }
 
 function refuseRuntime(): string | undefined {
