@@ -1,7 +1,7 @@
 import { UnsupportedError } from "../base/errors.js";
 import type { Engine } from "../engine/engine.js";
-import type { TlsContextId, TlsContextSettings, TlsTrust } from "../engine/tls.js";
-import { type ContextUse, TlsContext, type TlsRole } from "./tls_context.js";
+import type { TlsContextId, TlsTrust } from "../engine/tls.js";
+import { type ContextInsides, type ContextUse, TlsContext, type TlsRole } from "./tls_context.js";
 
 /**
  * What one running engine has made of contexts: made when first used, and released when the context is (by its owner, or by
@@ -60,14 +60,15 @@ class EngineUse implements ContextUse {
     const insides = TlsContext.insides(context);
     const made = this.#made.get(role);
     if (made?.trust === insides.trustFor(role)) return made.id;
-    const id = this.#make(role, insides.settingsFor(role));
+    const id = this.#make(role, insides);
     if (made !== undefined) this.#engine.releaseTlsContext(made.id);
     return id;
   }
 
-  #make(role: TlsRole, settings: TlsContextSettings): TlsContextId {
+  #make(role: TlsRole, insides: ContextInsides): TlsContextId {
+    const settings = insides.settingsFor(role);
     if (settings.ticketKeys.length > 1) this.requireTicketKeySets();
-    if (TlsContext.insides(context).namesBounds && !this.#engine.capabilities.has("tlsBounds")) {
+    if (insides.namesBounds && !this.#engine.capabilities.has("tlsBounds")) {
       throw new UnsupportedError("tlsBounds", this.#engine.name);
     }
     const id = this.#engine.createTlsContext(settings);
