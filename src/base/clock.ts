@@ -16,4 +16,8 @@ export interface Clock {
   addTimer(delay: number, callback: () => void): Cancellable;
   /** Calls back in the reactor's next turn; first in, first out. */
   nextTick(callback: () => void): void;
+  /** The same for what somebody waits for: it comes also where a stop drops the program's ticks. Left out: as `nextTick`. */
+  ownTick?(callback: () => void): void;
+  /** Calls back once when no tick and no timer comes any more; returns what calls that off. Left out: that never is. */
+  atEnd?(callback: () => void): () => void;
 }

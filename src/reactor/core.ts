@@ -104,7 +104,13 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
     this.timers.stop();
     const ends = [...this.#ends];
     this.#ends.clear();
-    for (const end of ends) end();
+    for (const end of ends) {
+      try {
+        end();
+      } catch (error) {
+        this.reportError(error);
+      }
+    }
   }
 
   /** Calls back when a stop is about to unbind everything; returns what calls that off. */

@@ -217,6 +217,16 @@ export class Reactor implements Clock {
     this.#core.nextTick(checkCallback(callback, "callback"));
   }
 
+  /** @internal A tick that a stop does not drop: what somebody waits for comes of it. */
+  ownTick(callback: () => void): void {
+    this.#core.ownTick({ onTick: callback });
+  }
+
+  /** @internal Calls back when a stop is about to unbind everything, and no tick and no timer comes any more. */
+  atEnd(callback: () => void): () => void {
+    return this.#core.atEnd(callback);
+  }
+
   /** Calls back at once on a running reactor, else in its first turn. (schedule.) */
   schedule(callback: () => unknown): void {
     checkCallback(callback, "callback");

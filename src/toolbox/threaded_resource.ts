@@ -269,7 +269,8 @@ function deliver({ completion, clock }: Call, settle: (completion: Completion) =
     if (!completion.isCompleted) settle(completion);
   };
   if (clock.hasTurns === false) queueMicrotask(turn);
-  else clock.nextTick(turn);
+  else if (clock.ownTick === undefined) clock.nextTick(turn);
+  else clock.ownTick(turn);
 }
 
 function settle(resolve: () => void, reject: (error: unknown) => void): (failure?: Failure) => void {

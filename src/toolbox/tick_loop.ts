@@ -12,14 +12,15 @@ export function tickLoop(work: () => unknown, clock?: Clock): TickLoop {
 
 /**
  * Does a piece of work in every turn of the reactor, until it returns "stop" or is stopped. Work that returns a promise is
- * awaited before the next turn counts. Work that throws stops the loop; the error goes where a tick's goes. A loop keeps the
- * processor busy: for what happens now and then there are timers. (EventMachine's TickLoop; `:stop` there.)
+ * awaited before the next turn counts. Work that throws stops the loop; the error goes where a tick's goes. A stop of the
+ * reactor stops it when the shutdown hooks are through. A loop keeps the processor busy: for what happens now and then there are timers. (EventMachine's TickLoop; `:stop` there.)
  */
 export class TickLoop implements Disposable {
   readonly #work: () => unknown;
   readonly #named: Clock | undefined;
   #clock: Clock | undefined;
   #stops: (() => unknown)[] = [];
+  #forgetEnd: (() => void) | undefined;
   /** Which start is in force: a tick of an earlier one finds another number. */
   #run = 0;
   #isStopped = true;
@@ -39,7 +40,10 @@ export class TickLoop implements Disposable {
   start(): this {
     if (!this.#isStopped) throw new StateError("ERR_EM_ALREADY_STARTED", "start: the loop has been started");
     this.#isStopped = false;
-    this.#clock = this.#named ?? defaultClock();
+    const clock = this.#named ?? defaultClock();
+    this.#clock = clock;
+    this.#forgetEnd?.();
+    this.#forgetEnd = clock.atEnd?.(() => this.stop());
     this.#schedule(++this.#run);
     return this;
   }
@@ -47,6 +51,7 @@ export class TickLoop implements Disposable {
   /** Ends it and calls the stop callbacks, each once. Harmless when it is stopped. */
   stop(): void {
     this.#isStopped = true;
+    this.#forgetEnd?.();
     const stops = this.#stops;
     this.#stops = [];
     let failures: Failures | undefined;

@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { finished, pipeline } from "node:stream/promises";
+import { Connection, type Reactor, TickLoop, toDuplex, toWeb } from "eventmachine";
+import { pattern } from "../support/bytes.js";
+import { onEveryEngine } from "../support/harness.js";
+import type { Trial } from "../support/trial.js";
+
+/** Promises by the name of the call that gave them. */
+type Waits = Record<string, Promise<unknown>>;
+
+/** How long a promise may take to settle once the run is over: it should have by then. */
+const GRACE = 2_000;
+
+/** Everything that waits on a connection: for a peer that says nothing and reads nothing. */
+async function connectionWaits(trial: Trial): Promise<Waits> {
+  const { reactor } = trial;
+  const file = trial.path("a file");
+  writeFileSync(file, pattern(20_000_000));
+  const sent = await trial.pair();
+  sent.server.pause();
+  const dialing = trial.dial({ host: "silent.test", port: 1 });
+  const named = reactor.connect({ host: "silent.test", port: 1, tls: true });
+  const looped = await trial.pair();
+  const duplex = await trial.pair();
+  const stream = toDuplex(duplex.client);
+  const piped = await trial.pair();
+  const source = toDuplex(piped.client);
+  const webbed = await trial.pair();
+  const web = toWeb(webbed.client);
+  const reader = web.readable.getReader();
+  const full = await trial.pair();
+  full.server.pause();
+  const writer = toWeb(full.client).writable.getWriter();
+  const disposed = await trial.pair({ client: {}, connect: { lingerTimeout: 0 }, listen: { allowHalfOpen: true } });
+  const iterator = looped.client[Symbol.asyncIterator]();
+  return {
+    "opened of one on its way": dialing.opened,
+    "closed of one on its way": dialing.closed,
+    "secured of one on its way": named.secured,
+    "opened of an open one": sent.client.opened,
+    "closed of an open one": sent.client.closed,
+    sendFileData: sent.client.sendFileData(file),
+    streamFileData: sent.client.streamFileData(file, { httpChunks: true }),
+    "for await": (async () => {
+      for await (const _ of looped.server);
+    })(),
+    "next of a loop": iterator.next(),
+    "a second next": iterator.next(),
+    "a stream's end": finished(stream),
+    "a stream's write": new Promise((resolve) => stream.write(pattern(10_000_000), resolve)),
+    "a pipeline": pipeline(source, async (chunks: AsyncIterable<unknown>) => {
+      for await (const _ of chunks);
+    }),
+    "a web reader's read": reader.read(),
+    "a web reader's closed": reader.closed,
+    "a web writer's write": writer.write(pattern(20_000_000)),
+    "a web writer's closed": writer.closed,
+    "Symbol.asyncDispose": disposed.client[Symbol.asyncDispose](),
+  };
+}
+
+/** Everything that waits on the reactor itself. */
+async function reactorWaits(trial: Trial): Promise<Waits> {
+  const { reactor } = trial;
+  const stale = trial.path("stale");
+  spawnSync("python3", ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", stale]);
+  const listener = await reactor.startServer({ host: "127.0.0.1", port: 0 }, Connection);
+  const second = await reactor.startServer({ host: "127.0.0.1", port: 0 }, Connection);
+  await trial.pair();
+  const loop = new TickLoop(() => undefined, reactor);
+  loop.start();
+  return {
+    "startServer on a name that is not found": reactor.startServer({ host: "silent.test", port: 0 }, Connection),
+    "startServer on a stale path": reactor.startServer({ path: stale }, Connection),
+    "startServer on an address": reactor.startServer({ host: "127.0.0.1", port: 0 }, Connection),
+    "attachServer of what is no socket": reactor.attachServer({ fd: 1_000_000 }, Connection),
+    "close of a listener": listener.close(),
+    stopServer: reactor.stopServer(second),
+    drain: reactor.drain(60_000),
+    "stopped of a tick loop": loop.stopped,
+  };
+}
+
+/** Which of the promises have not settled. */
+async function unsettled(waits: Waits): Promise<string[]> {
+  const left = new Set(Object.keys(waits));
+  const all = Object.entries(waits).map(([name, promise]) =>
+    promise.then(
+      () => left.delete(name),
+      () => left.delete(name),
+    ),
+  );
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([Promise.all(all), new Promise((resolve) => (timer = setTimeout(resolve, GRACE)))]);
+  clearTimeout(timer);
+  return [...left];
+}
+
+/** The ways in which a run can end under them. */
+const STOPS: Record<string, (reactor: Reactor) => void> = {
+  "stop in a callback": (reactor) => reactor.stop(),
+  "stop outside": (reactor) => setTimeout(() => reactor.stop(), 1),
+  "a hook that takes its time": (reactor) => {
+    reactor.addShutdownHook(() => new Promise((resolve) => reactor.addTimer(10, () => resolve(undefined))));
+    reactor.stop();
+  },
+  "a callback that throws": (reactor) => {
+    reactor.nextTick(() => {
+      throw new Error("the run fails");
+    });
+  },
+};
+
+onEveryEngine("settling", (engine) => {
+  for (const [what, gather] of Object.entries({ connection: connectionWaits, reactor: reactorWaits })) {
+    for (const [how, stop] of Object.entries(STOPS)) {
+      engine.runRule(`no promise of a ${what} outlives the run: ${how}`, async (trial) => {
+        trial.names.set("silent.test", () => new Promise(() => {}));
+        let waits: Waits = {};
+        const running = trial.reactor.run(async () => {
+          waits = await gather(trial);
+          for (const promise of Object.values(waits)) promise.catch(() => {});
+          stop(trial.reactor);
+        });
+        await running.catch((error: Error) => assert.equal(error.message, "the run fails"));
+        assert.ok(Object.keys(waits).length > 7);
+        assert.deepEqual(await unsettled(waits), []);
+      });
+    }
+  }
+
+  engine.runRule("what is asked of a connection, a listener or a loop afterwards settles too", async (trial) => {
+    const { reactor } = trial;
+    let left: (() => Waits) | undefined;
+    await reactor.run(async () => {
+      const { client, server, served } = await trial.pair();
+      const loop = new TickLoop(() => undefined, reactor);
+      loop.start();
+      left = () => ({
+        opened: client.opened,
+        closed: server.closed,
+        secured: client.secured,
+        sendFileData: client.sendFileData("/dev/null"),
+        detach: server.detach(),
+        close: served.listener.close(),
+        dispose: served.listener[Symbol.asyncDispose](),
+        "dispose of a connection": client[Symbol.asyncDispose](),
+        drain: reactor.drain(),
+        startServer: reactor.startServer({ host: "127.0.0.1", port: 0 }, Connection),
+        stopped: loop.stopped,
+      });
+      reactor.stop();
+    });
+    const waits = left?.() ?? {};
+    for (const promise of Object.values(waits)) promise.catch(() => {});
+    assert.deepEqual(await unsettled(waits), []);
+  });
+
+  engine.runRule("a server that a resolver answers for in the next run is not begun in it", async (trial) => {
+    const { reactor } = trial;
+    let answer: (found: string[]) => void = () => {};
+    trial.names.set("late.test", () => new Promise((resolve) => (answer = resolve)));
+    let starting: Promise<unknown> = Promise.resolve();
+    let port = 0;
+    await reactor.run(async () => {
+      port = await trial.deadPort();
+      starting = reactor.startServer({ host: "late.test", port }, Connection);
+      starting.catch(() => {});
+      setTimeout(() => reactor.stop(), 5);
+    });
+    await assert.rejects(starting, { code: "ERR_EM_NOT_RUNNING" });
+    await reactor.run(async () => {
+      answer(["127.0.0.1"]);
+      await trial.settle();
+      const caller = trial.dial({ host: "127.0.0.1", port });
+      await trial.allUnbound(caller);
+      assert.equal(caller.kind, "connect-refused");
+      reactor.stop();
+    });
+  });
+});
