@@ -51,7 +51,9 @@ type Redial = (connection: Connection, address: ConnectAddress) => boolean;
 export class Connection {
   /**
    * A class that sets this to true gets views of the engine's own memory in `receiveData`: valid until the callback
-   * returns, and never to be kept. It saves a copy; without it the bytes are the receiver's for ever.
+   * returns, and never to be kept. It saves a copy; without it the bytes are the receiver's for ever. The view's `buffer` is
+   * the memory of all connections of the reactor: what reads there beyond the view reads another peer's bytes. With
+   * `EVENTMACHINE_DEBUG=1` in the environment each view is memory of its own.
    */
   static readonly borrowsData: boolean = false;
 

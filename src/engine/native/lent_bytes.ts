@@ -7,6 +7,9 @@ const BLOCK_SIZE = 8192;
 /** Up to this size a loop over 32-bit words is faster than a call to copy. */
 const WORDWISE_MAX = 256;
 
+/** For finding whoever reads beyond a view through its `buffer`: each is memory of its own then. */
+const OWN_VIEWS = process.env.EVENTMACHINE_DEBUG === "1";
+
 /** One of 512 places for a view, by where the view begins: starts are multiples of 16, those of large reads of 1024. */
 const placeOf = (start: number): number => ((start >>> 4) ^ (start >>> 10)) & 511;
 
@@ -42,10 +45,17 @@ export class LentBytes implements Lending {
   }
 
   view(start: number, end: number): Buffer {
+    if (OWN_VIEWS) return this.#copyAlone(start, end - start);
     const view = this.#viewOf(start, end - start);
     this.lastView = view;
     this.lastStart = start;
     return view;
+  }
+
+  #copyAlone(start: number, length: number): Buffer {
+    const copy = Buffer.allocUnsafeSlow(length);
+    copy.set(this.#viewOf(start, length));
+    return copy;
   }
 
   #viewOf(start: number, length: number): Buffer {
@@ -59,11 +69,7 @@ export class LentBytes implements Lending {
 
   copy(start: number, end: number): Buffer {
     const length = end - start;
-    if (length > SHARED_MAX) {
-      const copy = Buffer.allocUnsafeSlow(length);
-      copy.set(this.#viewOf(start, length));
-      return copy;
-    }
+    if (length > SHARED_MAX) return this.#copyAlone(start, length);
     let offset = this.#blockUsed;
     if (offset + length > BLOCK_SIZE) {
       this.#block = Buffer.allocUnsafeSlow(BLOCK_SIZE).buffer as ArrayBuffer;
