@@ -73,8 +73,9 @@ export class Connection {
     return undefined;
   }
 
-  /** Bytes came in, in whatever pieces the network made of them. */
-  receiveData(_data: Buffer): unknown {
+  /** Bytes came in, in whatever pieces the network made of them. This class's own discards and counts them: `bytesDiscarded`. */
+  receiveData(data: Buffer): unknown {
+    this.#attached().discarded(data.length);
     return undefined;
   }
 
@@ -178,6 +179,11 @@ export class Connection {
   /** Bytes received in this life of the connection. */
   get bytesIn(): number {
     return this.#attached().bytesIn;
+  }
+
+  /** Bytes of these that reached the `receiveData` of Connection itself: nobody took them, and nobody can any more. */
+  get bytesDiscarded(): number {
+    return this.#attached().bytesDiscarded;
   }
 
   /** Bytes handed to the kernel in this life of the connection. Files sent with `sendFileData` do not count. */
@@ -432,7 +438,9 @@ export class Connection {
       throw new ArgumentError(`callback must be a function, not ${describe(callback)}`);
     }
     if (transport.state === State.closed) {
-      throw new StateError("ERR_EM_CLOSED", "addTimer: the connection has ended, and its timers with it");
+      throw transport.asEnd(
+        new StateError("ERR_EM_CLOSED", "addTimer: the connection has ended, and its timers with it"),
+      );
     }
     return transport.addTimer(delay, callback);
   }

@@ -68,7 +68,6 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
       startTls: (connection, plan) => Connection.startTls(connection, plan),
       onConnection: this.#onConnection as OnConnection["onConnection"],
       borrows: this.#borrows,
-      startsPaused: this.#startsPaused,
       settings,
       context: this.#context,
     };
@@ -185,7 +184,10 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return (this.#handler as unknown as typeof Connection).borrowsData === true;
   }
 
-  /** The bare class has nobody to give data to: it waits until somebody takes the connection over. */
+  /**
+   * A client, or what was handed over, of the bare class has nobody to give data to: it waits until somebody takes the
+   * connection over. What a server accepts never waits: nobody may come, and a peer's end must be noticed all the same.
+   */
   get #startsPaused(): boolean {
     return (this.#handler as unknown) === Connection;
   }

@@ -109,21 +109,33 @@ export function bindConnect(
 }
 
 /** `Reactor.attach` on the current reactor. */
+export function attach(stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection): Connection;
 export function attach<A extends unknown[], C extends Connection>(
   stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection<C>,
   handler: Handler<A, C>,
   ...args: A
-): C {
-  return reactor().attach(stream, handler, ...args);
+): C;
+export function attach(
+  stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection,
+  ...rest: [] | [Handler<unknown[], Connection>, ...unknown[]]
+): Connection {
+  const [handler, ...args] = rest;
+  return handler === undefined ? reactor().attach(stream) : reactor().attach(stream, handler, ...args);
 }
 
 /** `Reactor.fromDuplex` on the current reactor. */
+export function fromDuplex(duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection)): Connection;
 export function fromDuplex<A extends unknown[], C extends Connection>(
   duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection<C>),
   handler: Handler<A, C>,
   ...args: A
-): C {
-  return reactor().fromDuplex(duplex, handler, ...args);
+): C;
+export function fromDuplex(
+  duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection),
+  ...rest: [] | [Handler<unknown[], Connection>, ...unknown[]]
+): Connection {
+  const [handler, ...args] = rest;
+  return handler === undefined ? reactor().fromDuplex(duplex) : reactor().fromDuplex(duplex, handler, ...args);
 }
 
 /** `Reactor.nextTick` on the current reactor. */

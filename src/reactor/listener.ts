@@ -27,7 +27,6 @@ export interface ConnectionMaker {
   /** Called with each connection, after its `postInit`. */
   readonly onConnection: ((connection: Connection) => unknown) | undefined;
   readonly borrows: boolean;
-  readonly startsPaused: boolean;
   readonly settings: StreamSettings;
   readonly context: AsyncResource | undefined;
 }
@@ -112,15 +111,7 @@ export class ListenSocket extends Endpoint implements Origin {
     }
     this.accepted++;
     this.open++;
-    const transport = new Transport(
-      core,
-      this,
-      connection,
-      maker.settings,
-      maker.context,
-      maker.borrows,
-      maker.startsPaused,
-    );
+    const transport = new Transport(core, this, connection, maker.settings, maker.context, maker.borrows, false);
     core.register(handle, transport);
     maker.attach(connection, transport);
     if (this.#tls !== undefined) maker.startTls(connection, this.#tls.plan);

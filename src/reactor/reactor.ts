@@ -356,11 +356,17 @@ export class Reactor implements Clock {
    * Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. One that a reactor
    * owns already is refused: the new connection ends with `EEXIST`. (attach.)
    */
+  attach(stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection): Connection;
   attach<A extends unknown[], C extends Connection>(
     stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection<C>,
     handler: Handler<A, C>,
     ...args: A
-  ): C {
+  ): C;
+  attach(
+    stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection,
+    handler: Handler<unknown[], Connection> = Connection,
+    ...args: unknown[]
+  ): Connection {
     this.#mustRun("attach");
     checkObject(stream, "stream");
     checkNames(stream, ATTACH, "stream");
@@ -377,14 +383,20 @@ export class Reactor implements Clock {
    * Throws ArgumentError for anything but a Duplex of bytes, `ERR_EM_CLOSED` for one that is destroyed or has ended
    * writing, `ERR_EM_NOT_RUNNING`. What needs a descriptor (`detach`, socket options) throws UnsupportedError.
    */
+  fromDuplex(duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection)): Connection;
   fromDuplex<A extends unknown[], C extends Connection>(
     duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection<C>),
     handler: Handler<A, C>,
     ...args: A
-  ): C {
+  ): C;
+  fromDuplex(
+    duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection),
+    handler: Handler<unknown[], Connection> = Connection,
+    ...args: unknown[]
+  ): Connection {
     this.#mustRun("fromDuplex");
     checkObject(duplex, "duplex");
-    const given: { duplex: Duplex } & StreamOptions & OnConnection<C> = "duplex" in duplex ? duplex : { duplex };
+    const given: { duplex: Duplex } & StreamOptions & OnConnection = "duplex" in duplex ? duplex : { duplex };
     checkNames(given, FROM_DUPLEX, "duplex");
     return this.#within(() => new ConnectionFactory(this.#core, handler, args, given).over(given.duplex, given));
   }

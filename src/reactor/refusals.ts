@@ -27,6 +27,11 @@ export function alreadyClaimed(): StateError {
   return new StateError("ERR_EM_CLAIMED", "a stream or an iterator has taken the connection's data already");
 }
 
+export function inputDiscarded(bytes: number): StateError {
+  const message = `${bytes} bytes have come in that nobody took: take the connection over, or pause it, in postInit`;
+  return new StateError("ERR_EM_INPUT_DISCARDED", message);
+}
+
 export function nothingToClaim(): StateError {
   return new StateError("ERR_EM_CLOSED", "the connection is closing or closed: there is nothing to take over");
 }

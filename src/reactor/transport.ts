@@ -15,7 +15,7 @@ import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import { Outbound } from "./outbound.js";
 import * as reasons from "./reasons.js";
-import { alreadyClaimed, nothingToClaim } from "./refusals.js";
+import { alreadyClaimed, inputDiscarded, nothingToClaim } from "./refusals.js";
 import type { OwnTick } from "./tick_queue.js";
 import type { Timer, TimerCallback } from "./timer.js";
 import { type TlsHooks, TlsLife } from "./tls_life.js";
@@ -391,6 +391,15 @@ export class Transport extends Outbound implements OwnTick {
     this.extras?.promises?.onUnbound(reason);
   }
 
+  get bytesDiscarded(): number {
+    return this.extras?.discarded ?? 0;
+  }
+
+  /** Bytes reached a connection that has nobody to give them to. */
+  discarded(bytes: number): void {
+    this.more().discarded = this.bytesDiscarded + bytes;
+  }
+
   /**
    * From now on `claimant` is called in the connection's place: a stream, an iterator. It gets data that is its own,
    * decides itself what the peer's FIN means, and passes on what is the connection's business. Once in a life.
@@ -399,6 +408,7 @@ export class Transport extends Outbound implements OwnTick {
     if (this.state > State.open) throw this.asEnd(nothingToClaim());
     const extras = this.more();
     if (extras.owner !== undefined) throw alreadyClaimed();
+    if (this.bytesDiscarded > 0) throw inputDiscarded(this.bytesDiscarded);
     extras.owner = this.receiver;
     this.receiver = claimant;
     this.flags = (this.flags & ~BORROWS) | HELD_OPEN;

@@ -23,6 +23,8 @@ export interface TransportExtras {
   verdict?: CloseReason;
   /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */
   unsent?: number;
+  /** Bytes that came in while nobody took them. */
+  discarded?: number;
   /** The addresses of a connection that is closed. */
   local?: SocketAddress | undefined;
   remote?: SocketAddress | undefined;
