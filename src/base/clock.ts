@@ -12,8 +12,11 @@ export interface Clock {
   readonly hasTurns?: boolean;
   /** Milliseconds on a monotonic clock, with fractions; only differences mean anything. */
   now(): number;
-  /** Calls back once, not before `delay` milliseconds have passed. */
-  addTimer(delay: number, callback: () => void): Cancellable;
+  /**
+   * Calls back once, not before `delay` milliseconds have passed. A clock that can stop before that calls `stopped` instead, with
+   * the error for those who wait.
+   */
+  addTimer(delay: number, callback: () => void, stopped?: (error: unknown) => void): Cancellable;
   /** Calls back in the reactor's next turn; first in, first out. */
   nextTick(callback: () => void): void;
   /** The same for what somebody waits for: it comes also where a stop drops the program's ticks. Left out: as `nextTick`. */

@@ -35,9 +35,11 @@ import {
 import { type ReactorStats, StatsTaker } from "./reactor_stats.js";
 import { requireCapability } from "./required.js";
 import { type Resolver, systemResolver } from "./resolve.js";
+import { noteRunning } from "./running.js";
 import { ServerStarter } from "./serve.js";
 import { checkDelay, PeriodicTimer, Timer, type TimerCallback } from "./timer.js";
 import type { ClientTls } from "./tls_start.js";
+import { WaitTimer } from "./wait_timer.js";
 
 export interface ReactorOptions {
   /** Default "auto", or what EVENTMACHINE_ENGINE says. */
@@ -88,8 +90,12 @@ export class Reactor implements Clock {
     this.#core = new Core(host, resolver, checkSize(outboundLimit, "outboundLimit"), options.asyncContext === true);
     this.#stats = new StatsTaker(this.#core);
     this.#lifecycle = new Lifecycle(this.#core, {
-      open: () => this.#core.open(createEngine(this.#engine)),
+      open: () => {
+        this.#core.open(createEngine(this.#engine));
+        noteRunning(this, true);
+      },
       close: () => {
+        noteRunning(this, false);
         this.#stats.keep();
         this.#core.close();
       },
@@ -184,10 +190,20 @@ export class Reactor implements Clock {
   }
 
   /** Calls back once, in the first turn not before `delay` ms from now. (add_timer; seconds there.) */
-  addTimer(delay: number, callback: TimerCallback): Timer {
+  addTimer(delay: number, callback: TimerCallback): Timer;
+  /** @internal The same for who waits: `stopped` is called where the stop comes first. */
+  addTimer(delay: number, callback: TimerCallback, stopped: (error: unknown) => void): Timer;
+  addTimer(delay: number, callback: TimerCallback, whenStopped?: (error: unknown) => void): Timer {
     const { timers } = this.#core;
     checkDelay(delay);
-    const timer = new Timer(timers, this.#core.now() + delay, checkCallback(callback, "callback"));
+    const deadline = this.#core.now() + delay;
+    checkCallback(callback, "callback");
+    const timer =
+      whenStopped === undefined
+        ? new Timer(timers, deadline, callback)
+        : new WaitTimer(timers, deadline, callback, timers.waits, () =>
+            whenStopped(stopped(this, "the reactor stopped before the time was up")),
+          );
     timers.startTimer(timer);
     return timer;
   }

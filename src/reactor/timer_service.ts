@@ -1,5 +1,6 @@
 import { Timer, type TimerCallback, type TimerHost } from "./timer.js";
 import { TimerWheel } from "./timer_wheel.js";
+import type { WaitTimer } from "./wait_timer.js";
 
 /** What a timer service needs of the reactor. */
 export interface TimerServiceHost {
@@ -22,6 +23,8 @@ export class TimerService implements TimerHost {
   readonly #wheel: TimerWheel;
   #earliest = Number.POSITIVE_INFINITY;
   #isStopped = false;
+  /** Timers that somebody waits for. */
+  readonly waits = new Set<WaitTimer>();
   /** How many fired, and how late: in all and at worst, in milliseconds. */
   fired = 0;
   lateness = 0;
@@ -48,7 +51,10 @@ export class TimerService implements TimerHost {
   }
 
   startTimer(timer: Timer): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped) {
+      queueMicrotask(this.#stopWaits);
+      return;
+    }
     this.#wheel.add(timer);
     if (timer.refed) this.#host.refChanged(1);
     if (timer.deadline < this.#earliest) {
@@ -81,13 +87,19 @@ export class TimerService implements TimerHost {
     this.#isStopped = true;
     this.#wheel.clear();
     this.#earliest = Number.POSITIVE_INFINITY;
+    this.#stopWaits();
   }
 
   clear(): void {
     this.#isStopped = false;
     this.#wheel.clear();
     this.#earliest = Number.POSITIVE_INFINITY;
+    this.#stopWaits();
   }
+
+  readonly #stopWaits = (): void => {
+    for (const timer of [...this.waits]) timer.stop();
+  };
 
   readonly #fire = (timer: Timer): void => {
     const now = this.#host.now();

@@ -4,7 +4,7 @@ import { ArgumentError, EventMachineError, StateError } from "../base/errors.js"
 import { checkOptions, type Names } from "../base/known_names.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkClock, checkDuration, checkFunction } from "./checks.js";
-import { defaultClock } from "./default_clock.js";
+import { defaultTimers } from "./default_clock.js";
 import { Failures } from "./failures.js";
 
 /** The states of a Completion and what comes with each. */
@@ -145,11 +145,18 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     checkDuration(delay, "delay");
     if (this.isCompleted) return this;
     this.cancelTimeout();
-    this.#timer = (this.#clock ?? defaultClock()).addTimer(delay, () => {
-      this.#timer = undefined;
-      const late = new EventMachineError("ERR_EM_TIMEOUT", `not completed in ${delay} ms`);
-      this.fail((error.length > 0 ? error[0] : late) as S["failed"]);
-    });
+    this.#timer = (this.#clock ?? defaultTimers()).addTimer(
+      delay,
+      () => {
+        this.#timer = undefined;
+        const late = new EventMachineError("ERR_EM_TIMEOUT", `not completed in ${delay} ms`);
+        this.fail((error.length > 0 ? error[0] : late) as S["failed"]);
+      },
+      (stopped) => {
+        this.#timer = undefined;
+        this.fail(stopped as S["failed"]);
+      },
+    );
     return this;
   }
 

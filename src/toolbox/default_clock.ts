@@ -2,10 +2,17 @@ import type { Clock } from "../base/clock.js";
 import { StateError } from "../base/errors.js";
 
 let provider: (() => Clock) | undefined;
+let timers: (() => Clock) | undefined;
 
-/** Says which clock serves whoever names none. The package's entry names the current reactor. */
-export function setDefaultClock(provide: () => Clock): void {
+/** Says which clocks serve whoever names none, for turns and for timers. The package's entry names the current reactor. */
+export function setDefaultClock(provide: () => Clock, provideTimers: () => Clock): void {
   provider = provide;
+  timers = provideTimers;
+}
+
+/** The clock for the timers of whoever names none: it runs, whether or not there is a reactor that does. */
+export function defaultTimers(): Clock {
+  return timers === undefined ? defaultClock() : timers();
 }
 
 /** The clock of whoever names none, asked for when it is needed: it depends on whose callback is running. */

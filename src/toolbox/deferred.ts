@@ -2,7 +2,7 @@ import type { Cancellable, Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkClock, checkDuration, checkFunction } from "./checks.js";
-import { defaultClock } from "./default_clock.js";
+import { defaultTimers } from "./default_clock.js";
 import { Failures } from "./failures.js";
 
 export type DeferredStatus = "unknown" | "succeeded" | "failed";
@@ -129,11 +129,18 @@ export class Deferred<T = void, E = unknown> {
     checkDuration(delay, "delay");
     if (this.#status !== "unknown") return this;
     this.cancelTimeout();
-    this.#timer = (this.#clock ?? defaultClock()).addTimer(delay, () => {
-      this.#timer = undefined;
-      const late = error.length > 0 ? error[0] : new EventMachineError("ERR_EM_TIMEOUT", `not settled in ${delay} ms`);
-      this.fail(late as E);
-    });
+    this.#timer = (this.#clock ?? defaultTimers()).addTimer(
+      delay,
+      () => {
+        this.#timer = undefined;
+        const late = new EventMachineError("ERR_EM_TIMEOUT", `not settled in ${delay} ms`);
+        this.fail((error.length > 0 ? error[0] : late) as E);
+      },
+      (stopped) => {
+        this.#timer = undefined;
+        this.fail(stopped as E);
+      },
+    );
     return this;
   }
 

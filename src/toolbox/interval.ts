@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.js";
 import { checkDuration } from "./checks.js";
-import { defaultClock } from "./default_clock.js";
+import { defaultTimers } from "./default_clock.js";
 import { checkSleepOptions, type SleepOptions, sleep } from "./sleep.js";
 
 /**
@@ -15,7 +15,7 @@ import { checkSleepOptions, type SleepOptions, sleep } from "./sleep.js";
 export function interval(period: number, options: SleepOptions = {}): AsyncGenerator<number, never, undefined> {
   checkDuration(period, "period");
   checkSleepOptions(options);
-  const { clock = defaultClock() } = options;
+  const { clock = defaultTimers() } = options;
   return beats(period, clock, clock.now(), { ...options, clock });
 }
 

@@ -3,7 +3,7 @@ import { ArgumentError, LimitError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { POOL_WAITING_LIMIT } from "../base/limits.js";
 import { checkClock, checkCount, checkDuration, checkFunction } from "./checks.js";
-import { defaultClock } from "./default_clock.js";
+import { defaultTimers } from "./default_clock.js";
 import { Lease } from "./lease.js";
 import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";
 
@@ -251,7 +251,7 @@ export class Pool<R> implements Disposable {
     if (isSuspect) this.#free.unshift(entry);
     else this.#free.push(entry);
     if (this.#idleTimeout > 0) {
-      const clock = this.#options.clock ?? defaultClock();
+      const clock = this.#options.clock ?? defaultTimers();
       entry.idle = clock.addTimer(this.#idleTimeout, () => this.#discard(entry));
     }
     this.#serve();

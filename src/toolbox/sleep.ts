@@ -1,28 +1,39 @@
 import type { Clock } from "../base/clock.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { checkClock, checkDuration, checkSignal } from "./checks.js";
-import { defaultClock } from "./default_clock.js";
+import { defaultTimers } from "./default_clock.js";
 
 export interface SleepOptions {
   /** Wakes early; the promise rejects with its reason. */
   signal?: AbortSignal;
-  /** Default: the current reactor. */
+  /** Default: the reactor whose callback is running, else the one that runs, else the process's own timers. */
   clock?: Clock;
 }
 
 const OPTIONS: Names<SleepOptions> = { signal: true, clock: true };
 
-/** Resolves after `delay` milliseconds, and no earlier. (em-synchrony's sleep; seconds there.) */
+/**
+ * Resolves after `delay` milliseconds, and no earlier; rejects with `ERR_EM_NOT_RUNNING` when its reactor stops before.
+ * (em-synchrony's sleep; seconds there.)
+ */
 export async function sleep(delay: number, options: SleepOptions = {}): Promise<void> {
   checkDuration(delay, "delay");
   checkSleepOptions(options);
-  const { signal, clock = defaultClock() } = options;
+  const { signal, clock = defaultTimers() } = options;
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
-    const timer = clock.addTimer(delay, () => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    });
+    const awake = () => signal?.removeEventListener("abort", abort);
+    const timer = clock.addTimer(
+      delay,
+      () => {
+        awake();
+        resolve();
+      },
+      (error) => {
+        awake();
+        reject(error);
+      },
+    );
     const abort = () => {
       timer.cancel();
       reject(signal?.reason);

@@ -161,7 +161,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
   dispatch<K extends ResourceMethod<R>>(method: K, ...args: ResourceArguments<R, K>): Completion<ResourceResult<R, K>> {
     if (typeof method !== "string") throw new ArgumentError(`method must be a name, not ${describe(method)}`);
     const clock = this.#clock ?? defaultClock();
-    const completion = new Completion<ResourceResult<R, K>>({ clock });
+    const completion = new Completion<ResourceResult<R, K>>(this.#clock === undefined ? {} : { clock });
     const refusal = this.#refusal();
     if (refusal !== undefined) return completion.fail(refusal);
     const copies = (args as unknown[]).map(unpooled);

@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { checkClock, checkDuration, checkSignal } from "./checks.js";
-import { defaultClock } from "./default_clock.js";
+import { defaultTimers } from "./default_clock.js";
 
 export interface WaitOptions {
   /** Gives up when it aborts; the promise rejects with its reason. */
@@ -99,7 +99,7 @@ export class WaitingList<T> {
       };
       const abort = () => leave(signal?.reason);
       const late = () => leave(new EventMachineError("ERR_EM_TIMEOUT", `${what}: waited for ${timeout} ms`));
-      const timer = timeout === 0 ? undefined : (clock ?? defaultClock()).addTimer(timeout, late);
+      const timer = timeout === 0 ? undefined : (clock ?? defaultTimers()).addTimer(timeout, late, leave);
       signal?.addEventListener("abort", abort, { once: true });
       const end = () => {
         timer?.cancel();
