@@ -110,7 +110,7 @@ onEveryEngine("the bare class", (engine) => {
   });
 
   engine.ruleNeeding(
-    "adoptStream",
+    "detach",
     "attach starts it paused, given or not",
     async (trial) => {
       const { client, server } = await trial.pair();
@@ -124,6 +124,6 @@ onEveryEngine("the bare class", (engine) => {
       assert.deepEqual(found, ["hello"]);
       await connection.closed;
     },
-    (trial) => trial.reactor.attach({ fd: 0 }),
+    async (trial) => (await trial.pair()).client.detach(),
   );
 });
