@@ -72,7 +72,7 @@ napi_value create(napi_env env, napi_callback_info info) {
     best_effort(napi_delete_reference(env, ticks));
     throw_error(env, strerror(-error));
   } else {
-    result = list(env, {integer(env, loop->id), share(env, *region, region->control, Region::kControlSize),
+    result = list(env, {integer(env, loop->id), share(env, *region, region->control, kControlSize),
                         share(env, *region, region->event_slab, kEventSlabSize),
                         share(env, *region, region->out_slab, kOutSlabSize)});
     if (result == nullptr) {
@@ -201,6 +201,7 @@ napi_value init(napi_env env, napi_value initial) {
   define_stream_calls(exports, addon);
   define_option_calls(exports, addon);
   define_tls_calls(exports, addon);
+  exports.set("layout", integer(env, kLayoutHash));
   exports.set("torture", boolean(env, kTorture));
   return exports.value();
 }

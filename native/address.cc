@@ -44,7 +44,7 @@ int Address::parse(int32_t family, const char* text, size_t size, uint16_t port)
   if (size >= sizeof copy || memchr(text, '\0', size) != nullptr) return -EINVAL;
   memcpy(copy, text, size);
   copy[size] = '\0';
-  if (family == kIPv4) {
+  if (family == kIpv4) {
     v4.sin_family = AF_INET;
     v4.sin_port = htons(port);
     length = sizeof v4;
@@ -118,7 +118,7 @@ bool ShownAddress::show(const Address& address) {
   if (address.as_ipv4(&ip, &v4_port)) {
     in_addr raw = {htonl(ip)};
     inet_ntop(AF_INET, &raw, text, sizeof text);
-    family = kIPv4;
+    family = kIpv4;
     port = v4_port;
     size = strlen(text);
     return true;
@@ -131,7 +131,7 @@ bool ShownAddress::show(const Address& address) {
       if (if_indextoname(address.v6.sin6_scope_id, text + size) == nullptr) text[--size] = '\0';
       size = strlen(text);
     }
-    family = kIPv6;
+    family = kIpv6;
     port = ntohs(address.v6.sin6_port);
     return true;
   }

@@ -8,10 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace em {
+#include "layout.h"
 
-// The numbers both sides use for a family.
-enum Family : int32_t { kNoFamily = 0, kUnix = 1, kIPv4 = 4, kIPv6 = 6 };
+namespace em {
 
 struct Address {
   union {

@@ -27,7 +27,7 @@ constexpr uint32_t kTrouble = kError | kHangUp;
 Core::Core(Region& region, Live& counts, uint32_t seed)
     : shared(region), live(counts), sys(seed), descriptors(poller), slots(region, counts), now(monotonic_now()) {
   region.retain();
-  region.numbers[kDeadline] = kNever;
+  region.figures[kDeadline] = kNever;
   ASAN_POISON_MEMORY_REGION(shared.event_slab, kEventSlabSize);
 }
 
@@ -95,7 +95,7 @@ void Core::flush(double stamp) {
   shared.words[kAbsorbed] = 0;
   shared.words[kPieceCount] = 0;
   shared.words[kOutUsed] = 0;
-  shared.numbers[kSystemCalls] = static_cast<double>(sys.calls);
+  shared.figures[kSystemCalls] = static_cast<double>(sys.calls);
 }
 
 // Input --------------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ uint32_t Core::collect() {
       stream_ready(*this, *slot, ready.interest);
     }
   }
-  if (ready_at_ == ready_count_) shared.numbers[kSeenAt] = polled_at_;
+  if (ready_at_ == ready_count_) shared.figures[kSeenAt] = polled_at_;
   if (ready_count_ > 0) {
     // Input that is gone when it is asked for was taken by another process that has the same socket.
     const bool fruitless = event_count_ == 0 && sys.moved == moved && ((seen & kTrouble) || sys.calls == calls);
@@ -167,15 +167,15 @@ uint32_t Core::collect() {
   // Connections that were found dead are told of in this batch already.
   emit_due();
   // Behind all that was read: what has come in time is delivered before a deadline is judged.
-  if (shared.number(kDeadline) <= now && ring_room() > 0) {
-    shared.numbers[kDeadline] = kNever;
+  if (shared.figure(kDeadline) <= now && ring_room() > 0) {
+    shared.figures[kDeadline] = kNever;
     emit(Event::timer, 0, 0, 0, 0);
   }
   shared.words[kEventCount] = static_cast<int32_t>(event_count_);
   shared.words[kEventsRead] = 0;
   if (event_count_ > 0) {
     count(kEvents, event_count_);
-    shared.numbers[kBatches] = static_cast<double>(++batches);
+    shared.figures[kBatches] = static_cast<double>(++batches);
   }
   keep_slab(0);  // what the last one asked for and did not fill
   return event_count_;
@@ -221,7 +221,7 @@ bool Core::pending() const {
   return !due_.empty() || !dirty_.empty() || ready_at_ < ready_count_ || shared.word(kTicksWanted) != 0;
 }
 
-double Core::deadline() const { return std::min(shared.number(kDeadline), retry_at_); }
+double Core::deadline() const { return std::min(shared.figure(kDeadline), retry_at_); }
 
 void Core::emit_due() {
   if (due_.empty()) return;

@@ -97,7 +97,7 @@ class Core {
     slot.fd = fd;
     live.descriptors++;
   }
-  void count(Number number, double by = 1) { shared.numbers[number] += by; }
+  void count(Figure figure, double by = 1) { shared.figures[figure] += by; }
 
  private:
   void emit_due();

@@ -251,7 +251,6 @@ void accept_ready(Core& core, Slot& slot) {
     }
     if (full) {
       close(fd);
-      core.count(kDropped);
       continue;
     }
     if (!stream_accepted(core, slot, fd, peer)) {

@@ -5,17 +5,8 @@
 namespace em {
 
 namespace {
-constexpr size_t kHeaderSize = 4096;
-constexpr size_t kEventsAt = kHeaderSize;
-constexpr size_t kPiecesAt = kEventsAt + kMaxEvents * 16;
-constexpr size_t kOutboundAt = kPiecesAt + kMaxPieces * 16;
-constexpr size_t kHandlesAt = kOutboundAt + kMaxSlots * sizeof(double);
-constexpr size_t kFlagsAt = kHandlesAt + kMaxSlots * sizeof(int32_t);
-constexpr size_t kControlEnd = kFlagsAt + kMaxSlots;
-constexpr size_t kTotalSize = kControlEnd + kEventSlabSize + kOutSlabSize;
+constexpr size_t kTotalSize = kControlSize + kEventSlabSize + kOutSlabSize;
 }  // namespace
-
-const size_t Region::kControlSize = kControlEnd;
 
 Region* Region::create(Live& live) {
   // The tables are for the most handles there can be; pages that are never touched cost nothing.
@@ -25,10 +16,10 @@ Region* Region::create(Live& live) {
   live.retain();
   live.regions++;
   region->control = static_cast<uint8_t*>(memory);
-  region->event_slab = region->control + kControlEnd;
+  region->event_slab = region->control + kControlSize;
   region->out_slab = region->event_slab + kEventSlabSize;
   region->words = reinterpret_cast<int32_t*>(region->control);
-  region->numbers = reinterpret_cast<double*>(region->control);
+  region->figures = reinterpret_cast<double*>(region->control);
   region->events = reinterpret_cast<int32_t*>(region->control + kEventsAt);
   region->pieces = reinterpret_cast<int32_t*>(region->control + kPiecesAt);
   region->outbound = reinterpret_cast<double*>(region->control + kOutboundAt);

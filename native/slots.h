@@ -15,29 +15,6 @@ namespace em {
 enum class Kind : uint8_t { free, listener, stream };
 enum class State : uint8_t { connecting, open, closed };
 
-// The numbers of `Ended` in src/engine/streams.ts.
-enum class Ended : uint8_t { local, peer, error, detached, fileTruncated, tls };
-
-// The names are in src/engine/native/ring.ts, in this order.
-enum class Syscall : uint8_t {
-  none,
-  socket,
-  bind,
-  listen,
-  connect,
-  read,
-  write,
-  accept,
-  sendfile,
-  setsockopt,
-  getsockopt,
-  epoll_ctl,
-  fcntl,
-  epoll_wait,
-  fchmod,
-  chmod,
-};
-
 enum Bit : uint32_t {
   kHalfOpen = 1 << 0,
   kWantIn = 1 << 1,

@@ -64,7 +64,6 @@ int32_t take_error(Core& core, Slot& slot, int32_t error);
 // During delivery.
 // Takes bytes of an event back, because the connection was paused before they were delivered.
 void hold(Core& core, Slot& slot, int32_t offset, int32_t length);
-enum class Settled : int32_t { nothing, closedByPeer, closedHere, end };
 Settled settle(Core& core, Slot& slot);
 
 // Anything with a descriptor.

@@ -27,7 +27,7 @@ Address read_address(Args& args, size_t at) {
   int32_t family = args.int32(at);
   size_t size = args.name(at + 1, text, kMostText);
   uint32_t port = args.uint32(at + 2, 65535);
-  if (args.ok() && family != kUnix && family != kIPv4 && family != kIPv6) args.refuse(at, "a family");
+  if (args.ok() && family != kUnix && family != kIpv4 && family != kIpv6) args.refuse(at, "a family");
   if (!args.ok() || address.parse(family, text, size, static_cast<uint16_t>(port)) != 0) address.length = 0;
   return address;
 }
@@ -35,11 +35,11 @@ Address read_address(Args& args, size_t at) {
 // flags, backlog, accept quota, most connections, low-water mark: five arguments from `at`.
 ListenSettings read_listen_settings(Args& args, size_t at) {
   ListenSettings settings;
-  uint32_t flags = args.uint32(at, 15);
-  settings.reuse_port = flags & 1;
-  settings.ipv6_only = flags & 2;
-  settings.half_open = flags & 4;
-  settings.close_when_full = flags & 8;
+  uint32_t flags = args.uint32(at);
+  settings.reuse_port = flags & kListenReusePort;
+  settings.ipv6_only = flags & kListenIpv6Only;
+  settings.half_open = flags & kListenHalfOpen;
+  settings.close_when_full = flags & kListenCloseWhenFull;
   settings.backlog = args.int32(at + 1, 0);
   settings.accept_quota = static_cast<uint32_t>(args.number(at + 2, 1, UINT32_MAX));
   settings.max_connections = args.uint32(at + 3);

@@ -135,18 +135,18 @@ napi_value undelivered_call(napi_env env, napi_callback_info info) {
   return integer(env, counts ? static_cast<int64_t>(undelivered(*target.core, *target.slot)) : 0);
 }
 
-// startTls(loop, handle, flags (server, asks for the name, asks for the verdict), context, name sent, name verified,
+// startTls(loop, handle, StartFlags, context, name sent, name verified,
 // session, bytes received): what is wrong with the session
 napi_value start_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
   Target target(args);
-  uint32_t flags = args.uint32(2, 7);
+  uint32_t flags = args.uint32(2);
   TlsStart start = {};
   start.context = args_context(args, loop, 3);
-  start.is_server = flags & 1;
-  start.asks_name = flags & 2;
-  start.asks_verify = flags & 4;
+  start.is_server = flags & kStartServer;
+  start.asks_name = flags & kStartAsksServerName;
+  start.asks_verify = flags & kStartAsksVerify;
   start.server_name = read_text(args, 4);
   start.verify_name = read_text(args, 5);
   start.session = read_bytes(args, 6);

@@ -10,7 +10,7 @@ namespace {
 constexpr int kDrains = 4;
 
 TlsError failure_code(const TlsSession& session, int reason) {
-  if (session.name_answer == TlsSession::Answer::no) return TlsError::no_context;
+  if (session.name_answer == TlsSession::Answer::no) return TlsError::noContext;
   if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
     return TlsError::verify;
   }

@@ -16,7 +16,6 @@ constexpr const char* kEndedEarly = "the peer ended the connection during the ha
 size_t undelivered(Core& core, const Slot& slot);
 // Returns what is wrong with the session to resume, in OpenSSL's words; null where TLS begins.
 const char* start_tls(Core& core, Slot& slot, TlsStart& start);
-enum class NameAnswer : int32_t { same, refuse, other };
 void answer_server_name(Core& core, Slot& slot, NameAnswer answer, TlsContext* other);
 void answer_verify(Core& core, Slot& slot, bool accepted);
 

@@ -18,7 +18,6 @@
 namespace em {
 
 // The numbers of FAILURE_CODES in src/engine/native/native_tls.ts.
-enum class TlsError : uint8_t { handshake, verify, protocol, plaintext, no_context };
 
 struct TlsFailure {
   TlsError code;

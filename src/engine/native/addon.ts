@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import type { Engine } from "../engine.js";
 import type { Binding, LiveCounts } from "./binding.js";
+import { LAYOUT_HASH } from "./layout.js";
 import { NativeEngine } from "./native_engine.js";
 
 /** The native engine of this process, or why there is none. */
@@ -38,6 +39,9 @@ function load(): NativeSupport {
   try {
     const file = resolve(path);
     const binding = createRequire(file)(file) as Binding;
+    if (binding.layout !== LAYOUT_HASH) {
+      return { reason: `${path} was built from another version (npm rebuild eventmachine builds it anew)` };
+    }
     return {
       create: () => new NativeEngine(binding),
       path,

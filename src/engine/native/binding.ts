@@ -134,6 +134,8 @@ export interface Binding {
   setOptions(loop: number, handle: number, triples: Int32Array): number;
   unacknowledged(loop: number, handle: number): number;
 
+  /** LAYOUT_HASH of what it was built from. */
+  readonly layout: number;
   /** Whether system calls fail at random in this build. */
   readonly torture: boolean;
   /** The version of the OpenSSL that was found. */

@@ -14,9 +14,9 @@ import {
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import type { Binding } from "./binding.js";
 import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js";
+import { Flag, Word } from "./layout.js";
 import { NativeOutput } from "./native_output.js";
 import { NativeTls } from "./native_tls.js";
-import { Flag, Word } from "./ring.js";
 import { RingReader } from "./ring_reader.js";
 import { checkResult, optionTriples, readCredentials, readError, readOption } from "./socket_options.js";
 

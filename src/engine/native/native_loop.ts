@@ -2,8 +2,9 @@ import { EventMachineError } from "../../base/errors.js";
 import type { EngineCounters } from "../counters.js";
 import type { Handle } from "../streams.js";
 import type { Binding } from "./binding.js";
+import { Figure, Word } from "./layout.js";
 import { LentBytes } from "./lent_bytes.js";
-import { Figure, type SharedViews, viewShared, Word } from "./ring.js";
+import { type SharedViews, viewShared } from "./ring.js";
 
 /** What there is to see while no loop runs: no handle is alive in it. */
 const NOTHING: SharedViews = {

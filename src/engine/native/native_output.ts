@@ -1,7 +1,8 @@
 import { HANDLE_INDEX_MASK, type Handle } from "../streams.js";
 import { lowWater } from "./call_arguments.js";
+import { Figure, Flag, MAX_PIECES, OUT_SLAB_SIZE, Word } from "./layout.js";
 import { NativeLoop } from "./native_loop.js";
-import { Figure, Flag, MAX_PIECES, OUT_SLAB_SIZE, SMALL_WRITE, Word } from "./ring.js";
+import { SMALL_WRITE } from "./ring.js";
 
 /** `buffer.write` looks its encoding up by name each time; these are what it comes down to. */
 interface TextBuffer extends Buffer {

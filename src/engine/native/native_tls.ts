@@ -14,7 +14,7 @@ import type {
 } from "../tls.js";
 import { alertName, verifyErrorName } from "../tls_names.js";
 import type { Binding } from "./binding.js";
-import { Flag, Kind } from "./ring.js";
+import { Event, TlsError as Failure, Flag, NameAnswer, StartFlag } from "./layout.js";
 
 const VERSIONS: Readonly<Record<TlsVersion, number>> = {
   TLSv1: 0x301,
@@ -36,17 +36,13 @@ const Option = {
   requestStaple: 128,
   dhAuto: 256,
 } as const;
-const Start = { server: 1, asksServerName: 2, asksVerify: 4 } as const;
-const Answer = { same: 0, refuse: 1, other: 2 } as const;
-
-/** By the numbers of TlsError in native/tls_session.h. */
-const FAILURE_CODES = [
-  "ERR_EM_TLS_HANDSHAKE",
-  "ERR_EM_TLS_VERIFY",
-  "ERR_EM_TLS_PROTOCOL",
-  "ERR_EM_TLS_PLAINTEXT",
-  "ERR_EM_TLS_NO_CONTEXT",
-] as const;
+const FAILURE_CODES = {
+  [Failure.handshake]: "ERR_EM_TLS_HANDSHAKE",
+  [Failure.verify]: "ERR_EM_TLS_VERIFY",
+  [Failure.protocol]: "ERR_EM_TLS_PROTOCOL",
+  [Failure.plaintext]: "ERR_EM_TLS_PLAINTEXT",
+  [Failure.noContext]: "ERR_EM_TLS_NO_CONTEXT",
+} as const;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -116,9 +112,9 @@ export class NativeTls {
 
   start(loop: number, handle: Handle, start: TlsStart): void {
     const flags =
-      (start.role === "server" ? Start.server : 0) |
-      (start.asksServerName ? Start.asksServerName : 0) |
-      (start.asksVerify ? Start.asksVerify : 0);
+      (start.role === "server" ? StartFlag.server : 0) |
+      (start.asksServerName ? StartFlag.asksServerName : 0) |
+      (start.asksVerify ? StartFlag.asksVerify : 0);
     const { context, serverName = "", verifyName = "", session = EMPTY, received = EMPTY } = start;
     const wrong = this.#native.startTls(loop, handle, flags, context, serverName, verifyName, session, received);
     if (wrong !== undefined) throw refused(wrong);
@@ -126,7 +122,7 @@ export class NativeTls {
 
   answerServerName(loop: number, handle: Handle, answer: TlsContextId | "same" | "refuse"): void {
     const isOther = typeof answer === "number";
-    this.#native.answerServerName(loop, handle, isOther ? Answer.other : Answer[answer], isOther ? answer : -1);
+    this.#native.answerServerName(loop, handle, isOther ? NameAnswer.other : NameAnswer[answer], isOther ? answer : -1);
   }
 
   state(loop: number, handle: Handle): TlsState | undefined {
@@ -151,7 +147,7 @@ export class NativeTls {
     if (parts === undefined) throw new StateError("ERR_EM_NOT_OPEN", "TLS has not ended this handle");
     const [code, reason, alert, isFromPeer, error] = parts;
     return {
-      code: FAILURE_CODES[code]!,
+      code: FAILURE_CODES[code as keyof typeof FAILURE_CODES],
       reason,
       alert: alert < 0 ? undefined : { name: alertName(alert), from: isFromPeer ? "peer" : "local" },
       verifyError: verifyErrorName(error),
@@ -163,19 +159,19 @@ export class NativeTls {
     const isMuted = (flags & Flag.muted) !== 0;
     const isSilent = (flags & Flag.silent) !== 0;
     switch (kind) {
-      case Kind.secured:
+      case Event.secured:
         if (!isMuted) events.secured(handle);
         return;
-      case Kind.tlsServerName:
+      case Event.tlsServerName:
         if (!isSilent) events.tlsServerName(handle, slab.toString("latin1", start, start + length));
         return;
-      case Kind.tlsVerify:
+      case Event.tlsVerify:
         if (!isSilent) events.tlsVerify(handle);
         return;
-      case Kind.tlsSession:
+      case Event.tlsSession:
         if (!isMuted) events.tlsSession(handle, Buffer.from(slab.subarray(start, start + length)));
         return;
-      case Kind.tlsKeyLog:
+      case Event.tlsKeyLog:
         if (!isMuted) events.tlsKeyLog(handle, slab.toString("latin1", start, start + length));
         return;
     }

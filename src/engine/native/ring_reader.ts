@@ -2,9 +2,10 @@ import type { EngineEvents } from "../engine.js";
 import { Ended, HANDLE_INDEX_MASK, type Handle } from "../streams.js";
 import type { TlsEvents } from "../tls.js";
 import type { Binding } from "./binding.js";
+import { Event, Figure, Flag, Settled, Word } from "./layout.js";
 import type { LentBytes } from "./lent_bytes.js";
 import type { NativeTls } from "./native_tls.js";
-import { Figure, Flag, Kind, Settled, type SharedViews, SYSCALLS, Word } from "./ring.js";
+import { type SharedViews, SYSCALLS } from "./ring.js";
 
 const NO_WORDS = new Int32Array(0);
 const NO_FLAGS = new Uint8Array(0);
@@ -81,38 +82,38 @@ export class RingReader {
     const handle = ring[at + 1]!;
     const flags = this.#flags[handle & HANDLE_INDEX_MASK]!;
     switch (head & 0xff) {
-      case Kind.data: {
+      case Event.data: {
         const start = ring[at + 2]!;
         const length = ring[at + 3]!;
         if ((flags & (Flag.paused | Flag.muted)) === 0) events.data(handle, this.#lending.slab, start, start + length);
         else this.#native.hold(this.#loop, handle, start, length);
         return;
       }
-      case Kind.accepted:
+      case Event.accepted:
         events.accepted(ring[at + 2]!, handle, ring[at + 3]!, head >>> 16);
         return;
-      case Kind.acceptedOther:
+      case Event.acceptedOther:
         events.accepted(ring[at + 2]!, handle, 0, -1);
         return;
-      case Kind.connected:
+      case Event.connected:
         if ((flags & Flag.muted) === 0) events.connected(handle);
         return;
-      case Kind.listening:
+      case Event.listening:
         if ((flags & Flag.muted) === 0) events.listening(handle);
         return;
-      case Kind.writable:
+      case Event.writable:
         if ((flags & Flag.muted) === 0) events.writable(handle);
         return;
-      case Kind.fileSent:
+      case Event.fileSent:
         if ((flags & Flag.silent) === 0) events.fileSent(handle);
         return;
-      case Kind.fin:
+      case Event.fin:
         this.#settle(events, handle);
         return;
-      case Kind.closed:
+      case Event.closed:
         events.closed(handle, ((head >>> 8) & 0xff) as Ended, ring[at + 2]!, SYSCALLS[head >>> 16]!);
         return;
-      case Kind.timer:
+      case Event.timer:
         events.timer(this.#figures[Figure.seenAt]! - this.#clockOffset);
         return;
       default: {

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { Engine, EngineEvents } from "../../../src/engine/engine.js";
 import type { Binding } from "../../../src/engine/native/binding.js";
-import { MAX_SLOTS } from "../../../src/engine/native/ring.js";
+import { MAX_SLOTS } from "../../../src/engine/native/layout.js";
 import { CONNECT, Driver, native, rawServer, stopDrivers } from "./driver.js";
 
 afterEach(stopDrivers);

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Binding } from "../../../src/engine/native/binding.js";
-import { Kind, viewShared, Word } from "../../../src/engine/native/ring.js";
+import { Event, Word } from "../../../src/engine/native/layout.js";
+import { viewShared } from "../../../src/engine/native/ring.js";
 import { pkiFile } from "../../support/pki.js";
 
 /**
@@ -46,19 +47,19 @@ let secured = 0;
 let goes = false;
 /** What each event does; replaced by calls that need events to be made again and again. */
 let react = (kind: number, handle: number, by: number): void => {
-  if (kind === Kind.listening) {
+  if (kind === Event.listening) {
     native.address(loop, handle, false);
     const port = views.words[Word.addressPort] as number;
     const client = native.connect(loop, 4, LOOPBACK, port, NO_OPTIONS, false, 0, 0, "", 0) as number;
     ends[handle === ends.listener ? "client" : "tlsClient"] = client;
-  } else if (kind === Kind.accepted) {
+  } else if (kind === Event.accepted) {
     ends[by === ends.listener ? "server" : "tlsServer"] = handle;
     if (by === ends.tlsListener) native.startTls(loop, handle, 1, context, "", "", EMPTY, EMPTY);
-  } else if (kind === Kind.connected && handle === ends.tlsClient) {
+  } else if (kind === Event.connected && handle === ends.tlsClient) {
     native.startTls(loop, handle, 0, context, "server.test", "", EMPTY, EMPTY);
-  } else if (kind === Kind.secured) {
+  } else if (kind === Event.secured) {
     secured++;
-  } else if (kind === Kind.closed && (handle === ends.tlsClient || handle === ends.tlsServer)) {
+  } else if (kind === Event.closed && (handle === ends.tlsClient || handle === ends.tlsServer)) {
     throw new Error(`TLS failed: ${JSON.stringify(native.tlsFailure(loop, handle))}`);
   }
 };
@@ -139,8 +140,8 @@ function turnAround(): void {
   const server = createServer((socket) => socket.on("error", () => {}));
   const adopt = (fd: number) => native.adoptStream(loop, fd, NO_OPTIONS, false, 0);
   react = (kind, handle) => {
-    if (kind === Kind.connected) native.detach(loop, handle);
-    if (kind !== Kind.closed) return;
+    if (kind === Event.connected) native.detach(loop, handle);
+    if (kind !== Event.closed) return;
     const taken = native.takeDetached(loop, handle);
     if (taken !== undefined) adopt(taken[0]);
   };
