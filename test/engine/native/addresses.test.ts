@@ -89,7 +89,6 @@ test("options reach the kernel, also through accept", async () => {
   assert.deepEqual([read(1), read(18)], [0, 1234]);
   assert.throws(() => engine.getSocketOption(server, IPPROTO_TCP, 9999, 4), { code: "ENOPROTOOPT" });
   assert.throws(() => engine.setSocketOption(server, 1, 9999, Buffer.alloc(4)), { code: "ENOPROTOOPT" });
-  assert.throws(() => engine.setOptions(server, { receiveBufferSize: 2 ** 40 }), { name: "ArgumentError" });
   peer.destroy();
   await driver.finish(listener);
 });
