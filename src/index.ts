@@ -22,19 +22,33 @@ export {
   UnsupportedError,
 } from "./base/errors.js";
 export { SystemError } from "./base/system_error.js";
+export { type ReconnectOptions, ReconnectPolicy } from "./client/reconnect_policy.js";
+export { Connection, type ConnectionState, type SendData } from "./connection/connection.js";
+export type { Resolver } from "./dns/resolver.js";
 export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
 export type { KeepAlive } from "./engine/streams.js";
 export type { TlsVersion } from "./engine/tls.js";
 export { ConnectionDuplex, type DuplexOptions, toDuplex } from "./interop/connection_duplex.js";
 export { toWeb, type WebStreams } from "./interop/to_web.js";
+export type {
+  ConnectAddress,
+  ConnectOptions,
+  InetConnectAddress,
+  InetServerAddress,
+  LocalAddress,
+  ServerAddress,
+  ServerOptions,
+  StreamOptions,
+  UnixConnectAddress,
+  UnixServerAddress,
+} from "./options/options.js";
 export { type FramesOptions, frame, frames } from "./protocols/frames.js";
 export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
 export type { DelimiterPattern } from "./protocols/line_delimiter.js";
 export type { LineEncoding } from "./protocols/line_input.js";
 export { LineText2 } from "./protocols/line_text2.js";
 export { type LinesOptions, lines } from "./protocols/lines.js";
-export { Connection, type ConnectionState, type SendData } from "./reactor/connection.js";
 export type { Handler, OnConnection } from "./reactor/connection_factory.js";
 export {
   addPeriodicTimer,
@@ -63,31 +77,17 @@ export {
 } from "./reactor/default_reactor.js";
 export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
-export { listenFds } from "./reactor/listen_fds.js";
-export type { InetListener, Listener } from "./reactor/listener.js";
-export type {
-  ConnectAddress,
-  ConnectOptions,
-  InetConnectAddress,
-  InetServerAddress,
-  LocalAddress,
-  ServerAddress,
-  ServerOptions,
-  StreamOptions,
-  UnixConnectAddress,
-  UnixServerAddress,
-} from "./reactor/options.js";
 export { type ErrorHandler, Reactor, type ReactorOptions } from "./reactor/reactor.js";
-export type { ReactorStats } from "./reactor/reactor_stats.js";
-export { type ReconnectOptions, ReconnectPolicy } from "./reactor/reconnect_policy.js";
-export type { Resolver } from "./reactor/resolve.js";
-export { PeriodicTimer, Timer, type TimerCallback } from "./reactor/timer.js";
-export type { ClientTls, ServerTls, TlsStartOptions } from "./reactor/tls_start.js";
+export type { ReactorStats } from "./reactor/stats.js";
+export { listenFds } from "./server/listen_fds.js";
+export type { InetListener, Listener } from "./server/listener.js";
+export { PeriodicTimer, Timer, type TimerCallback } from "./timers/timer.js";
 export type { TlsIdentityOptions } from "./tls/identity.js";
 export type { TlsMaterial } from "./tls/material.js";
 export { type SelectedContext, TlsContext, type TlsOptions, type TlsRole } from "./tls/tls_context.js";
 export { type TlsCipher, TlsInfo, type TlsVerdict } from "./tls/tls_info.js";
 export type { TlsSettingsOptions } from "./tls/tls_options.js";
+export type { ClientTls, ServerTls, TlsStartOptions } from "./tls/tls_start.js";
 export type { TlsAuthorities } from "./tls/trust.js";
 export { BufferedTokenizer, type TokenizerOptions } from "./toolbox/buffered_tokenizer.js";
 export { Callback } from "./toolbox/callback.js";

@@ -1,5 +1,5 @@
-import type { Timer } from "../reactor/timer.js";
-import type { Transport } from "../reactor/transport.js";
+import type { Transport } from "../connection/transport.js";
+import type { Timer } from "../timers/timer.js";
 
 /**
  * `socket.setTimeout`: calls back when nothing was read or written for so long. node:http sets it twice

@@ -1,5 +1,5 @@
-import type { Transport } from "../reactor/transport.js";
-import { State } from "../reactor/transport_state.js";
+import type { Transport } from "../connection/transport.js";
+import { State } from "../connection/transport_state.js";
 import { brokenPipe } from "./stream_error.js";
 
 /** What a stream hands over in one piece at most: the engine copies what of it the kernel does not take. */

@@ -1,8 +1,8 @@
 import type { X509Certificate } from "node:crypto";
 import { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
+import type { TlsLife } from "../connection/tls_life.js";
 import type { TlsVersion } from "../engine/tls.js";
-import type { TlsLife } from "../reactor/tls_life.js";
 import type { TlsInfo } from "../tls/tls_info.js";
 
 /** As `TLSSocket.getCipher` gives it. */

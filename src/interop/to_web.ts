@@ -3,12 +3,12 @@ import { types } from "node:util";
 import { describe } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
-import { ChunkReader, failureOf } from "../reactor/chunk_reader.js";
-import { Connection } from "../reactor/connection.js";
-import * as reasons from "../reactor/reasons.js";
-import { type Settling, settling } from "../reactor/settling.js";
-import type { Transport } from "../reactor/transport.js";
-import { State } from "../reactor/transport_state.js";
+import { type Settling, settling } from "../base/settling.js";
+import { ChunkReader, failureOf } from "../connection/chunk_reader.js";
+import { Connection } from "../connection/connection.js";
+import * as reasons from "../connection/reasons.js";
+import type { Transport } from "../connection/transport.js";
+import { State } from "../connection/transport_state.js";
 import { checkConnection } from "./connection_duplex.js";
 
 /** A connection as web streams: `toWeb` makes them. */

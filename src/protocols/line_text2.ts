@@ -1,12 +1,12 @@
 import type { CloseReason } from "../base/close_reason.js";
 import type { LimitError } from "../base/errors.js";
-import { Connection } from "../reactor/connection.js";
-import type { ConnectAddress } from "../reactor/options.js";
-import { plaintextLeft } from "../reactor/tls_life.js";
-import type { TlsStartOptions } from "../reactor/tls_start.js";
-import type { Transport } from "../reactor/transport.js";
-import { State } from "../reactor/transport_state.js";
+import { Connection } from "../connection/connection.js";
+import { plaintextLeft } from "../connection/tls_life.js";
+import type { Transport } from "../connection/transport.js";
+import { State } from "../connection/transport_state.js";
+import type { ConnectAddress } from "../options/options.js";
 import { TlsContext } from "../tls/tls_context.js";
+import type { TlsStartOptions } from "../tls/tls_start.js";
 import { LineCodec, type LineEvents, type LineOptions } from "./line_codec.js";
 import type { DelimiterPattern } from "./line_delimiter.js";
 

@@ -3,12 +3,16 @@ import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
-import { Connection } from "./connection.js";
-import type { Core } from "./core.js";
-import { AdoptedStream, Dialer } from "./dialer.js";
-import { ForeignStream, noTls } from "./foreign_stream.js";
-import type { ConnectionMaker } from "./listener.js";
-import { CONNECT_TO } from "./option_names.js";
+import { AdoptedStream, Dialer } from "../client/dialer.js";
+import { Connection } from "../connection/connection.js";
+import { ForeignStream, noTls } from "../connection/foreign_stream.js";
+import type { Origin } from "../connection/origin.js";
+import { STOPPED } from "../connection/reasons.js";
+import { Transport } from "../connection/transport.js";
+import { State } from "../connection/transport_state.js";
+import type { Core } from "../core/core.js";
+import type { TransportHome } from "../core/transport_home.js";
+import { CONNECT_TO } from "../options/option_names.js";
 import {
   type ConnectAddress,
   checkConnectAddress,
@@ -16,14 +20,10 @@ import {
   checkStreamOptions,
   type StreamOptions,
   type StreamSettings,
-} from "./options.js";
-import type { Origin } from "./origin.js";
-import { STOPPED } from "./reasons.js";
-import { requireCapability, requireName, requireOptions } from "./required.js";
-import { type ClientTls, planStart, type TlsPlan } from "./tls_start.js";
-import { Transport } from "./transport.js";
-import type { TransportHome } from "./transport_home.js";
-import { State } from "./transport_state.js";
+} from "../options/options.js";
+import { requireCapability, requireName, requireOptions } from "../options/required.js";
+import type { ConnectionMaker } from "../server/listener.js";
+import { type ClientTls, planStart, type TlsPlan } from "../tls/tls_start.js";
 
 /** A Connection class, and what its constructor takes. */
 export type Handler<A extends unknown[], C extends Connection> = new (...args: A) => C;

@@ -1,9 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Connection } from "./connection.js";
-import type { Handler, OnConnection } from "./connection_factory.js";
-import { currentReactor } from "./current.js";
-import type { RunOptions } from "./lifecycle.js";
-import type { InetListener, Listener } from "./listener.js";
+import type { Connection } from "../connection/connection.js";
 import type {
   ConnectAddress,
   InetServerAddress,
@@ -11,11 +7,15 @@ import type {
   ServerAddress,
   ServerOptions,
   StreamOptions,
-} from "./options.js";
+} from "../options/options.js";
+import type { InetListener, Listener } from "../server/listener.js";
+import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
+import type { ClientTls } from "../tls/tls_start.js";
+import type { Handler, OnConnection } from "./connection_factory.js";
+import { currentReactor } from "./current.js";
+import type { RunOptions } from "./lifecycle.js";
 import { type ErrorHandler, Reactor } from "./reactor.js";
-import type { ReactorStats } from "./reactor_stats.js";
-import type { PeriodicTimer, Timer, TimerCallback } from "./timer.js";
-import type { ClientTls } from "./tls_start.js";
+import type { ReactorStats } from "./stats.js";
 
 let defaultOne: Reactor | undefined;
 

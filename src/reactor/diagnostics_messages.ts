@@ -1,6 +1,6 @@
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
-import type { Connection } from "./connection.js";
+import type { Connection } from "../connection/connection.js";
 import type { Reactor } from "./reactor.js";
 
 /** What is published on the channels of `node:diagnostics_channel`, by channel. Messages are not to be changed. */

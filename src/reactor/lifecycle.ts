@@ -3,15 +3,15 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { isStopped } from "../base/stopped.js";
 import { isPromise } from "../base/thenable.js";
-import { Connection } from "./connection.js";
-import type { Core } from "./core.js";
+import { Connection } from "../connection/connection.js";
+import { DRAIN_DEADLINE, STOPPED } from "../connection/reasons.js";
+import { Transport } from "../connection/transport.js";
+import { State } from "../connection/transport_state.js";
+import type { Core } from "../core/core.js";
+import { checkDuration, checkObject } from "../options/options.js";
+import { ListenSocket } from "../server/listener.js";
 import { flushAtExit } from "./exit_flush.js";
-import { ListenSocket } from "./listener.js";
-import { checkDuration, checkObject } from "./options.js";
-import { DRAIN_DEADLINE, STOPPED } from "./reasons.js";
 import { SignalWatch } from "./signals.js";
-import { Transport } from "./transport.js";
-import { State } from "./transport_state.js";
 
 /** How long `drain` waits where it is not told. */
 export const DRAIN_TIMEOUT = 10_000;

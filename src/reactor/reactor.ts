@@ -7,16 +7,12 @@ import { checkNames, type Names } from "../base/known_names.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
 import { isStopped, stopped } from "../base/stopped.js";
 import { isPromise } from "../base/thenable.js";
+import { Connection } from "../connection/connection.js";
+import { Core } from "../core/core.js";
+import type { CoreHost } from "../core/core_host.js";
+import { type Resolver, systemResolver } from "../dns/resolver.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
-import { Connection } from "./connection.js";
-import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
-import { Core } from "./core.js";
-import type { CoreHost } from "./core_host.js";
-import { setCurrentReactor } from "./current.js";
-import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
-import { type InetListener, Listener } from "./listener.js";
-import { ListenerTls } from "./listener_tls.js";
-import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER } from "./option_names.js";
+import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER } from "../options/option_names.js";
 import {
   type ConnectAddress,
   checkDuration,
@@ -31,15 +27,19 @@ import {
   type ServerAddress,
   type ServerOptions,
   type StreamOptions,
-} from "./options.js";
-import { type ReactorStats, StatsTaker } from "./reactor_stats.js";
-import { requireCapability } from "./required.js";
-import { type Resolver, systemResolver } from "./resolve.js";
+} from "../options/options.js";
+import { requireCapability } from "../options/required.js";
+import { type InetListener, Listener } from "../server/listener.js";
+import { ListenerTls } from "../server/listener_tls.js";
+import { ServerStarter } from "../server/serve.js";
+import { checkDelay, PeriodicTimer, Timer, type TimerCallback } from "../timers/timer.js";
+import { WaitTimer } from "../timers/wait_timer.js";
+import type { ClientTls } from "../tls/tls_start.js";
+import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
+import { setCurrentReactor } from "./current.js";
+import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
 import { noteRunning } from "./running.js";
-import { ServerStarter } from "./serve.js";
-import { checkDelay, PeriodicTimer, Timer, type TimerCallback } from "./timer.js";
-import type { ClientTls } from "./tls_start.js";
-import { WaitTimer } from "./wait_timer.js";
+import { type ReactorStats, StatsTaker } from "./stats.js";
 
 export interface ReactorOptions {
   /** Default "auto", or what EVENTMACHINE_ENGINE says. */

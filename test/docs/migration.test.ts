@@ -26,10 +26,10 @@ function knownNames(): Set<string> {
     for (const name of Object.getOwnPropertyNames(made.prototype)) names.add(name);
   }
   for (const file of [
-    "reactor/options",
+    "options/options",
     "reactor/lifecycle",
     "reactor/reactor",
-    "reactor/tls_start",
+    "tls/tls_start",
     "tls/tls_options",
     "tls/tls_context",
     "tls/tls_info",

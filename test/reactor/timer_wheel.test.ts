@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { ArgumentError } from "../../src/base/errors.js";
 import { MAX_TIMER_DELAY } from "../../src/base/limits.js";
-import { checkDelay, PeriodicTimer, Timer, type TimerHost } from "../../src/reactor/timer.js";
-import { TimerWheel } from "../../src/reactor/timer_wheel.js";
+import { checkDelay, PeriodicTimer, Timer, type TimerHost } from "../../src/timers/timer.js";
+import { TimerWheel } from "../../src/timers/timer_wheel.js";
 
 const SPAN = 2 ** 30;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { planStart } from "../../src/reactor/tls_start.js";
 import { TlsContext } from "../../src/tls/tls_context.js";
+import { planStart } from "../../src/tls/tls_start.js";
 import { AUTHORITY } from "../support/pki.js";
 
 const context = new TlsContext({ ca: AUTHORITY });

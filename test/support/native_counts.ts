@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { ROOT } from "../support/paths.js";
+import { ROOT } from "./paths.js";
 
 /** What the native core counts as alive in this thread. */
 export interface NativeCounts {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TlsContext, type TlsError, type TlsVerdict } from "eventmachine";
+import { TlsLife, type TlsOwner } from "../../src/connection/tls_life.js";
 import { type Handle, NO_HANDLE } from "../../src/engine/streams.js";
-import { TlsLife, type TlsOwner } from "../../src/reactor/tls_life.js";
-import { planStart } from "../../src/reactor/tls_start.js";
 import { certificateOf } from "../../src/tls/certificates.js";
+import { planStart } from "../../src/tls/tls_start.js";
 import { issue } from "../support/certificates.js";
 
 const ALICE = issue({ names: ["alice"] });

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { FileRange } from "../portable/file_range.js";
+import { FileRange } from "../node/file_range.js";
 import { Ended } from "../streams.js";
 import type { DuplexTurn } from "./duplex_turn.js";
 import { OutputPieces } from "./output_pieces.js";

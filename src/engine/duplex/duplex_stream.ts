@@ -5,7 +5,7 @@ import { UnsupportedError } from "../../base/errors.js";
 import { READ_QUOTA } from "../../base/limits.js";
 import type { Capability } from "../capabilities.js";
 import type { StreamEngine } from "../engine.js";
-import { FileRange } from "../portable/file_range.js";
+import { FileRange } from "../node/file_range.js";
 import { Ended, type Handle, type SocketOptions } from "../streams.js";
 import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
 import type { DuplexTurn } from "./duplex_turn.js";

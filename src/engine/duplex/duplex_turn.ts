@@ -1,4 +1,4 @@
-import { cleanContext } from "../portable/clean_context.js";
+import { cleanContext } from "../node/clean_context.js";
 
 /** The reactor's turn, as it sees one begin and end. */
 export interface TurnSink {

@@ -1,4 +1,4 @@
-import type { FileRange } from "../portable/file_range.js";
+import type { FileRange } from "../node/file_range.js";
 
 /** A joined piece holds up to this much; what is larger is a piece by itself. */
 const LARGEST_JOINED = 64 * 1024;

@@ -1,4 +1,4 @@
-/** What the addon exports; native/addon.cc and its neighbours say what each call does. */
+/** What the addon exports; native/face/addon.cc and its neighbours say what each call does. */
 export interface Binding {
   create(
     dispatch: () => void,

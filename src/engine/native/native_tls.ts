@@ -24,7 +24,7 @@ const VERSIONS: Readonly<Record<TlsVersion, number>> = {
 };
 const VERSION_NAMES = new Map(Object.entries(VERSIONS).map(([name, number]) => [number, name as TlsVersion]));
 
-/** The bits of a context's options, those of a start, and the kinds of an answer; native/tls_context.h has them too. */
+/** The bits of a context's options, those of a start, and the kinds of an answer; native/tls/tls_context.h has them too. */
 const Option = {
   preferServerCiphers: 1,
   requestCertificate: 2,

@@ -1,4 +1,4 @@
-import { FileRange } from "./file_range.js";
+import { FileRange } from "../node/file_range.js";
 import { Block, type Scratch } from "./scratch.js";
 
 /** Bytes `start` to `end` of a block. */

@@ -1,6 +1,6 @@
 import type { EngineCounters } from "../counters.js";
 import type { EngineEvents } from "../engine.js";
-import { cleanContext } from "./clean_context.js";
+import { cleanContext } from "../node/clean_context.js";
 import { Scratch } from "./scratch.js";
 
 /** Something whose output leaves with the turn. */

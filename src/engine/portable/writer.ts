@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
+import { FileRange } from "../node/file_range.js";
 import { Ended } from "../streams.js";
-import { FileRange } from "./file_range.js";
 import { OutputQueue } from "./output_queue.js";
 import type { Block, Scratch } from "./scratch.js";
 

@@ -1,4 +1,4 @@
-import { MAX_EVENTS, MAX_PIECES, MAX_SLOTS, OUT_SLAB_SIZE, Word } from "../../../src/engine/native/ring.js";
+import { MAX_EVENTS, MAX_PIECES, MAX_SLOTS, OUT_SLAB_SIZE, Word } from "../../../src/engine/native/layout.js";
 import type { Random } from "../../support/random.js";
 import type { Shared } from "./shared_memory.js";
 

@@ -4,15 +4,15 @@ import type { CloseReason } from "../base/close_reason.js";
 import type { EventMachineError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import { showUnixName } from "../base/unix_name.js";
+import type { Origin } from "../connection/origin.js";
+import * as reasons from "../connection/reasons.js";
+import type { Transport } from "../connection/transport.js";
+import type { Core } from "../core/core.js";
+import { DISCARDED, Endpoint } from "../core/endpoint.js";
+import { resolveHost } from "../dns/resolver.js";
 import { type Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
-import type { Core } from "./core.js";
-import { DISCARDED, Endpoint } from "./endpoint.js";
-import type { ConnectTarget, DialSettings, StreamSettings } from "./options.js";
-import type { Origin } from "./origin.js";
-import * as reasons from "./reasons.js";
-import { resolveHost } from "./resolve.js";
-import type { Timer } from "./timer.js";
-import type { Transport } from "./transport.js";
+import type { ConnectTarget, DialSettings, StreamSettings } from "../options/options.js";
+import type { Timer } from "../timers/timer.js";
 
 /** A Unix listener's queue was full: how long until the next try. */
 const UNIX_RETRY_DELAY = 10;

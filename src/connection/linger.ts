@@ -1,9 +1,9 @@
 import type { CloseReason } from "../base/close_reason.js";
+import type { TransportHome } from "../core/transport_home.js";
 import type { Handle } from "../engine/streams.js";
-import type { StreamSettings } from "./options.js";
+import type { StreamSettings } from "../options/options.js";
+import type { Timer } from "../timers/timer.js";
 import { LINGER_EXPIRED } from "./reasons.js";
-import type { Timer } from "./timer.js";
-import type { TransportHome } from "./transport_home.js";
 
 /** What the linger deadline looks at, and what it ends: a connection that closes after writing. */
 export interface LingerOwner {

@@ -1,10 +1,10 @@
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
-import type { TlsRole } from "../tls/tls_context.js";
+import type { TlsPlace } from "../tls/tls_start.js";
 import type { HandshakeLimit } from "./handshake_limit.js";
 
 /** Who made the connection: the listening socket that accepted it, or the dialer that connects it. */
-export interface Origin {
+export interface Origin extends TlsPlace {
   /** The address peers connected to, where it is known without asking the kernel. */
   readonly sharedLocalAddress: SocketAddress | undefined;
   /** The path a client connected to: what its server was bound to may be the same socket's name in another folder. */
@@ -18,10 +18,6 @@ export interface Origin {
   /** A connection of this origin has ended. */
   ended(): void;
   readonly accepts: boolean;
-  /** The side of TLS that connections of this origin take where they are not told; undefined where they have to be. */
-  readonly tlsRole: TlsRole | undefined;
   /** Counts the handshakes of a listener's connections. */
   readonly handshakes: HandshakeLimit | undefined;
-  /** Whom a client was told to connect to; undefined where it was no host. */
-  readonly peer: { readonly host: string; readonly port: number } | undefined;
 }

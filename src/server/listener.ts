@@ -5,18 +5,18 @@ import type { CloseReason } from "../base/close_reason.js";
 import { type EventMachineError, StateError } from "../base/errors.js";
 import { stopped } from "../base/stopped.js";
 import { SystemError } from "../base/system_error.js";
+import type { Connection } from "../connection/connection.js";
+import type { HandshakeLimit } from "../connection/handshake_limit.js";
+import type { Origin } from "../connection/origin.js";
+import * as reasons from "../connection/reasons.js";
+import { Transport } from "../connection/transport.js";
+import type { Core } from "../core/core.js";
+import { DISCARDED, Endpoint } from "../core/endpoint.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
-import type { Connection } from "./connection.js";
-import type { Core } from "./core.js";
-import { listenerAccept } from "./diagnostics.js";
-import { DISCARDED, Endpoint } from "./endpoint.js";
-import type { HandshakeLimit } from "./handshake_limit.js";
+import { listenerAccept } from "../observe/channels.js";
+import type { StreamSettings } from "../options/options.js";
+import type { ServerTls, TlsPlan } from "../tls/tls_start.js";
 import type { ListenerTls } from "./listener_tls.js";
-import type { StreamSettings } from "./options.js";
-import type { Origin } from "./origin.js";
-import * as reasons from "./reasons.js";
-import type { ServerTls, TlsPlan } from "./tls_start.js";
-import { Transport } from "./transport.js";
 
 /** How a listener makes the objects for its connections. */
 export interface ConnectionMaker {

@@ -1,4 +1,5 @@
 import type { Names } from "../base/known_names.js";
+import type { ClientTls } from "../tls/tls_start.js";
 import type {
   ConnectOptions,
   InetConnectAddress,
@@ -8,7 +9,6 @@ import type {
   UnixConnectAddress,
   UnixServerAddress,
 } from "./options.js";
-import type { ClientTls } from "./tls_start.js";
 
 /** The names that each way to a connection or a listener takes. */
 

@@ -2,9 +2,9 @@ import type { X509Certificate } from "node:crypto";
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import { StateError } from "../base/errors.js";
 import { READ_QUOTA } from "../base/limits.js";
+import { endable, type Settling } from "../base/settling.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
-import { endable, type Settling } from "./settling.js";
 import type { Transport } from "./transport.js";
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };

@@ -1,6 +1,6 @@
 import type { CloseReason } from "../base/close_reason.js";
+import { endable, type Settling, settling } from "../base/settling.js";
 import { notDetached, notOpened } from "./refusals.js";
-import { endable, type Settling, settling } from "./settling.js";
 
 /** A descriptor that was given up, and what was read from it and never delivered. */
 export interface Detached {

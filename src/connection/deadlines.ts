@@ -1,9 +1,9 @@
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
+import type { TransportHome } from "../core/transport_home.js";
 import type { Handle } from "../engine/streams.js";
-import type { StreamSettings } from "./options.js";
+import type { StreamSettings } from "../options/options.js";
+import type { Timer } from "../timers/timer.js";
 import { deadlinePassed } from "./reasons.js";
-import type { Timer } from "./timer.js";
-import type { TransportHome } from "./transport_home.js";
 
 /** The deadlines that stand here; that of a TLS handshake is with the handshake. */
 type Clock = Exclude<DeadlineName, "handshake">;

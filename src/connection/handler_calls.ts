@@ -3,11 +3,11 @@ import type { CloseReason } from "../base/close_reason.js";
 import { isEndOf, markEnd } from "../base/error_marks.js";
 import { isStopped, markStopped } from "../base/stopped.js";
 import { isPromise, isThenable } from "../base/thenable.js";
+import { Endpoint } from "../core/endpoint.js";
+import type { TransportHome } from "../core/transport_home.js";
+import { connectionError } from "../observe/channels.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
-import { connectionError } from "./diagnostics.js";
-import { Endpoint } from "./endpoint.js";
-import type { TransportHome } from "./transport_home.js";
 
 /** What Node's streams tell those who still read and write them when they are destroyed. */
 const STREAM_ENDS: ReadonlySet<unknown> = new Set([

@@ -1,14 +1,14 @@
 import type { CloseReason } from "../base/close_reason.js";
 import { EventMachineError } from "../base/errors.js";
+import type { TransportHome } from "../core/transport_home.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
+import type { StreamSettings } from "../options/options.js";
 import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
 import { HandlerCalls } from "./handler_calls.js";
 import { OpeningQueue } from "./opening_queue.js";
-import type { StreamSettings } from "./options.js";
 import * as reasons from "./reasons.js";
 import { writeEnded } from "./refusals.js";
 import type { TransportExtras } from "./transport_extras.js";
-import type { TransportHome } from "./transport_home.js";
 import { AWAITS_DRAIN, FINISHING, State, WRITE_ENDED } from "./transport_state.js";
 
 /**

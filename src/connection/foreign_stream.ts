@@ -4,19 +4,19 @@ import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
 import { isCode } from "../base/error_code.js";
 import { ArgumentError, EventMachineError, StateError, UnsupportedError } from "../base/errors.js";
 import { errnoName, SystemError } from "../base/system_error.js";
+import type { Core } from "../core/core.js";
+import type { CoreHost } from "../core/core_host.js";
+import type { Endpoint } from "../core/endpoint.js";
+import type { OwnTick } from "../core/tick_queue.js";
+import type { TransportHome } from "../core/transport_home.js";
 import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Ended, Handle } from "../engine/streams.js";
-import type { Core } from "./core.js";
-import type { CoreHost } from "./core_host.js";
-import type { Endpoint } from "./endpoint.js";
-import type { StreamSettings } from "./options.js";
+import type { StreamSettings } from "../options/options.js";
+import type { Timer, TimerCallback, TimerHost } from "../timers/timer.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
-import type { OwnTick } from "./tick_queue.js";
-import type { Timer, TimerCallback, TimerHost } from "./timer.js";
 import type { Transport } from "./transport.js";
-import type { TransportHome } from "./transport_home.js";
 
 /** The handle of a stream: each has a driver of its own, which does not ask. */
 const ONLY: Handle = 0;

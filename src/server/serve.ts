@@ -4,15 +4,15 @@ import { MAX_UNIX_PATH } from "../base/limits.js";
 import { stopped } from "../base/stopped.js";
 import { SystemError } from "../base/system_error.js";
 import { absoluteUnixPath, isAbstractName, showUnixName, type UnixName, unixNameBytes } from "../base/unix_name.js";
+import { HandshakeLimit } from "../connection/handshake_limit.js";
+import type { Core } from "../core/core.js";
+import { Endpoint } from "../core/endpoint.js";
+import { resolveHost } from "../dns/resolver.js";
 import type { Ended, Handle, ListenFile, ListenOptions } from "../engine/streams.js";
-import type { Core } from "./core.js";
-import { Endpoint } from "./endpoint.js";
-import { HandshakeLimit } from "./handshake_limit.js";
+import type { ListenSettings, ServerTarget } from "../options/options.js";
+import { requireName } from "../options/required.js";
 import { type ConnectionMaker, Listener, ListenSocket } from "./listener.js";
 import type { ListenerTls } from "./listener_tls.js";
-import type { ListenSettings, ServerTarget } from "./options.js";
-import { requireName } from "./required.js";
-import { resolveHost } from "./resolve.js";
 import { removeStale, socketFileAt, workingFolder } from "./unix_path.js";
 
 /** A socket that looked stale is asked once more after this: its server may be between bind and listen. */

@@ -3,25 +3,25 @@ import { ipv4Address, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ConnectError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
+import type { OwnTick } from "../core/tick_queue.js";
+import type { TransportHome } from "../core/transport_home.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
+import { connectionClose, connectionOpen } from "../observe/channels.js";
+import type { StreamSettings } from "../options/options.js";
+import type { Timer, TimerCallback } from "../timers/timer.js";
+import type { TlsPlan } from "../tls/tls_start.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
-import { connectionClose, connectionOpen } from "./diagnostics.js";
 import { type Detached, LifePromises } from "./life_promises.js";
 import { LifeTimers } from "./life_timers.js";
 import { Linger } from "./linger.js";
-import type { StreamSettings } from "./options.js";
 import type { Origin } from "./origin.js";
 import { Outbound } from "./outbound.js";
 import * as reasons from "./reasons.js";
 import { alreadyClaimed, inputDiscarded, nothingToClaim } from "./refusals.js";
-import type { OwnTick } from "./tick_queue.js";
-import type { Timer, TimerCallback } from "./timer.js";
 import { type TlsHooks, TlsLife } from "./tls_life.js";
-import type { TlsPlan } from "./tls_start.js";
 import type { TransportExtras } from "./transport_extras.js";
-import type { TransportHome } from "./transport_home.js";
 import {
   AWAITS_DRAIN,
   BORROWS,

@@ -1,5 +1,5 @@
-import type { Core } from "./core.js";
-import { planServer, type ServerTls, type TlsPlan } from "./tls_start.js";
+import type { Core } from "../core/core.js";
+import { planServer, type ServerTls, type TlsPlan } from "../tls/tls_start.js";
 
 /** The TLS of one listener: what newcomers begin with. */
 export class ListenerTls {

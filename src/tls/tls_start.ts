@@ -1,8 +1,7 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import { checkHost, checkName, readHost } from "../base/host_names.js";
-import { defaultClientContext, TlsContext, type TlsOptions, type TlsRole } from "../tls/tls_context.js";
-import type { Origin } from "./origin.js";
+import { defaultClientContext, TlsContext, type TlsOptions, type TlsRole } from "./tls_context.js";
 
 /** How TLS is to begin on one connection: a context, or the options of one made for this connection alone. */
 export interface TlsStartOptions extends TlsOptions {
@@ -30,6 +29,14 @@ export type ClientTls = boolean | TlsContext | Omit<TlsStartOptions, "received">
 /** What `tls` in the options of `startServer` takes. */
 export type ServerTls = TlsContext | TlsOptions;
 
+/** What a start takes from where its connection comes from. */
+export interface TlsPlace {
+  /** The side of TLS where the options do not say; undefined where they have to. */
+  readonly tlsRole: TlsRole | undefined;
+  /** Whom a client was told to connect to; undefined where it was no host. */
+  readonly peer: { readonly host: string; readonly port: number } | undefined;
+}
+
 /** A start of TLS, checked. */
 export interface TlsPlan {
   readonly context: TlsContext;
@@ -46,7 +53,7 @@ export interface TlsPlan {
 const OF_THE_START = new Set(["context", "role", "serverName", "verifyName", "received"]);
 
 /** Checks what `startTls` was given on a connection of this origin. */
-export function planStart(given: unknown, origin: Pick<Origin, "tlsRole" | "peer">): TlsPlan {
+export function planStart(given: unknown, origin: TlsPlace): TlsPlan {
   const options = startOptions(given);
   const role = options.role ?? origin.tlsRole;
   if (role === undefined) throw new ArgumentError('role must be "server" or "client" on an adopted descriptor');
@@ -110,7 +117,7 @@ function contextOf(options: TlsStartOptions, role: TlsRole): { context: TlsConte
 function clientNames(
   { serverName, verifyName }: TlsStartOptions,
   context: TlsContext,
-  peer: Origin["peer"],
+  peer: TlsPlace["peer"],
 ): { serverName: string | undefined; verifyName: string | undefined; sessionKey: string } {
   const host = peer === undefined ? undefined : readHost(peer.host);
   // RFC 6066 section 3: addresses are not sent.

@@ -1,9 +1,9 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
-import { Connection } from "./connection.js";
-import { type ConnectAddress, checkConnectAddress, checkDuration, checkObject, checkSize } from "./options.js";
-import { Timer } from "./timer.js";
+import { Connection } from "../connection/connection.js";
+import { type ConnectAddress, checkConnectAddress, checkDuration, checkObject, checkSize } from "../options/options.js";
+import { Timer } from "../timers/timer.js";
 
 export interface ReconnectOptions {
   /** Milliseconds before the first attempt, where the jitter takes nothing off. Default 100. */

@@ -1,6 +1,6 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
+import type { Core } from "../core/core.js";
 import { type EngineCounters, noCounters } from "../engine/counters.js";
-import type { Core } from "./core.js";
 
 /** Counters since the reactor was made; `connections` and `timers` are what there is now. */
 export interface ReactorStats extends EngineCounters {

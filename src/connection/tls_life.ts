@@ -2,22 +2,22 @@ import type { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
 import { TlsError } from "../base/errors.js";
 import { receivedName } from "../base/host_names.js";
+import { endable, type Settling } from "../base/settling.js";
+import type { TransportHome } from "../core/transport_home.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { TlsFailure, TlsState } from "../engine/tls.js";
+import type { Timer } from "../timers/timer.js";
 import { ShownCertificates } from "../tls/certificates.js";
 import type { KeptSession } from "../tls/session_cache.js";
 import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
+import type { TlsPlan } from "../tls/tls_start.js";
 import { trustNumber } from "../tls/trust.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Unfinished } from "./handshake_limit.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
 import { notSecured } from "./refusals.js";
-import { endable, type Settling } from "./settling.js";
-import type { Timer } from "./timer.js";
-import type { TlsPlan } from "./tls_start.js";
-import type { TransportHome } from "./transport_home.js";
 
 /** The connection that TLS is on: its engine, how its user is called, and how it ends. */
 export interface TlsOwner {

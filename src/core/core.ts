@@ -1,16 +1,16 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
 import { isPromise } from "../base/thenable.js";
+import type { Resolver } from "../dns/resolver.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
+import { reactorTurn } from "../observe/channels.js";
+import type { Timer, TimerCallback } from "../timers/timer.js";
+import { TimerService, type TimerServiceHost } from "../timers/timer_service.js";
 import { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
-import { reactorTurn } from "./diagnostics.js";
 import { DISCARDED, type Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
-import type { Resolver } from "./resolve.js";
 import { type OwnTick, TickQueue } from "./tick_queue.js";
-import type { Timer, TimerCallback } from "./timer.js";
-import { TimerService, type TimerServiceHost } from "./timer_service.js";
 import type { TransportHome } from "./transport_home.js";
 
 /**

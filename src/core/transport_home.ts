@@ -1,11 +1,11 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Handle } from "../engine/streams.js";
+import type { Timer, TimerCallback, TimerHost } from "../timers/timer.js";
 import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
 import type { Endpoint } from "./endpoint.js";
 import type { OwnTick } from "./tick_queue.js";
-import type { Timer, TimerCallback, TimerHost } from "./timer.js";
 
 /** What a transport needs of the reactor it lives in, and of the engine that carries it: the core, or what stands for it. */
 export interface TransportHome {

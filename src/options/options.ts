@@ -18,8 +18,8 @@ import {
 } from "../base/limits.js";
 import { isAbstractName, type UnixName, unixName, unixNameBytes } from "../base/unix_name.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+import type { ClientTls, ServerTls } from "../tls/tls_start.js";
 import { checkKernelNumber } from "./kernel_numbers.js";
-import type { ClientTls, ServerTls } from "./tls_start.js";
 
 /** What every connection takes, whichever side opened it. Times in milliseconds, 0 for off; sizes in bytes. */
 export interface StreamOptions {

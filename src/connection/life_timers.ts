@@ -1,4 +1,4 @@
-import { Timer, type TimerCallback, type TimerHost } from "./timer.js";
+import { Timer, type TimerCallback, type TimerHost } from "../timers/timer.js";
 
 /** The timers that a program has made on one connection: they go with the life they were made in. */
 export class LifeTimers {

@@ -7,11 +7,7 @@ import { checkNames } from "../base/known_names.js";
 import type { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import type { TlsVersion } from "../engine/tls.js";
-import type { TlsContext } from "../tls/tls_context.js";
-import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
-import { ChunkReader } from "./chunk_reader.js";
-import { openForSending } from "./file_sends.js";
-import { checkKernelNumber } from "./kernel_numbers.js";
+import { checkKernelNumber } from "../options/kernel_numbers.js";
 import {
   type ConnectAddress,
   checkBoolean,
@@ -21,11 +17,15 @@ import {
   checkObject,
   checkSize,
   checkWaterMarks,
-} from "./options.js";
+} from "../options/options.js";
+import { requireCapability, requireOptions } from "../options/required.js";
+import { checkDelay, type Timer, type TimerCallback } from "../timers/timer.js";
+import type { TlsContext } from "../tls/tls_context.js";
+import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
+import { planStart, type TlsPlan, type TlsStartOptions } from "../tls/tls_start.js";
+import { ChunkReader } from "./chunk_reader.js";
+import { openForSending } from "./file_sends.js";
 import * as reasons from "./reasons.js";
-import { requireCapability, requireOptions } from "./required.js";
-import { checkDelay, type Timer, type TimerCallback } from "./timer.js";
-import { planStart, type TlsPlan, type TlsStartOptions } from "./tls_start.js";
 import type { Transport } from "./transport.js";
 import { State } from "./transport_state.js";
 
