@@ -95,7 +95,13 @@ function buildVariant() {
   // The checked copies of glibc's functions are not the ones that AddressSanitizer watches.
   if (sanitize) args.push("-U_FORTIFY_SOURCE");
   if (torture) args.push("-DEM_TORTURE");
-  args.push(`-I${path.join(nodedir, "include/node")}`, ...target.sources, "-o", `${output}.new`);
+  args.push(
+    ...target.include_dirs.map((folder) => `-I${folder}`),
+    `-I${path.join(nodedir, "include/node")}`,
+    ...target.sources,
+    "-o",
+    `${output}.new`,
+  );
   const result = run(process.env.CXX ?? "g++", args);
   if (!result.ok) giveUp(lastLine(result.log), result.log);
   // At once, so that a test that runs meanwhile finds the old one or the new one.

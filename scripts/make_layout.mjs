@@ -1,12 +1,12 @@
-// Writes native/layout.h and src/engine/native/layout.ts from native/layout.mjs. Runs before either side is compiled, and leaves a file
-// alone that is as it should be.
+// Writes native/core/layout.h and src/engine/native/layout.ts from native/core/layout.mjs. Runs before either side is
+// compiled, and leaves a file alone that is as it should be.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { constants, enums, tables } from "../native/layout.mjs";
+import { constants, enums, tables } from "../native/core/layout.mjs";
 
 const SIZES = { float64: 8, int32: 4, uint8: 1 };
-const NOTICE = "Made by scripts/make_layout.mjs from native/layout.mjs: change it there.";
+const NOTICE = "Made by scripts/make_layout.mjs from native/core/layout.mjs: change it there.";
 
 let end = 0;
 const places = tables.map(([name, element, length, doc]) => {
@@ -97,5 +97,5 @@ function write(path, text) {
   if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeFileSync(file, text);
 }
 
-write("native/layout.h", cpp());
+write("native/core/layout.h", cpp());
 if (existsSync(fileURLToPath(new URL("../src", import.meta.url)))) write("src/engine/native/layout.ts", typescript());

@@ -21,7 +21,10 @@ const FOLDERS = { "--sanitize": "build-asan", "--torture": "build-torture" };
 /** The path of a variant, which is built unless it is newer than everything it is made of. */
 export function freshVariant(flag) {
   const path = join(root, FOLDERS[flag], "eventmachine.node");
-  const sources = ["binding.gyp", ...readdirSync(join(root, "native")).map((name) => `native/${name}`)];
+  const sources = [
+    "binding.gyp",
+    ...readdirSync(join(root, "native"), { recursive: true }).map((name) => `native/${name}`),
+  ];
   const changed = (name) => statSync(join(root, name)).mtimeMs;
   if (existsSync(path) && sources.every((name) => changed(name) < statSync(path).mtimeMs)) return path;
   return buildVariant([flag]);

@@ -1,0 +1,130 @@
+// The state of one reactor's engine, free of Node: memory, handles, the poller, and the lists of what is to be done.
+// stream.h and listener.h act on it; loop.h drives it from Node's loop.
+//
+// One round: `flush` (what JavaScript wrote goes out), `collect` (what happened goes into the ring), JavaScript
+// delivers the ring, `flush`, `end_batch`. Commands come in between and never deliver anything themselves.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "core/descriptors.h"
+#include "core/shared.h"
+#include "core/slots.h"
+#include "core/sys.h"
+#include "poll/poller.h"
+
+namespace em {
+
+struct TlsCore;
+
+// Reads a part of a file beside the loop, which goes on meanwhile; `tls_file_read` is told of the outcome in a later
+// turn.
+class FileReader {
+ public:
+  virtual void read(int32_t handle, int fd, int64_t offset, size_t length) = 0;
+
+ protected:
+  ~FileReader() = default;
+};
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+class Core {
+ public:
+  Core(Region& region, Live& counts, uint32_t seed);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  Region& shared;
+  Live& live;
+  Sys sys;
+  Poller poller;
+  Descriptors descriptors;
+  Slots slots;
+  double now;  // of this round, in milliseconds of CLOCK_MONOTONIC
+  uint64_t batches = 0;
+  std::unique_ptr<TlsCore> tls;  // with the first context
+  FileReader* files = nullptr;
+
+  // One bit of Due: something to deliver in a later batch. Deferring twice is deferring once.
+  void defer(Slot& slot, uint8_t due);
+
+  // Takes over the pieces JavaScript has written since: from here on a command comes behind them.
+  void absorb();
+  // Puts on the wire what is written, as far as the kernel takes it. The stamp is `lastWrite`'s.
+  void flush() { flush(0); }
+  void flush(double stamp);
+  void mark_dirty(Slot& slot);
+  // Forgets the pieces of a connection, which are sent, copied or dropped.
+  void forget_pieces(Slot& slot) { slot.piece_head = slot.piece_tail = kNoPiece; }
+
+  // Fills the ring; returns the number of events in it.
+  uint32_t collect();
+  // The ring was delivered: handles whose `closed` was in it are free again.
+  void end_batch();
+  // There is something to deliver or to send without the poller saying so.
+  bool pending() const;
+  // When the next `collect` has to be at the latest.
+  double deadline() const;
+
+  // For collect's own use, by streams and listeners.
+  void emit(Event event, int32_t extra, int32_t a, int32_t b, int32_t c);
+  uint32_t event_count() const { return event_count_; }
+  uint32_t ring_room() const { return kMaxEvents - event_count_; }
+  // Room in the event slab, and the bytes kept of it.
+  uint8_t* slab_room(size_t least);
+  int32_t keep_slab(size_t length);
+  bool in_slab(int32_t offset, int32_t length) const;
+  // After the batch under way this handle is free.
+  void spend(Slot& slot) { spent_.push_back(slot.handle); }
+
+  struct Piece {
+    uint32_t offset, length, next;
+  };
+  const Piece& piece(uint32_t at) const { return pieces_[at]; }
+
+  // A descriptor of ours was closed: listeners that ran out of them may try again.
+  void descriptor_closed();
+  // A listener ran out of descriptors or memory.
+  void back_off(int32_t listener);
+
+  // The slot has it from here on.
+  void set_descriptor(Slot& slot, int fd) {
+    slot.fd = fd;
+    live.descriptors++;
+  }
+  void count(Figure figure, double by = 1) { shared.figures[figure] += by; }
+
+ private:
+  void emit_due();
+  bool emit_due(Slot& slot);
+  void retry_listeners();
+  // A round in which nothing came of what the poller reported. Descriptors that are reported for ever are ended.
+  void fruitless_round(bool in_trouble);
+
+  uint32_t event_count_ = 0;
+  uint32_t slab_used_ = 0;
+  int ready_count_ = 0, ready_at_ = 0;
+  double polled_at_ = 0;
+  uint32_t fruitless_ = 0;
+  double fruitless_since_ = 0;
+
+  std::vector<int32_t> due_, due_now_;
+  std::vector<int32_t> dirty_;
+  std::vector<int32_t> spent_;
+  std::vector<int32_t> backed_off_;
+  double retry_at_ = kNever;
+
+  uint32_t absorbed_ = 0;
+  Piece pieces_[kMaxPieces];
+};
+
+// What the program wants of a handle now; JavaScript writes these flags itself.
+inline bool is_paused(const Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kPaused) != 0; }
+inline bool is_muted(const Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kMuted) != 0; }
+
+}  // namespace em

@@ -1,0 +1,51 @@
+#include "net/socket_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+namespace em {
+
+bool SocketFile::is_ours(const struct stat& found) const {
+  return found.st_dev == device_ && found.st_ino == inode_ && found.st_uid == owner_;
+}
+
+int SocketFile::identify() {
+  struct stat found;
+  if (lstat(path_.c_str(), &found) < 0) return errno == ENOENT ? -EADDRINUSE : -errno;
+  if (!S_ISSOCK(found.st_mode) || found.st_uid != geteuid()) return -EADDRINUSE;
+  device_ = found.st_dev;
+  inode_ = found.st_ino;
+  owner_ = found.st_uid;
+  known_ = true;
+  return 0;
+}
+
+int SocketFile::set_mode(mode_t mode) {
+  // By a descriptor, so that no link that takes the name meanwhile is followed. O_PATH opens a socket's file too, and
+  // fchmod refuses such a descriptor, but not its name under /proc.
+  int fd = open(path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  struct stat found;
+  int error = 0;
+  if (fstat(fd, &found) < 0) {
+    error = -errno;
+  } else if (!is_ours(found)) {
+    error = -EADDRINUSE;
+  } else if ((found.st_mode & 0777) != mode) {
+    char name[40];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    if (chmod(name, mode) < 0) error = -errno;
+  }
+  close(fd);
+  return error;
+}
+
+void SocketFile::remove() {
+  struct stat found;
+  if (known_ && lstat(path_.c_str(), &found) == 0 && is_ours(found)) unlink(path_.c_str());
+  known_ = false;
+}
+
+}  // namespace em

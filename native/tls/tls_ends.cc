@@ -1,0 +1,75 @@
+#include "tls/tls_ends.h"
+
+#include "tls/tls_core.h"
+#include "tls/tls_wire.h"
+
+namespace em {
+
+namespace {
+
+constexpr int kDrains = 4;
+
+TlsError failure_code(const TlsSession& session, int reason) {
+  if (session.name_answer == TlsSession::Answer::no) return TlsError::noContext;
+  if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+    return TlsError::verify;
+  }
+  return session.is_secured() ? TlsError::protocol : TlsError::handshake;
+}
+
+}  // namespace
+
+void tls_silence(Slot& slot) { slot.tls->silent = true; }
+
+void tls_closing(Core& core, Slot& slot) {
+  TlsSession& session = *slot.tls;
+  const bool unsent = core.shared.outbound[slot.index()] > 0 || !session.plain.empty() || !slot.queue.empty() ||
+                      slot.piece_head != kNoPiece;
+  const bool orderly = slot.ended == Ended::peer || slot.ended == Ended::local;
+  // Where something was dropped the peer is to know it: the end without close_notify is what tells.
+  if (orderly && session.is_secured() && !session.notified && !session.silent && !unsent && session.write_error == 0) {
+    session.notified = true;
+    tls_begin(session, monotonic_now());
+    SSL_shutdown(session.ssl);
+    tls_send_last(session);
+    ERR_clear_error();
+  }
+  session.write_error = session.write_error != 0 ? session.write_error : -EPIPE;  // nothing goes out from here on
+  session.plain.clear(core.live);
+  session.file.reset();
+  session.early = session.held = std::string();
+}
+
+void tls_failed(Core& core, Slot& slot) {
+  TlsSession& session = *slot.tls;
+  int reason = 0;
+  std::string words;
+  while (unsigned long error = ERR_get_error()) {
+    if (!words.empty() && reason != 0) continue;
+    const char* text = ERR_reason_error_string(error);
+    words = text == nullptr ? "unknown error" : text;
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL) reason = ERR_GET_REASON(error);
+  }
+  const TlsError code = failure_code(session, reason);
+  if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) words = X509_verify_cert_error_string(session.verify_error);
+  if (words.empty()) words = "the connection is broken";
+  tls_fail(core, slot, code, std::move(words));
+}
+
+void tls_fail(Core& core, Slot& slot, TlsError code, std::string reason) {
+  TlsSession& session = *slot.tls;
+  if (slot.state != State::open) return;
+  session.failure.reset(new TlsFailure{code, std::move(reason)});
+  tls_send_last(session);  // the alert, if there is one
+  session.phase = TlsSession::Phase::failed;
+  // Closed with input unread, the kernel would reset the connection, and the alert might never be read.
+  shutdown(slot.fd, SHUT_WR);
+  core.sys.calls++;
+  for (int i = 0; i < kDrains; i++) {
+    const ssize_t got = core.sys.recv(slot.fd, core.tls->wire, kWireSize);
+    if (got == 0 || (got < 0 && !is_transient(got))) break;
+  }
+  close_stream(core, slot, Ended::tls, 0, Syscall::none);
+}
+
+}  // namespace em

@@ -1,0 +1,240 @@
+#include "tls/tls_output.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#include "net/stream_io.h"
+#include "tls/tls_core.h"
+#include "tls/tls_ends.h"
+#include "tls/tls_wire.h"
+
+namespace em {
+
+namespace {
+
+constexpr int64_t kSealQuota = 256 * 1024;  // of one connection in one turn
+constexpr size_t kMostParts = 64;
+constexpr int64_t kFilePart = 128 * 1024;
+
+// What may be waiting for output to be sent.
+constexpr uint32_t kAfterOutput = kShutWanted | kPeerFin | kEndDelivered | kWantWritable;
+
+size_t total_of(const iovec* parts, size_t count) {
+  size_t total = 0;
+  for (size_t i = 0; i < count; i++) total += parts[i].iov_len;
+  return total;
+}
+
+bool is_blocked(const TlsSession& session) {
+  return !session.slot.queue.empty() || session.needs_input || session.write_error != 0 || !session.is_secured();
+}
+
+// Makes one record, which may be of less than `length`: a peer may have asked for small ones. Returns how much is
+// sealed: 0 where OpenSSL takes nothing now, or never again.
+size_t seal(TlsSession& session, const uint8_t* data, size_t length, double& counter) {
+  size_t written = 0;
+  const int result = SSL_write_ex(session.ssl, data, length, &written);
+  if (result == 1) counter += static_cast<double>(written);
+  tls_settle_direct(session);
+  if (result == 1 && written > 0) {
+    // OpenSSL makes every record as long as it may be.
+    if (written < length) session.most_plaintext = static_cast<uint32_t>(written);
+    return written;
+  }
+  if (result != 1 && SSL_get_error(session.ssl, result) == SSL_ERROR_WANT_READ) {
+    session.needs_input = true;
+  } else {
+    tls_failed(session.core, session.slot);
+  }
+  return 0;
+}
+
+// Makes records of the parts, as large as they can be, until the kernel takes no more; returns how many bytes of them
+// are sealed.
+size_t seal_parts(TlsSession& session, iovec* parts, size_t count, double& counter) {
+  TlsCore& shared = *session.core.tls;
+  const size_t total = total_of(parts, count);
+  size_t done = 0, at = 0;
+  session.sends_directly = total <= session.most_plaintext && shared.wire_used == 0;
+  while (done < total && !is_blocked(session)) {
+    while (parts[at].iov_len == 0) at++;
+    const size_t most = session.most_plaintext;
+    size_t size = std::min(parts[at].iov_len, most);
+    const auto* data = static_cast<const uint8_t*>(parts[at].iov_base);
+    if (size < most && at + 1 < count) {
+      size = 0;
+      for (size_t i = at; i < count && size < most; i++) {
+        const size_t part = std::min(parts[i].iov_len, most - size);
+        memcpy(shared.record + size, parts[i].iov_base, part);
+        size += part;
+      }
+      data = shared.record;
+    }
+    const size_t sealed = seal(session, data, size, counter);
+    if (sealed == 0) break;
+    session.sends_directly = false;  // the rest of what is longer than a record leaves at once
+    done += sealed;
+    for (size_t left = sealed; left > 0;) {
+      const size_t part = std::min(left, parts[at].iov_len);
+      parts[at].iov_base = static_cast<uint8_t*>(parts[at].iov_base) + part;
+      parts[at].iov_len -= part;
+      left -= part;
+      if (left > 0) at++;
+    }
+    if (shared.wire_used + kMostPlaintext + kRecordOverhead > kWireSize) tls_send_wire(session);
+  }
+  session.sends_directly = false;
+  return done;
+}
+
+// Seals what is read of the file in front, or has more of it read. Returns whether the queue can go on.
+bool pump_file(TlsSession& session, Chunk& file, int64_t& quota) {
+  Core& core = session.core;
+  if (session.file != nullptr) {
+    iovec part = {session.file.get() + session.file_at,
+                  static_cast<size_t>(std::min<int64_t>(session.file_size - session.file_at, quota))};
+    const size_t sealed = seal_parts(session, &part, 1, session.sealed_of_files);
+    if (session.slot.state != State::open) return false;
+    session.file_at += static_cast<uint32_t>(sealed);
+    file.offset += static_cast<int64_t>(sealed);
+    file.left -= static_cast<int64_t>(sealed);
+    quota -= static_cast<int64_t>(sealed);
+    if (session.file_at < session.file_size) return false;
+    session.file.reset();
+  }
+  if (file.left == 0) {
+    session.file_ends.push_back(session.wire_in);
+    session.plain.drop_front(core.live);
+    return true;
+  }
+  if (session.file_asked || quota <= 0) return false;
+  session.file_asked = true;
+  core.files->read(session.slot.handle, file.file, file.offset,
+                   core.sys.shortened_read(std::min(file.left, kFilePart)));
+  return false;
+}
+
+void queue_all(TlsSession& session, const uint8_t* data, size_t length) {
+  Core& core = session.core;
+  Slot& slot = session.slot;
+  for (uint32_t at = slot.piece_head; at != kNoPiece; at = core.piece(at).next) {
+    const Core::Piece& piece = core.piece(at);
+    session.plain.append(core.shared.out_slab + piece.offset, piece.length, core.live);
+  }
+  core.forget_pieces(slot);
+  session.plain.append(data, length, core.live);
+}
+
+// Nearly every flush is this: a few pieces with nothing before them. Returns false where it was not.
+bool pump_pieces(TlsSession& session, const uint8_t* data, size_t length) {
+  Core& core = session.core;
+  Slot& slot = session.slot;
+  iovec parts[kMostParts];
+  size_t count = 0;
+  for (uint32_t at = slot.piece_head; at != kNoPiece; at = core.piece(at).next) {
+    if (count == kMostParts - 1) return false;
+    const Core::Piece& piece = core.piece(at);
+    parts[count++] = {core.shared.out_slab + piece.offset, piece.length};
+  }
+  if (length > 0) parts[count++] = {const_cast<uint8_t*>(data), length};
+  if (count == 0) return true;
+  core.forget_pieces(slot);
+  seal_parts(session, parts, count, session.sealed);
+  if (slot.state != State::open) return true;
+  for (size_t i = 0; i < count; i++) session.plain.append(parts[i].iov_base, parts[i].iov_len, core.live);
+  return true;
+}
+
+void pump_queue(TlsSession& session) {
+  int64_t quota = kSealQuota;
+  while (!session.plain.empty() && quota > 0 && !is_blocked(session)) {
+    if (Chunk* file = session.plain.front_file(); file != nullptr) {
+      if (!pump_file(session, *file, quota)) break;
+      continue;
+    }
+    iovec parts[kMostParts];
+    const size_t count = session.plain.gather(parts, kMostParts);
+    const size_t sealed = seal_parts(session, parts, count, session.sealed);
+    if (session.slot.state != State::open) return;
+    session.plain.consume(sealed, session.core.live);
+    quota -= static_cast<int64_t>(sealed);
+  }
+}
+
+}  // namespace
+
+void tls_send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length) {
+  queue_all(*slot.tls, nullptr, 0);
+  slot.tls->plain.append_file(fd, offset, length, core.live);
+}
+
+bool tls_has_plain(const Slot& slot) { return !slot.tls->plain.empty(); }
+
+bool tls_wants_out(const Slot& slot) {
+  TlsSession& session = *slot.tls;
+  if (session.plain.empty() || is_blocked(session)) return false;
+  return session.plain.front_file() == nullptr || !session.file_asked;
+}
+
+void tls_pump(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
+  if (slot.state == State::closed) return core.forget_pieces(slot);
+  if (!slot.queue.empty() && (slot.interest & kOut) == 0) {
+    queue_all(*slot.tls, data, length);
+    if (!write_queue(core, slot, stamp)) return;
+    data = nullptr;
+    length = 0;
+  }
+  tls_pump_on(core, slot, data, length, stamp);
+}
+
+void tls_pump_on(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
+  TlsSession& session = *slot.tls;
+  tls_begin(session, stamp);
+  if (!session.plain.empty() || is_blocked(session) || !pump_pieces(session, data, length)) {
+    queue_all(session, data, length);
+  }
+  if (slot.state == State::open && !session.plain.empty()) pump_queue(session);
+  tls_send_wire(session);
+  if (slot.state != State::open) return;
+  if (!session.file_ends.empty()) tls_tell_files(session);
+  if (!slot.queue.empty() || !session.plain.empty() || (slot.interest & kOut)) {
+    update_interest(core, slot);
+    if (slot.state != State::open) return;
+  }
+  if (!slot.has(kAfterOutput)) return;
+  check_writable(core, slot);
+  if (slot.queue.empty() && session.plain.empty()) output_done(core, slot);
+}
+
+bool tls_output_done(Core& core, Slot& slot) {
+  TlsSession& session = *slot.tls;
+  if (session.phase == TlsSession::Phase::abandoned) return slot.queue.empty();
+  if (!session.is_secured() || !session.plain.empty() || session.write_error != 0) return false;
+  if (slot.has(kShutWanted) && !session.notified) {
+    session.notified = true;
+    tls_begin(session, monotonic_now());
+    SSL_shutdown(session.ssl);
+    tls_send_wire(session);
+    ERR_clear_error();
+    if (slot.state == State::open && !slot.queue.empty()) update_interest(core, slot);
+  }
+  return slot.state == State::open && slot.queue.empty() && session.write_error == 0;
+}
+
+void tls_file_read(Core& core, int32_t handle, std::unique_ptr<uint8_t[]> bytes, int64_t size) {
+  Slot* slot = core.slots.find(handle);
+  if (slot == nullptr || slot->kind != Kind::stream || !slot->has(kTls) || slot->state != State::open) return;
+  TlsSession& session = *slot->tls;
+  session.file_asked = false;
+  // What came before goes out first: the file is asked again when the kernel has it.
+  if (size <= 0 && !slot->queue.empty()) return;
+  if (size == 0) return close_stream(core, *slot, Ended::fileTruncated, 0, Syscall::read);
+  if (size < 0) return close_stream(core, *slot, Ended::error, static_cast<int32_t>(size), Syscall::read);
+  session.file = std::move(bytes);
+  session.file_at = 0;
+  session.file_size = static_cast<uint32_t>(size);
+  core.mark_dirty(*slot);
+}
+
+}  // namespace em

@@ -1,0 +1,224 @@
+#include "tls/tls_wire.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#include "net/stream_io.h"
+#include "tls/tls_core.h"
+
+namespace em {
+
+namespace {
+
+constexpr size_t kMostParts = 64;
+constexpr int kLastAttempts = 8;
+
+// Counts plaintext as sent in proportion to its records, and all of it with their last byte.
+void records_sent(TlsSession& session, size_t length) {
+  const auto waiting = static_cast<double>(session.wire_in - session.wire_out);
+  const double plaintext = session.sealed + session.sealed_of_files;
+  const auto gone = static_cast<double>(length);
+  const double bytes =
+      gone >= waiting ? plaintext : static_cast<double>(static_cast<int64_t>(plaintext * gone / waiting));
+  const double of_program = std::min(bytes, session.sealed);
+  session.sealed -= of_program;
+  session.sealed_of_files -= bytes - of_program;
+  session.wire_out += length;
+  session.core.shared.outbound[session.slot.index()] -= of_program;
+  session.core.count(kTotalOutbound, -of_program);
+  session.core.count(kBytesOut, bytes);
+  if (!session.file_ends.empty()) tls_tell_files(session);
+}
+
+}  // namespace
+
+void tls_begin(TlsSession& session, double stamp) {
+  session.core.tls->stamp = stamp;
+  // OpenSSL reads its answers off a queue that others may have left something in.
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
+// To the kernel ------------------------------------------------------------------------------------------------------
+
+void tls_put(TlsSession& session, const uint8_t* data, size_t length) {
+  Core& core = session.core;
+  Slot& slot = session.slot;
+  TlsCore& shared = *core.tls;
+  session.wire_in += length;
+  if (session.write_error != 0 || slot.fd < 0) {
+    session.wire_out += length;
+    return;
+  }
+  if (session.sends_directly && shared.wire_used == 0 && slot.queue.empty()) {
+    ssize_t took = core.sys.send(slot.fd, data, length);
+    if (took < 0 && !is_transient(took)) return tls_write_failed(core, slot, took);
+    const size_t gone = took > 0 ? static_cast<size_t>(took) : 0;
+    shared.sent_directly += gone;
+    if (gone < length) slot.queue.append(data + gone, length - gone, core.live);
+    return;
+  }
+  while (length > 0) {
+    if (shared.wire_used == kWireSize) tls_send_wire(session);
+    const size_t part = std::min(length, kWireSize - shared.wire_used);
+    memcpy(shared.wire + shared.wire_used, data, part);
+    shared.wire_used += part;
+    data += part;
+    length -= part;
+  }
+}
+
+void tls_settle_direct(TlsSession& session) {
+  TlsCore& shared = *session.core.tls;
+  const size_t gone = shared.sent_directly;
+  shared.sent_directly = 0;
+  if (gone > 0 && session.write_error == 0) tls_sent(session.core, session.slot, gone, shared.stamp);
+}
+
+void tls_sent(Core& core, Slot& slot, size_t length, double stamp) {
+  TlsSession& session = *slot.tls;
+  slot.last_write = stamp;
+  if (session.clear_left > 0) {
+    const double clear = std::min(session.clear_left, static_cast<double>(length));
+    session.clear_left -= clear;
+    core.shared.outbound[slot.index()] -= clear;
+    core.count(kTotalOutbound, -clear);
+    core.count(kBytesOut, clear);
+    length -= static_cast<size_t>(clear);
+  }
+  if (length > 0) records_sent(session, length);
+}
+
+void tls_tell_files(TlsSession& session) {
+  auto& ends = session.file_ends;
+  size_t gone = 0;
+  while (gone < ends.size() && ends[gone] <= session.wire_out) gone++;
+  if (gone == 0) return;
+  ends.erase(ends.begin(), ends.begin() + static_cast<ptrdiff_t>(gone));
+  session.slot.files_sent += static_cast<uint32_t>(gone);
+  session.core.defer(session.slot, kDueFileSent);
+}
+
+void tls_send_wire(TlsSession& session) {
+  Core& core = session.core;
+  Slot& slot = session.slot;
+  TlsCore& shared = *core.tls;
+  const size_t length = shared.wire_used;
+  shared.wire_used = 0;
+  if (length == 0) return;
+  size_t gone = 0;
+  if (session.write_error != 0 || slot.fd < 0) {
+    session.wire_out += length;
+    return;
+  }
+  if (slot.queue.empty()) {
+    ssize_t took = core.sys.send(slot.fd, shared.wire, length);
+    if (took < 0 && !is_transient(took)) return tls_write_failed(core, slot, took);
+    if (took > 0) {
+      gone = static_cast<size_t>(took);
+      tls_sent(core, slot, gone, shared.stamp);
+    }
+  }
+  if (gone == length) return;
+  slot.queue.append(shared.wire + gone, length - gone, core.live);
+  if (slot.state == State::open) update_interest(core, slot);
+}
+
+void tls_send_last(TlsSession& session) {
+  Core& core = session.core;
+  Slot& slot = session.slot;
+  tls_send_wire(session);
+  // The kernel has room for it, unless much is waiting there already.
+  for (int i = 0; i < kLastAttempts && !slot.queue.empty() && slot.queue.front_file() == nullptr; i++) {
+    iovec parts[kMostParts];
+    const size_t count = slot.queue.gather(parts, kMostParts);
+    const ssize_t took = core.sys.sendmsg(slot.fd, parts, count);
+    if (took < 0 && !is_transient(took)) return;
+    if (took > 0) {
+      slot.queue.consume(static_cast<size_t>(took), core.live);
+      tls_sent(core, slot, static_cast<size_t>(took), core.tls->stamp);
+    }
+  }
+}
+
+void tls_write_failed(Core& core, Slot& slot, ssize_t error) {
+  TlsSession& session = *slot.tls;
+  if (session.write_error != 0) return;
+  // A peer that refuses us says why before it goes: what it said is read first.
+  session.write_error = static_cast<int32_t>(error);
+  session.wire_out = session.wire_in;
+  slot.queue.clear(core.live);
+  if (slot.state == State::open) core.defer(slot, kDueTls);
+}
+
+// Under OpenSSL ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+int transport_write(BIO* bio, const char* data, int length) {
+  auto& session = *static_cast<TlsSession*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (session.hold_output) {
+    session.held.append(data, static_cast<size_t>(length));
+  } else {
+    tls_put(session, reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(length));
+  }
+  return length;  // what the kernel does not take is queued
+}
+
+// Straight from the kernel into OpenSSL's own buffer.
+int read_wire(TlsSession& session, BIO* bio, char* to, int room) {
+  BIO_clear_retry_flags(bio);
+  if (session.early_at < session.early.size()) {
+    const size_t part = std::min(static_cast<size_t>(room), session.early.size() - session.early_at);
+    memcpy(to, session.early.data() + session.early_at, part);
+    session.early_at += static_cast<uint32_t>(part);
+    if (session.early_at == session.early.size()) {
+      session.early = std::string();
+      session.early_at = 0;
+    }
+    return static_cast<int>(part);
+  }
+  const size_t asked = std::min(static_cast<size_t>(room), size_t{session.may_read});
+  if (asked > 0 && !session.kernel_empty) {
+    const ssize_t got = session.core.sys.recv(session.slot.fd, to, asked);
+    if (got > 0) {
+      session.may_read -= static_cast<uint32_t>(got);
+      session.kernel_empty = static_cast<size_t>(got) < asked;
+      session.slot.last_read = session.core.now;
+      return static_cast<int>(got);
+    }
+    session.kernel_empty = true;
+    if (got == 0) {
+      // OpenSSL is not told: it would write nothing more, and a peer that has ended may still be answered.
+      session.fin = true;
+    } else if (!is_transient(got)) {
+      session.read_error = static_cast<int32_t>(got);
+    }
+  }
+  BIO_set_retry_read(bio);
+  return -1;
+}
+
+int transport_read(BIO* bio, char* to, int room) {
+  auto& session = *static_cast<TlsSession*>(BIO_get_data(bio));
+  const int got = read_wire(session, bio, to, room);
+  if (!session.hello.active() || got <= 0) return got;
+  const bool fits =
+      session.hello.take(reinterpret_cast<uint8_t*>(to), static_cast<size_t>(got), SSL_version(session.ssl));
+  return fits ? got : -1;
+}
+
+long transport_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+}  // namespace
+
+BIO_METHOD* make_transport() {
+  BIO_METHOD* method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "eventmachine");
+  BIO_meth_set_write(method, transport_write);
+  BIO_meth_set_read(method, transport_read);
+  BIO_meth_set_ctrl(method, transport_control);
+  return method;
+}
+
+}  // namespace em
