@@ -21,6 +21,7 @@ import {
   Pool,
   Queue,
   Reactor,
+  ReconnectPolicy,
   run,
   sleep,
   startServer,
@@ -68,6 +69,7 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "Queue.pop": (options) => new Queue().pop(options),
   "Reactor.constructor": (options) => new Reactor(options),
   "Reactor.run": (options) => new Reactor().run(() => {}, options),
+  "ReconnectPolicy.constructor": (options) => new ReconnectPolicy(options),
   run: (options) => run(() => {}, options),
   sleep: (options) => sleep(1, options),
   "ThreadedResource.constructor": (options) => new ThreadedResource(module, options),
@@ -93,7 +95,9 @@ function declaredCalls(): string[] {
       const isClass = new RegExp(`^export declare class ${value}\\b`, "m").test(declarations);
       const text = new RegExp(`^export declare (?:class|function) ${value}\\b[^]*?${isClass ? "^\\}" : ";$"}`, "gm");
       for (const [block] of declarations.matchAll(text)) {
-        for (const [, name] of block.matchAll(/^(?:export declare function | {4})(\w+)[^\n(]*\(.*\w*[oO]ptions\b/gm)) {
+        for (const [, name] of block.matchAll(
+          /^(?:export declare function | {4})(\w+)[^\n(]*\(.*(?:\boptions\??:|: \w+Options\b)/gm,
+        )) {
           found.add(isClass ? `${value}.${name}` : `${name}`);
         }
       }
