@@ -27,7 +27,7 @@
         "native/tls/tls_handshake.cc",
         "native/tls/tls_hello.cc",
         "native/tls/tls_output.cc",
-        "native/tls/tls_session.cc",
+        "native/tls/tls_connection.cc",
         "native/tls/tls_stream.cc",
         "native/tls/tls_wire.cc"
       ],

@@ -202,7 +202,7 @@ void Core::fruitless_round(bool in_trouble) {
 }
 
 void Core::end_batch() {
-  for (int32_t handle : spent_) {
+  for (int32_t handle : released_) {
     Slot* slot = slots.find(handle);
     if (slot == nullptr) continue;
     drop_descriptor(*this, *slot);
@@ -210,7 +210,7 @@ void Core::end_batch() {
     delete_listener(*slot);
     slots.release(*slot);
   }
-  spent_.clear();
+  released_.clear();
   event_count_ = 0;
   slab_used_ = 0;
   shared.words[kEventCount] = 0;
@@ -273,7 +273,7 @@ bool Core::emit_due(Slot& slot) {
     slot.due = 0;
     int32_t extra = static_cast<int32_t>(slot.ended) | static_cast<int32_t>(slot.syscall) << 8;
     emit(Event::closed, extra, slot.handle, slot.error, 0);
-    spend(slot);
+    release_after_batch(slot);
   }
   return true;
 }

@@ -80,7 +80,7 @@ class Core {
   int32_t keep_slab(size_t length);
   bool in_slab(int32_t offset, int32_t length) const;
   // After the batch under way this handle is free.
-  void spend(Slot& slot) { spent_.push_back(slot.handle); }
+  void release_after_batch(Slot& slot) { released_.push_back(slot.handle); }
 
   struct Piece {
     uint32_t offset, length, next;
@@ -115,7 +115,7 @@ class Core {
 
   std::vector<int32_t> due_, due_now_;
   std::vector<int32_t> dirty_;
-  std::vector<int32_t> spent_;
+  std::vector<int32_t> released_;
   std::vector<int32_t> backed_off_;
   double retry_at_ = kNever;
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "tls/tls_session.h"
+#include "tls/tls_connection.h"
 
 namespace em {
 

@@ -63,7 +63,7 @@ struct SavedAddresses {
 };
 
 struct Listener;
-struct TlsSession;
+struct TlsConnection;
 
 // What every message touches is in the first cache line.
 struct alignas(64) Slot {
@@ -89,7 +89,7 @@ struct alignas(64) Slot {
   SavedAddresses* saved = nullptr;  // once the descriptor is closed
   union {
     Listener* accepting = nullptr;  // of a listener
-    TlsSession* tls;                // of a connection with kTls
+    TlsConnection* tls;             // of a connection with kTls
   };
 
   uint32_t index() const { return static_cast<uint32_t>(handle & kIndexMask); }

@@ -182,7 +182,7 @@ napi_value answer_verify_call(napi_env env, napi_callback_info info) {
   return nothing();
 }
 
-TlsSession* args_session(Args& args) {
+TlsConnection* args_tls(Args& args) {
   Target target(args);
   Slot* slot = target.stream();
   return args.ok() && slot != nullptr && slot->has(kTls) ? slot->tls : nullptr;
@@ -200,12 +200,12 @@ napi_value certificate_buffer(napi_env env, X509* certificate) {
 }
 
 // The leaf first: OpenSSL's list has it on a client, and not on a server or where a session was resumed.
-napi_value certificates(napi_env env, const TlsSession& session) {
+napi_value certificates(napi_env env, const TlsConnection& tls) {
   List list(env);
-  auto* chain = reinterpret_cast<const OPENSSL_STACK*>(SSL_get_peer_cert_chain(session.ssl));
+  auto* chain = reinterpret_cast<const OPENSSL_STACK*>(SSL_get_peer_cert_chain(tls.ssl));
   const int length = chain == nullptr ? 0 : OPENSSL_sk_num(chain);
-  X509* leaf = SSL_get1_peer_certificate(session.ssl);
-  if (leaf != nullptr && (session.is_server || length == 0)) list.add(certificate_buffer(env, leaf));
+  X509* leaf = SSL_get1_peer_certificate(tls.ssl);
+  if (leaf != nullptr && (tls.is_server || length == 0)) list.add(certificate_buffer(env, leaf));
   X509_free(leaf);
   for (int i = 0; i < length; i++) {
     list.add(certificate_buffer(env, static_cast<X509*>(OPENSSL_sk_value(chain, i))));
@@ -217,16 +217,16 @@ napi_value certificates(napi_env env, const TlsSession& session) {
 // staple
 napi_value state_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
-  TlsSession* session = args_session(args);
-  if (session == nullptr || !session->is_known) return nothing();
-  SSL* ssl = session->ssl;
+  TlsConnection* tls = args_tls(args);
+  if (tls == nullptr || !tls->is_known) return nothing();
+  SSL* ssl = tls->ssl;
   const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl);
   if (cipher == nullptr) cipher = SSL_get_pending_cipher(ssl);
   const uint8_t* protocol = nullptr;
   unsigned protocol_size = 0;
   SSL_get0_alpn_selected(ssl, &protocol, &protocol_size);
   uint8_t* staple = nullptr;
-  const long staple_size = session->is_server ? 0 : SSL_get_tlsext_status_ocsp_resp(ssl, &staple);
+  const long staple_size = tls->is_server ? 0 : SSL_get_tlsext_status_ocsp_resp(ssl, &staple);
   auto named = [&](const char* name) { return name == nullptr ? undefined(env) : text(env, name); };
   const napi_value parts[] = {
       integer(env, SSL_version(ssl)),
@@ -234,10 +234,10 @@ napi_value state_call(napi_env env, napi_callback_info info) {
       named(cipher == nullptr ? nullptr : SSL_CIPHER_standard_name(cipher)),
       integer(env, cipher == nullptr ? 0 : SSL_CIPHER_get_bits(cipher, nullptr)),
       protocol_size == 0 ? undefined(env) : byte_text(env, {reinterpret_cast<const char*>(protocol), protocol_size}),
-      session->server_name.empty() ? undefined(env) : byte_text(env, session->server_name),
+      tls->server_name.empty() ? undefined(env) : byte_text(env, tls->server_name),
       boolean(env, SSL_session_reused(ssl) == 1),
-      certificates(env, *session),
-      integer(env, session->verify_error),
+      certificates(env, *tls),
+      integer(env, tls->verify_error),
       staple == nullptr || staple_size <= 0 ? undefined(env) : buffer(env, staple, static_cast<size_t>(staple_size)),
   };
   ERR_clear_error();
@@ -248,19 +248,18 @@ napi_value state_call(napi_env env, napi_callback_info info) {
 // error
 napi_value failure_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
-  TlsSession* session = args_session(args);
-  if (session == nullptr || session->failure == nullptr) return nothing();
-  return list(
-      env, {integer(env, static_cast<int64_t>(session->failure->code)), text(env, session->failure->reason),
-            integer(env, session->alert), boolean(env, session->alert_from_peer), integer(env, session->verify_error)});
+  TlsConnection* tls = args_tls(args);
+  if (tls == nullptr || tls->failure == nullptr) return nothing();
+  return list(env, {integer(env, static_cast<int64_t>(tls->failure->code)), text(env, tls->failure->reason),
+                    integer(env, tls->alert), boolean(env, tls->alert_from_peer), integer(env, tls->verify_error)});
 }
 
 // tlsTruncated(loop, handle): undefined where the peer has not ended
 napi_value truncated_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
-  TlsSession* session = args_session(args);
-  if (session == nullptr || !session->is_known || !session->ended_by_peer()) return nothing();
-  return boolean(env, !session->peer_closed);
+  TlsConnection* tls = args_tls(args);
+  if (tls == nullptr || !tls->is_known || !tls->ended_by_peer()) return nothing();
+  return boolean(env, !tls->peer_closed);
 }
 
 }  // namespace

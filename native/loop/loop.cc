@@ -14,7 +14,7 @@ constexpr double kTurnTime = 1;  // milliseconds
 // A small batch is polled behind only while doing so has found something lately: a connection that talks alone pays for
 // one poll a message instead of two.
 constexpr uint32_t kFewEvents = 4;
-constexpr int kMostHope = 4;
+constexpr int kMostBusyPolls = 4;
 
 // What process.nextTick threw ends in uncaughtException, as it does everywhere in Node. In an environment that stops
 // there is nothing to report it to.
@@ -144,10 +144,10 @@ void Loop::run_rounds() {
     core.now = monotonic_now();
     core.flush(core.now);
     core.end_batch();
-    if (round > 0) hope_ = events > 0 ? std::min(hope_ + 1, kMostHope) : std::max(hope_ - 1, 0);
-    if (events >= kFewEvents) hope_ = std::max(hope_, 1);
+    if (round > 0) busy_polls_ = events > 0 ? std::min(busy_polls_ + 1, kMostBusyPolls) : std::max(busy_polls_ - 1, 0);
+    if (events >= kFewEvents) busy_polls_ = std::max(busy_polls_, 1);
     if ((events == 0 && !ticks) || core.now > end) return;
-    if (hope_ == 0 && !core.pending()) return;
+    if (busy_polls_ == 0 && !core.pending()) return;
   }
 }
 

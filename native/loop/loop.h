@@ -73,7 +73,7 @@ class Loop {
   FileReads file_reads_;
   int open_handles_ = 0;  // and the reads of files, which count as one
   double armed_ = kNever;
-  int hope_ = 0;  // how often polling again in the same turn found something lately
+  int busy_polls_ = 0;  // how often polling again in the same turn found something lately
   bool in_turn_ = false;
   bool closing_ = false;
   bool dead_ = false;  // the environment takes no more calls

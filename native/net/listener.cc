@@ -212,7 +212,7 @@ void connection_left(Core& core, int32_t listener) {
   Slot* slot = core.slots.find(listener);
   Listener& state = *slot->accepting;
   state.connections--;
-  if (state.outlived && state.connections == 0) core.spend(*slot);
+  if (state.outlived && state.connections == 0) core.release_after_batch(*slot);
   if (slot->state != State::open) return;
   if (!state.full) return;
   state.full = false;

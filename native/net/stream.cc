@@ -411,7 +411,7 @@ Settled settle(Core& core, Slot& slot) {
   const bool here = slot.has(kShutDone);
   end_stream(core, slot, here ? Ended::local : Ended::peer, 0, Syscall::none, true);
   slot.due = 0;
-  core.spend(slot);
+  core.release_after_batch(slot);
   return here ? Settled::closedHere : Settled::closedByPeer;
 }
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "tls/tls_session.h"
+#include "tls/tls_connection.h"
 
 namespace em {
 
@@ -42,7 +42,7 @@ bool ends_at_no_start_line() {
 int choose_alpn(SSL* ssl, const uint8_t** chosen, uint8_t* chosen_length, const uint8_t* offered, unsigned length,
                 void*) {
   // As TLS began, whichever name was answered then.
-  const std::string& own = session_of(ssl).first_context->alpn;
+  const std::string& own = tls_of(ssl).first_context->alpn;
   if (own.empty()) return SSL_TLSEXT_ERR_NOACK;
   for (size_t at = 0; at < own.size(); at += 1 + static_cast<uint8_t>(own[at])) {
     const auto size = static_cast<uint8_t>(own[at]);
@@ -58,7 +58,7 @@ int choose_alpn(SSL* ssl, const uint8_t** chosen, uint8_t* chosen_length, const 
 
 int give_staple(SSL* ssl, void* argument) {
   auto& context = *static_cast<TlsContext*>(argument);
-  if (!session_of(ssl).is_server) return 1;  // a client's: what came is looked at later
+  if (!tls_of(ssl).is_server) return 1;  // a client's: what came is looked at later
   if (context.staple.empty()) return SSL_TLSEXT_ERR_NOACK;
   auto* copy = static_cast<uint8_t*>(OPENSSL_malloc(context.staple.size()));
   if (copy == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -69,11 +69,11 @@ int give_staple(SSL* ssl, void* argument) {
 
 // Sessions belong to the context that TLS began with, whichever name was answered then: its keys are asked.
 int protect_ticket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int encrypt) {
-  TlsContext& context = *session_of(ssl).first_context;
+  TlsContext& context = *tls_of(ssl).first_context;
   TicketKey* key = nullptr;
   size_t at = 0;
   if (encrypt) {
-    if (session_of(ssl).is_ticketless) return 0;
+    if (tls_of(ssl).is_ticketless) return 0;
     key = &context.ticket_keys.front();
     memcpy(name, key->name, sizeof key->name);
     if (RAND_bytes(iv, 16) <= 0) return -1;
@@ -93,34 +93,34 @@ int protect_ticket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher,
   return at == 0 ? 1 : 2;  // under an old key: good, and to be renewed
 }
 
-int take_session(SSL* ssl, SSL_SESSION* session) {
-  tell_session(session_of(ssl), session);
+int new_session_callback(SSL* ssl, SSL_SESSION* session) {
+  report_session(tls_of(ssl), session);
   return 0;  // we keep no reference
 }
 
-void log_key(const SSL* ssl, const char* line) { session_of(ssl).tell(Event::tlsKeyLog, line); }
+void keylog_callback(const SSL* ssl, const char* line) { tls_of(ssl).report(Event::tlsKeyLog, line); }
 
 // The messages behind the handshake: of them key updates alone can be had for nothing, again and again.
-void hear_message(int written, int, int type, const void* bytes, size_t length, SSL* ssl, void*) {
+void message_callback(int written, int, int type, const void* bytes, size_t length, SSL* ssl, void*) {
   if (written || type != SSL3_RT_HANDSHAKE || length == 0) return;
-  TlsSession& session = session_of(ssl);
-  if (*static_cast<const uint8_t*>(bytes) == SSL3_MT_KEY_UPDATE) session.count_key_update();
+  TlsConnection& tls = tls_of(ssl);
+  if (*static_cast<const uint8_t*>(bytes) == SSL3_MT_KEY_UPDATE) tls.count_key_update();
 }
 
 // Of the messages behind the handshake OpenSSL tells before it reads them: they are listened to then, and not while
 // nothing comes but data.
-void note_state(const SSL* ssl, int where, int alert) {
+void info_callback(const SSL* ssl, int where, int alert) {
   if (where & SSL_CB_LOOP) {
-    TlsSession& session = session_of(ssl);
-    if (!session.is_secured() || session.hears_messages) return;
-    session.hears_messages = true;
-    SSL_set_msg_callback(session.ssl, hear_message);
+    TlsConnection& tls = tls_of(ssl);
+    if (!tls.is_secured() || tls.has_message_callback) return;
+    tls.has_message_callback = true;
+    SSL_set_msg_callback(tls.ssl, message_callback);
     return;
   }
   if (!(where & SSL_CB_ALERT) || (alert >> 8) != SSL3_AL_FATAL) return;
-  TlsSession& session = session_of(ssl);
-  session.alert = static_cast<int16_t>(alert & 0xff);
-  session.alert_from_peer = (where & SSL_CB_READ) != 0;
+  TlsConnection& tls = tls_of(ssl);
+  tls.alert = static_cast<int16_t>(alert & 0xff);
+  tls.alert_from_peer = (where & SSL_CB_READ) != 0;
 }
 
 // Takes the host name out of the extension's bytes: a list with one entry of type 0.
@@ -134,37 +134,37 @@ std::string_view read_name(SSL* ssl) {
   return {reinterpret_cast<const char*>(bytes + 5), size};
 }
 
-int hear_client(SSL* ssl, int* alert, void*) {
-  TlsSession& session = session_of(ssl);
-  if (session.name_answer == TlsSession::Answer::none) {
-    session.server_name = read_name(ssl);
-    if (!session.asks_name || session.server_name.empty()) return SSL_CLIENT_HELLO_SUCCESS;
-    session.awaits = TlsSession::Awaits::name;
+int client_hello_callback(SSL* ssl, int* alert, void*) {
+  TlsConnection& tls = tls_of(ssl);
+  if (tls.name_answer == TlsConnection::Answer::none) {
+    tls.server_name = read_name(ssl);
+    if (!tls.asks_name || tls.server_name.empty()) return SSL_CLIENT_HELLO_SUCCESS;
+    tls.awaits = TlsConnection::Awaits::name;
     return SSL_CLIENT_HELLO_RETRY;
   }
-  if (session.name_answer == TlsSession::Answer::yes) return SSL_CLIENT_HELLO_SUCCESS;
+  if (tls.name_answer == TlsConnection::Answer::yes) return SSL_CLIENT_HELLO_SUCCESS;
   *alert = SSL_AD_UNRECOGNIZED_NAME;
   return SSL_CLIENT_HELLO_ERROR;
 }
 
 int verify_peer(X509_STORE_CTX* store, void*) {
   auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  return session_of(ssl).verify(store);
+  return tls_of(ssl).verify(store);
 }
 
 }  // namespace
 
-void tell_session(TlsSession& to, SSL_SESSION* session) {
+void report_session(TlsConnection& to, SSL_SESSION* session) {
   int size = i2d_SSL_SESSION(session, nullptr);
   if (size <= 0) return;
   std::string bytes(static_cast<size_t>(size), '\0');
   auto* at = reinterpret_cast<uint8_t*>(bytes.data());
   i2d_SSL_SESSION(session, &at);
   // The newest replaces one that waits to be told: a server may send a thousand at once, each with its certificate.
-  for (TlsSession::News& news : to.news) {
-    if (news.event == Event::tlsSession) return news.bytes.swap(bytes);
+  for (TlsConnection::Report& report : to.reports) {
+    if (report.event == Event::tlsSession) return report.bytes.swap(bytes);
   }
-  to.tell(Event::tlsSession, std::move(bytes));
+  to.report(Event::tlsSession, std::move(bytes));
 }
 
 std::string openssl_complaint() {
@@ -295,7 +295,7 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   // Nothing is cached by OpenSSL: a session is its ticket, or what the program keeps of a client's.
   SSL_CTX_set_session_cache_mode(
       ssl, has(kReportSessions) ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
-  if (has(kReportSessions)) SSL_CTX_sess_set_new_cb(ssl, take_session);
+  if (has(kReportSessions)) SSL_CTX_sess_set_new_cb(ssl, new_session_callback);
   SSL_CTX_set_timeout(ssl, settings.session_timeout);
   if (!SSL_CTX_set_session_id_context(ssl, reinterpret_cast<const uint8_t*>(settings.session_id_context.data()),
                                       static_cast<unsigned>(settings.session_id_context.size()))) {
@@ -319,9 +319,9 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, nullptr);
   SSL_CTX_set_tlsext_status_cb(ssl, give_staple);
   SSL_CTX_set_tlsext_status_arg(ssl, this);
-  SSL_CTX_set_client_hello_cb(ssl, hear_client, nullptr);
-  SSL_CTX_set_info_callback(ssl, note_state);
-  if (has(kKeyLog)) SSL_CTX_set_keylog_callback(ssl, log_key);
+  SSL_CTX_set_client_hello_cb(ssl, client_hello_callback, nullptr);
+  SSL_CTX_set_info_callback(ssl, info_callback);
+  if (has(kKeyLog)) SSL_CTX_set_keylog_callback(ssl, keylog_callback);
   ERR_clear_error();
   return {};
 }

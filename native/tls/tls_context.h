@@ -2,7 +2,7 @@
 //
 // A context is made whole and then only its ticket keys and its staple change. Connections hold it: it goes when its
 // number is released and the last of them is gone. Callbacks of OpenSSL find their connection by the application data
-// of the SSL (session_of) and never enter JavaScript.
+// of the SSL (tls_of) and never enter JavaScript.
 #pragma once
 
 #include <cstdint>
@@ -90,9 +90,9 @@ struct TlsContext {
   ~TlsContext();
 };
 
-struct TlsSession;
+struct TlsConnection;
 // For `tlsSession`.
-void tell_session(TlsSession& to, SSL_SESSION* session);
+void report_session(TlsConnection& to, SSL_SESSION* session);
 
 // The first thing OpenSSL complains of, in its words; leaves the queue empty.
 std::string openssl_complaint();

@@ -9,12 +9,12 @@ namespace {
 
 constexpr int kDrains = 4;
 
-TlsError failure_code(const TlsSession& session, int reason) {
-  if (session.name_answer == TlsSession::Answer::no) return TlsError::noContext;
+TlsError failure_code(const TlsConnection& tls, int reason) {
+  if (tls.name_answer == TlsConnection::Answer::no) return TlsError::noContext;
   if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
     return TlsError::verify;
   }
-  return session.is_secured() ? TlsError::protocol : TlsError::handshake;
+  return tls.is_secured() ? TlsError::protocol : TlsError::handshake;
 }
 
 }  // namespace
@@ -22,26 +22,26 @@ TlsError failure_code(const TlsSession& session, int reason) {
 void tls_silence(Slot& slot) { slot.tls->silent = true; }
 
 void tls_closing(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  const bool unsent = core.shared.outbound[slot.index()] > 0 || !session.plain.empty() || !slot.queue.empty() ||
+  TlsConnection& tls = *slot.tls;
+  const bool unsent = core.shared.outbound[slot.index()] > 0 || !tls.plain.empty() || !slot.queue.empty() ||
                       slot.piece_head != kNoPiece;
   const bool orderly = slot.ended == Ended::peer || slot.ended == Ended::local;
   // Where something was dropped the peer is to know it: the end without close_notify is what tells.
-  if (orderly && session.is_secured() && !session.notified && !session.silent && !unsent && session.write_error == 0) {
-    session.notified = true;
-    tls_begin(session, monotonic_now());
-    SSL_shutdown(session.ssl);
-    tls_send_last(session);
+  if (orderly && tls.is_secured() && !tls.notified && !tls.silent && !unsent && tls.write_error == 0) {
+    tls.notified = true;
+    tls_begin(tls, monotonic_now());
+    SSL_shutdown(tls.ssl);
+    tls_send_last(tls);
     ERR_clear_error();
   }
-  session.write_error = session.write_error != 0 ? session.write_error : -EPIPE;  // nothing goes out from here on
-  session.plain.clear(core.live);
-  session.file.reset();
-  session.early = session.held = std::string();
+  tls.write_error = tls.write_error != 0 ? tls.write_error : -EPIPE;  // nothing goes out from here on
+  tls.plain.clear(core.live);
+  tls.file.reset();
+  tls.early = tls.held = std::string();
 }
 
 void tls_failed(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   int reason = 0;
   std::string words;
   while (unsigned long error = ERR_get_error()) {
@@ -50,18 +50,18 @@ void tls_failed(Core& core, Slot& slot) {
     words = text == nullptr ? "unknown error" : text;
     if (ERR_GET_LIB(error) == ERR_LIB_SSL) reason = ERR_GET_REASON(error);
   }
-  const TlsError code = failure_code(session, reason);
-  if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) words = X509_verify_cert_error_string(session.verify_error);
+  const TlsError code = failure_code(tls, reason);
+  if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) words = X509_verify_cert_error_string(tls.verify_error);
   if (words.empty()) words = "the connection is broken";
   tls_fail(core, slot, code, std::move(words));
 }
 
 void tls_fail(Core& core, Slot& slot, TlsError code, std::string reason) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   if (slot.state != State::open) return;
-  session.failure.reset(new TlsFailure{code, std::move(reason)});
-  tls_send_last(session);  // the alert, if there is one
-  session.phase = TlsSession::Phase::failed;
+  tls.failure.reset(new TlsFailure{code, std::move(reason)});
+  tls_send_last(tls);  // the alert, if there is one
+  tls.phase = TlsConnection::Phase::failed;
   // Closed with input unread, the kernel would reset the connection, and the alert might never be read.
   shutdown(slot.fd, SHUT_WR);
   core.sys.calls++;

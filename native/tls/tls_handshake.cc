@@ -44,22 +44,22 @@ bool set_identity(SSL* ssl, const std::string& name) {
          X509_VERIFY_PARAM_set1_host(rules, name.data(), name.size()) == 1;
 }
 
-const char* begin_session(TlsSession& session, TlsStart& start, BIO_METHOD* transport) {
+const char* create_ssl(TlsConnection& tls, TlsStart& start, BIO_METHOD* transport) {
   constexpr const char* kNoMemory = "there is no memory for a TLS connection";
   SSL* ssl = SSL_new(start.context->ssl);
   if (ssl == nullptr) return kNoMemory;
-  session.ssl = ssl;
+  tls.ssl = ssl;
   BIO* bio = BIO_new(transport);
-  if (bio == nullptr || SSL_set_ex_data(ssl, 0, &session) != 1) {
+  if (bio == nullptr || SSL_set_ex_data(ssl, 0, &tls) != 1) {
     BIO_free(bio);
     return kNoMemory;
   }
-  BIO_set_data(bio, &session);
+  BIO_set_data(bio, &tls);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
-  if (kTorture) SSL_set_max_send_fragment(ssl, session.core.sys.record_size());
+  if (kTorture) SSL_set_max_send_fragment(ssl, tls.core.sys.record_size());
   if (start.is_server) {
-    session.hello.start(start.context->most_hello);
+    tls.hello.start(start.context->most_hello);
     SSL_set_verify(ssl, start.context->server_verify_mode(), nullptr);
     SSL_set_accept_state(ssl);
     return nullptr;
@@ -88,14 +88,13 @@ const char* begin_session(TlsSession& session, TlsStart& start, BIO_METHOD* tran
 // The end of a handshake ---------------------------------------------------------------------------------------------
 
 void finish_handshake(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  session.phase = TlsSession::Phase::secured;
-  session.is_known = true;
+  TlsConnection& tls = *slot.tls;
+  tls.phase = TlsConnection::Phase::secured;
+  tls.is_known = true;
   // Until TLS 1.2 OpenSSL keeps a ticket that was renewed to itself.
-  const bool renewed =
-      !session.is_server && SSL_version(session.ssl) <= TLS1_2_VERSION && SSL_session_reused(session.ssl);
-  if (renewed && session.first_context->has(kReportSessions)) tell_session(session, SSL_get_session(session.ssl));
-  session.tell(Event::secured, {});
+  const bool renewed = !tls.is_server && SSL_version(tls.ssl) <= TLS1_2_VERSION && SSL_session_reused(tls.ssl);
+  if (renewed && tls.first_context->has(kReportSessions)) report_session(tls, SSL_get_session(tls.ssl));
+  tls.report(Event::secured, {});
   if (is_paused(core, slot) && !slot.has(kFinishing)) {
     core.shared.flags[slot.index()] |= kNeedsResume;
     stop_reading(core, slot);
@@ -103,12 +102,12 @@ void finish_handshake(Core& core, Slot& slot) {
     start_reading(core, slot);
   }
   if (slot.state != State::open) return;
-  if (SSL_has_pending(session.ssl) || session.ended_by_peer()) core.defer(slot, kDueTls);
+  if (SSL_has_pending(tls.ssl) || tls.ended_by_peer()) core.defer(slot, kDueTls);
   core.mark_dirty(slot);  // what was written meanwhile, or that nothing more will be
 }
 
-bool shows_certificate(const TlsSession& session) {
-  X509* certificate = SSL_get1_peer_certificate(session.ssl);
+bool shows_certificate(const TlsConnection& tls) {
+  X509* certificate = SSL_get1_peer_certificate(tls.ssl);
   X509_free(certificate);
   return certificate != nullptr;
 }
@@ -124,31 +123,31 @@ bool is_for(SSL* ssl, const std::string& name) {
 
 // A session that is resumed was verified once, perhaps under another name and by other rules.
 bool check_resumed(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  if (!SSL_session_reused(session.ssl) || !session.first_context->rejects()) return true;
-  long result = SSL_get_verify_result(session.ssl);
-  if (result == X509_V_OK && !session.is_server && !shows_certificate(session)) {
+  TlsConnection& tls = *slot.tls;
+  if (!SSL_session_reused(tls.ssl) || !tls.first_context->rejects()) return true;
+  long result = SSL_get_verify_result(tls.ssl);
+  if (result == X509_V_OK && !tls.is_server && !shows_certificate(tls)) {
     result = X509_V_ERR_UNSPECIFIED;  // the session is of the program's making
-  } else if (result == X509_V_OK && !session.verify_name.empty()) {
-    if (!is_for(session.ssl, session.verify_name)) result = X509_V_ERR_HOSTNAME_MISMATCH;
+  } else if (result == X509_V_OK && !tls.verify_name.empty()) {
+    if (!is_for(tls.ssl, tls.verify_name)) result = X509_V_ERR_HOSTNAME_MISMATCH;
   }
   if (result == X509_V_OK) return true;
-  session.verify_error = static_cast<int32_t>(result);
+  tls.verify_error = static_cast<int32_t>(result);
   tls_fail(core, slot, TlsError::verify, X509_verify_cert_error_string(result));
   return false;
 }
 
-void handshake_through(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
+void handshake_done(Core& core, Slot& slot) {
+  TlsConnection& tls = *slot.tls;
   ERR_clear_error();
   if (!check_resumed(core, slot)) return;
-  if (session.asks_verify && session.verdict == TlsSession::Answer::none && shows_certificate(session)) {
-    session.verify_error = static_cast<int32_t>(SSL_get_verify_result(session.ssl));
-    session.awaits = TlsSession::Awaits::verdict;
-    session.is_known = true;
-    session.tell(Event::tlsVerify, {});
+  if (tls.asks_verify && tls.verdict == TlsConnection::Answer::none && shows_certificate(tls)) {
+    tls.verify_error = static_cast<int32_t>(SSL_get_verify_result(tls.ssl));
+    tls.awaits = TlsConnection::Awaits::verdict;
+    tls.is_known = true;
+    tls.report(Event::tlsVerify, {});
   } else {
-    session.verify_error = static_cast<int32_t>(SSL_get_verify_result(session.ssl));
+    tls.verify_error = static_cast<int32_t>(SSL_get_verify_result(tls.ssl));
     finish_handshake(core, slot);
   }
 }
@@ -156,38 +155,38 @@ void handshake_through(Core& core, Slot& slot) {
 // A server's refusal of its client. What would have ended the handshake was held back, so that under TLS 1.2 nothing is
 // encrypted yet to the client; under 1.3 the client is through, and only sees the connection end.
 void refuse_client(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  const bool says_why = session.hold_output && SSL_version(session.ssl) <= TLS1_2_VERSION;
-  session.hold_output = false;
-  session.held = std::string();
+  TlsConnection& tls = *slot.tls;
+  const bool says_why = tls.hold_output && SSL_version(tls.ssl) <= TLS1_2_VERSION;
+  tls.hold_output = false;
+  tls.held = std::string();
   if (says_why) {
     static constexpr uint8_t kBadCertificate[] = {SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, SSL_AD_BAD_CERTIFICATE};
-    tls_put(session, kBadCertificate, sizeof kBadCertificate);
-    session.alert = SSL_AD_BAD_CERTIFICATE;
-    session.alert_from_peer = false;
+    tls_put(tls, kBadCertificate, sizeof kBadCertificate);
+    tls.alert = SSL_AD_BAD_CERTIFICATE;
+    tls.alert_from_peer = false;
   }
-  session.verify_error = X509_V_ERR_CERT_REJECTED;
+  tls.verify_error = X509_V_ERR_CERT_REJECTED;
   tls_fail(core, slot, TlsError::verify, "the certificate was refused by the application");
 }
 
 // In clear, as everything is until a hello has been answered.
 void refuse_hello(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   static constexpr uint8_t kIllegal[] = {SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, SSL_AD_ILLEGAL_PARAMETER};
   ERR_clear_error();
-  tls_put(session, kIllegal, sizeof kIllegal);
-  session.alert = SSL_AD_ILLEGAL_PARAMETER;
-  session.alert_from_peer = false;
+  tls_put(tls, kIllegal, sizeof kIllegal);
+  tls.alert = SSL_AD_ILLEGAL_PARAMETER;
+  tls.alert_from_peer = false;
   tls_fail(core, slot, TlsError::handshake,
-           "the client's hello has more than " + std::to_string(session.first_context->most_hello) + " bytes");
+           "the client's hello has more than " + std::to_string(tls.first_context->most_hello) + " bytes");
 }
 
 // Takes over the identities, the trust and the staple; everything else stays as TLS began.
-void switch_context(TlsSession& session, TlsContext& to) {
+void switch_context(TlsConnection& tls, TlsContext& to) {
   to.retain();
-  session.context->release();
-  session.context = &to;
-  SSL_set_SSL_CTX(session.ssl, to.ssl);
+  tls.context->release();
+  tls.context = &to;
+  SSL_set_SSL_CTX(tls.ssl, to.ssl);
 }
 
 }  // namespace
@@ -201,30 +200,29 @@ size_t undelivered(Core& core, const Slot& slot) {
 
 const char* start_tls(Core& core, Slot& slot, TlsStart& start) {
   const bool in_clear = undelivered(core, slot) > 0;
-  auto* session = new TlsSession(core, slot);
-  if (const char* wrong = begin_session(*session, start, core.tls->transport); wrong != nullptr) {
+  auto* tls = new TlsConnection(core, slot);
+  if (const char* wrong = create_ssl(*tls, start, core.tls->transport); wrong != nullptr) {
     ERR_clear_error();
-    delete session;
+    delete tls;
     return wrong;
   }
   start.context->references += 2;
-  session->first_context = session->context = start.context;
-  session->is_server = start.is_server;
-  session->asks_name = start.asks_name;
-  session->asks_verify = start.asks_verify;
-  session->verify_name = std::move(start.verify_name);
-  if (!start.is_server) session->server_name = std::move(start.server_name);
-  session->early = std::move(start.received);
+  tls->first_context = tls->context = start.context;
+  tls->is_server = start.is_server;
+  tls->asks_name = start.asks_name;
+  tls->asks_verify = start.asks_verify;
+  tls->verify_name = std::move(start.verify_name);
+  if (!start.is_server) tls->server_name = std::move(start.server_name);
+  tls->early = std::move(start.received);
   // What was written before leaves before, in clear.
   queue_pieces(core, slot);
-  session->clear_left = core.shared.outbound[slot.index()];
-  slot.tls = session;
+  tls->clear_left = core.shared.outbound[slot.index()];
+  slot.tls = tls;
   slot.set(kTls);
   if (in_clear) {
     core.shared.flags[slot.index()] |= kMuted | kNoWrite;
-    session->failure.reset(
-        new TlsFailure{TlsError::plaintext, "bytes in clear came behind the point where TLS starts"});
-    session->phase = TlsSession::Phase::failed;
+    tls->failure.reset(new TlsFailure{TlsError::plaintext, "bytes in clear came behind the point where TLS starts"});
+    tls->phase = TlsConnection::Phase::failed;
     close_stream(core, slot, Ended::tls, 0, Syscall::none);
     return nullptr;
   }
@@ -236,66 +234,66 @@ const char* start_tls(Core& core, Slot& slot, TlsStart& start) {
 
 void answer_server_name(Core& core, Slot& slot, NameAnswer answer, TlsContext* other) {
   if (!slot.has(kTls) || slot.state != State::open) return;
-  TlsSession& session = *slot.tls;
-  if (session.awaits != TlsSession::Awaits::name) return;
-  session.awaits = TlsSession::Awaits::nothing;
-  session.name_answer = answer == NameAnswer::refuse ? TlsSession::Answer::no : TlsSession::Answer::yes;
-  if (answer == NameAnswer::other) switch_context(session, *other);
+  TlsConnection& tls = *slot.tls;
+  if (tls.awaits != TlsConnection::Awaits::name) return;
+  tls.awaits = TlsConnection::Awaits::nothing;
+  tls.name_answer = answer == NameAnswer::refuse ? TlsConnection::Answer::no : TlsConnection::Answer::yes;
+  if (answer == NameAnswer::other) switch_context(tls, *other);
   start_reading(core, slot);
   if (slot.state == State::open) core.defer(slot, kDueTls);
 }
 
 void answer_verify(Core& core, Slot& slot, bool accepted) {
   if (!slot.has(kTls) || slot.state != State::open) return;
-  TlsSession& session = *slot.tls;
-  if (session.awaits != TlsSession::Awaits::verdict) return;
-  session.awaits = TlsSession::Awaits::nothing;
-  session.verdict = accepted ? TlsSession::Answer::yes : TlsSession::Answer::no;
+  TlsConnection& tls = *slot.tls;
+  if (tls.awaits != TlsConnection::Awaits::verdict) return;
+  tls.awaits = TlsConnection::Awaits::nothing;
+  tls.verdict = accepted ? TlsConnection::Answer::yes : TlsConnection::Answer::no;
   core.defer(slot, kDueTls);
 }
 
 // Rounds -------------------------------------------------------------------------------------------------------------
 
 void handshake_step(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  tls_begin(session, core.now);
-  session.may_read = kMayRead;
-  session.kernel_empty = false;
-  const int result = SSL_do_handshake(session.ssl);
-  const int error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(session.ssl, result);
-  if (session.hello.too_long()) return refuse_hello(core, slot);
+  TlsConnection& tls = *slot.tls;
+  tls_begin(tls, core.now);
+  tls.may_read = kMayRead;
+  tls.kernel_empty = false;
+  const int result = SSL_do_handshake(tls.ssl);
+  const int error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(tls.ssl, result);
+  if (tls.hello.too_long()) return refuse_hello(core, slot);
   if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
-  tls_send_wire(session);
+  tls_send_wire(tls);
   if (slot.state != State::open) return;
-  if (error == SSL_ERROR_NONE) return handshake_through(core, slot);
-  if (session.awaits != TlsSession::Awaits::nothing) {
-    const bool name = session.awaits == TlsSession::Awaits::name;
-    session.is_known = !name;
-    session.tell(name ? Event::tlsServerName : Event::tlsVerify, name ? session.server_name : std::string());
-  } else if (session.read_error != 0) {
-    close_stream(core, slot, Ended::error, session.read_error, Syscall::read);
-  } else if (session.fin) {
+  if (error == SSL_ERROR_NONE) return handshake_done(core, slot);
+  if (tls.awaits != TlsConnection::Awaits::nothing) {
+    const bool name = tls.awaits == TlsConnection::Awaits::name;
+    tls.is_known = !name;
+    tls.report(name ? Event::tlsServerName : Event::tlsVerify, name ? tls.server_name : std::string());
+  } else if (tls.read_error != 0) {
+    close_stream(core, slot, Ended::error, tls.read_error, Syscall::read);
+  } else if (tls.fin) {
     tls_fail(core, slot, TlsError::handshake, kEndedEarly);
   }
 }
 
 void handshake_due(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  const bool judged = session.verdict != TlsSession::Answer::none;
+  TlsConnection& tls = *slot.tls;
+  const bool judged = tls.verdict != TlsConnection::Answer::none;
   // A client's verdict is waited for inside OpenSSL, which goes on from there; servers, and sessions that are resumed,
   // were held at the end.
-  if (!judged || (!session.is_server && !SSL_session_reused(session.ssl))) {
+  if (!judged || (!tls.is_server && !SSL_session_reused(tls.ssl))) {
     start_reading(core, slot);
     if (slot.state == State::open) handshake_step(core, slot);
     return;
   }
-  if (session.verdict == TlsSession::Answer::no) return refuse_client(core, slot);
-  session.hold_output = false;
-  if (!session.held.empty()) {
-    tls_begin(session, core.now);
-    tls_put(session, reinterpret_cast<const uint8_t*>(session.held.data()), session.held.size());
-    tls_send_wire(session);
-    session.held = std::string();
+  if (tls.verdict == TlsConnection::Answer::no) return refuse_client(core, slot);
+  tls.hold_output = false;
+  if (!tls.held.empty()) {
+    tls_begin(tls, core.now);
+    tls_put(tls, reinterpret_cast<const uint8_t*>(tls.held.data()), tls.held.size());
+    tls_send_wire(tls);
+    tls.held = std::string();
   }
   finish_handshake(core, slot);
 }

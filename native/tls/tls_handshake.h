@@ -1,11 +1,11 @@
 // TLS from `startTls` to the end of its handshake: its start, its steps, the questions to the program and what follows
 // upon the answers, and the checks that OpenSSL leaves to others.
 //
-// A step calls nobody: what the program is to hear is the session's news, which tls_stream.cc puts into the ring.
+// A step calls nobody: its reports to the program wait in `reports`, from where tls_stream.cc puts them into the ring.
 #pragma once
 
 #include "net/stream.h"
-#include "tls/tls_session.h"
+#include "tls/tls_connection.h"
 
 namespace em {
 

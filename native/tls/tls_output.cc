@@ -26,40 +26,40 @@ size_t total_of(const iovec* parts, size_t count) {
   return total;
 }
 
-bool is_blocked(const TlsSession& session) {
-  return !session.slot.queue.empty() || session.needs_input || session.write_error != 0 || !session.is_secured();
+bool is_blocked(const TlsConnection& tls) {
+  return !tls.slot.queue.empty() || tls.needs_input || tls.write_error != 0 || !tls.is_secured();
 }
 
 // Makes one record, which may be of less than `length`: a peer may have asked for small ones. Returns how much is
 // sealed: 0 where OpenSSL takes nothing now, or never again.
-size_t seal(TlsSession& session, const uint8_t* data, size_t length, double& counter) {
+size_t seal(TlsConnection& tls, const uint8_t* data, size_t length, double& counter) {
   size_t written = 0;
-  const int result = SSL_write_ex(session.ssl, data, length, &written);
+  const int result = SSL_write_ex(tls.ssl, data, length, &written);
   if (result == 1) counter += static_cast<double>(written);
-  tls_settle_direct(session);
+  tls_settle_direct(tls);
   if (result == 1 && written > 0) {
     // OpenSSL makes every record as long as it may be.
-    if (written < length) session.most_plaintext = static_cast<uint32_t>(written);
+    if (written < length) tls.most_plaintext = static_cast<uint32_t>(written);
     return written;
   }
-  if (result != 1 && SSL_get_error(session.ssl, result) == SSL_ERROR_WANT_READ) {
-    session.needs_input = true;
+  if (result != 1 && SSL_get_error(tls.ssl, result) == SSL_ERROR_WANT_READ) {
+    tls.needs_input = true;
   } else {
-    tls_failed(session.core, session.slot);
+    tls_failed(tls.core, tls.slot);
   }
   return 0;
 }
 
 // Makes records of the parts, as large as they can be, until the kernel takes no more; returns how many bytes of them
 // are sealed.
-size_t seal_parts(TlsSession& session, iovec* parts, size_t count, double& counter) {
-  TlsCore& shared = *session.core.tls;
+size_t seal_parts(TlsConnection& tls, iovec* parts, size_t count, double& counter) {
+  TlsCore& shared = *tls.core.tls;
   const size_t total = total_of(parts, count);
   size_t done = 0, at = 0;
-  session.sends_directly = total <= session.most_plaintext && shared.wire_used == 0;
-  while (done < total && !is_blocked(session)) {
+  tls.sends_directly = total <= tls.most_plaintext && shared.wire_used == 0;
+  while (done < total && !is_blocked(tls)) {
     while (parts[at].iov_len == 0) at++;
-    const size_t most = session.most_plaintext;
+    const size_t most = tls.most_plaintext;
     size_t size = std::min(parts[at].iov_len, most);
     const auto* data = static_cast<const uint8_t*>(parts[at].iov_base);
     if (size < most && at + 1 < count) {
@@ -71,9 +71,9 @@ size_t seal_parts(TlsSession& session, iovec* parts, size_t count, double& count
       }
       data = shared.record;
     }
-    const size_t sealed = seal(session, data, size, counter);
+    const size_t sealed = seal(tls, data, size, counter);
     if (sealed == 0) break;
-    session.sends_directly = false;  // the rest of what is longer than a record leaves at once
+    tls.sends_directly = false;  // the rest of what is longer than a record leaves at once
     done += sealed;
     for (size_t left = sealed; left > 0;) {
       const size_t part = std::min(left, parts[at].iov_len);
@@ -82,54 +82,53 @@ size_t seal_parts(TlsSession& session, iovec* parts, size_t count, double& count
       left -= part;
       if (left > 0) at++;
     }
-    if (shared.wire_used + kMostPlaintext + kRecordOverhead > kWireSize) tls_send_wire(session);
+    if (shared.wire_used + kMostPlaintext + kRecordOverhead > kWireSize) tls_send_wire(tls);
   }
-  session.sends_directly = false;
+  tls.sends_directly = false;
   return done;
 }
 
 // Seals what is read of the file in front, or has more of it read. Returns whether the queue can go on.
-bool pump_file(TlsSession& session, Chunk& file, int64_t& quota) {
-  Core& core = session.core;
-  if (session.file != nullptr) {
-    iovec part = {session.file.get() + session.file_at,
-                  static_cast<size_t>(std::min<int64_t>(session.file_size - session.file_at, quota))};
-    const size_t sealed = seal_parts(session, &part, 1, session.sealed_of_files);
-    if (session.slot.state != State::open) return false;
-    session.file_at += static_cast<uint32_t>(sealed);
+bool pump_file(TlsConnection& tls, Chunk& file, int64_t& quota) {
+  Core& core = tls.core;
+  if (tls.file != nullptr) {
+    iovec part = {tls.file.get() + tls.file_at,
+                  static_cast<size_t>(std::min<int64_t>(tls.file_size - tls.file_at, quota))};
+    const size_t sealed = seal_parts(tls, &part, 1, tls.sealed_of_files);
+    if (tls.slot.state != State::open) return false;
+    tls.file_at += static_cast<uint32_t>(sealed);
     file.offset += static_cast<int64_t>(sealed);
     file.left -= static_cast<int64_t>(sealed);
     quota -= static_cast<int64_t>(sealed);
-    if (session.file_at < session.file_size) return false;
-    session.file.reset();
+    if (tls.file_at < tls.file_size) return false;
+    tls.file.reset();
   }
   if (file.left == 0) {
-    session.file_ends.push_back(session.wire_in);
-    session.plain.drop_front(core.live);
+    tls.file_ends.push_back(tls.wire_in);
+    tls.plain.drop_front(core.live);
     return true;
   }
-  if (session.file_asked || quota <= 0) return false;
-  session.file_asked = true;
-  core.files->read(session.slot.handle, file.file, file.offset,
-                   core.sys.shortened_read(std::min(file.left, kFilePart)));
+  if (tls.file_asked || quota <= 0) return false;
+  tls.file_asked = true;
+  core.files->read(tls.slot.handle, file.file, file.offset, core.sys.shortened_read(std::min(file.left, kFilePart)));
   return false;
 }
 
-void queue_all(TlsSession& session, const uint8_t* data, size_t length) {
-  Core& core = session.core;
-  Slot& slot = session.slot;
+void queue_all(TlsConnection& tls, const uint8_t* data, size_t length) {
+  Core& core = tls.core;
+  Slot& slot = tls.slot;
   for (uint32_t at = slot.piece_head; at != kNoPiece; at = core.piece(at).next) {
     const Core::Piece& piece = core.piece(at);
-    session.plain.append(core.shared.out_slab + piece.offset, piece.length, core.live);
+    tls.plain.append(core.shared.out_slab + piece.offset, piece.length, core.live);
   }
   core.forget_pieces(slot);
-  session.plain.append(data, length, core.live);
+  tls.plain.append(data, length, core.live);
 }
 
 // Nearly every flush is this: a few pieces with nothing before them. Returns false where it was not.
-bool pump_pieces(TlsSession& session, const uint8_t* data, size_t length) {
-  Core& core = session.core;
-  Slot& slot = session.slot;
+bool pump_pieces(TlsConnection& tls, const uint8_t* data, size_t length) {
+  Core& core = tls.core;
+  Slot& slot = tls.slot;
   iovec parts[kMostParts];
   size_t count = 0;
   for (uint32_t at = slot.piece_head; at != kNoPiece; at = core.piece(at).next) {
@@ -140,24 +139,24 @@ bool pump_pieces(TlsSession& session, const uint8_t* data, size_t length) {
   if (length > 0) parts[count++] = {const_cast<uint8_t*>(data), length};
   if (count == 0) return true;
   core.forget_pieces(slot);
-  seal_parts(session, parts, count, session.sealed);
+  seal_parts(tls, parts, count, tls.sealed);
   if (slot.state != State::open) return true;
-  for (size_t i = 0; i < count; i++) session.plain.append(parts[i].iov_base, parts[i].iov_len, core.live);
+  for (size_t i = 0; i < count; i++) tls.plain.append(parts[i].iov_base, parts[i].iov_len, core.live);
   return true;
 }
 
-void pump_queue(TlsSession& session) {
+void pump_queue(TlsConnection& tls) {
   int64_t quota = kSealQuota;
-  while (!session.plain.empty() && quota > 0 && !is_blocked(session)) {
-    if (Chunk* file = session.plain.front_file(); file != nullptr) {
-      if (!pump_file(session, *file, quota)) break;
+  while (!tls.plain.empty() && quota > 0 && !is_blocked(tls)) {
+    if (Chunk* file = tls.plain.front_file(); file != nullptr) {
+      if (!pump_file(tls, *file, quota)) break;
       continue;
     }
     iovec parts[kMostParts];
-    const size_t count = session.plain.gather(parts, kMostParts);
-    const size_t sealed = seal_parts(session, parts, count, session.sealed);
-    if (session.slot.state != State::open) return;
-    session.plain.consume(sealed, session.core.live);
+    const size_t count = tls.plain.gather(parts, kMostParts);
+    const size_t sealed = seal_parts(tls, parts, count, tls.sealed);
+    if (tls.slot.state != State::open) return;
+    tls.plain.consume(sealed, tls.core.live);
     quota -= static_cast<int64_t>(sealed);
   }
 }
@@ -172,9 +171,9 @@ void tls_send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t lengt
 bool tls_has_plain(const Slot& slot) { return !slot.tls->plain.empty(); }
 
 bool tls_wants_out(const Slot& slot) {
-  TlsSession& session = *slot.tls;
-  if (session.plain.empty() || is_blocked(session)) return false;
-  return session.plain.front_file() == nullptr || !session.file_asked;
+  TlsConnection& tls = *slot.tls;
+  if (tls.plain.empty() || is_blocked(tls)) return false;
+  return tls.plain.front_file() == nullptr || !tls.file_asked;
 }
 
 void tls_pump(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
@@ -189,51 +188,51 @@ void tls_pump(Core& core, Slot& slot, const uint8_t* data, size_t length, double
 }
 
 void tls_pump_on(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
-  TlsSession& session = *slot.tls;
-  tls_begin(session, stamp);
-  if (!session.plain.empty() || is_blocked(session) || !pump_pieces(session, data, length)) {
-    queue_all(session, data, length);
+  TlsConnection& tls = *slot.tls;
+  tls_begin(tls, stamp);
+  if (!tls.plain.empty() || is_blocked(tls) || !pump_pieces(tls, data, length)) {
+    queue_all(tls, data, length);
   }
-  if (slot.state == State::open && !session.plain.empty()) pump_queue(session);
-  tls_send_wire(session);
+  if (slot.state == State::open && !tls.plain.empty()) pump_queue(tls);
+  tls_send_wire(tls);
   if (slot.state != State::open) return;
-  if (!session.file_ends.empty()) tls_tell_files(session);
-  if (!slot.queue.empty() || !session.plain.empty() || (slot.interest & kOut)) {
+  if (!tls.file_ends.empty()) tls_report_files(tls);
+  if (!slot.queue.empty() || !tls.plain.empty() || (slot.interest & kOut)) {
     update_interest(core, slot);
     if (slot.state != State::open) return;
   }
   if (!slot.has(kAfterOutput)) return;
   check_writable(core, slot);
-  if (slot.queue.empty() && session.plain.empty()) output_done(core, slot);
+  if (slot.queue.empty() && tls.plain.empty()) output_done(core, slot);
 }
 
 bool tls_output_done(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  if (session.phase == TlsSession::Phase::abandoned) return slot.queue.empty();
-  if (!session.is_secured() || !session.plain.empty() || session.write_error != 0) return false;
-  if (slot.has(kShutWanted) && !session.notified) {
-    session.notified = true;
-    tls_begin(session, monotonic_now());
-    SSL_shutdown(session.ssl);
-    tls_send_wire(session);
+  TlsConnection& tls = *slot.tls;
+  if (tls.phase == TlsConnection::Phase::abandoned) return slot.queue.empty();
+  if (!tls.is_secured() || !tls.plain.empty() || tls.write_error != 0) return false;
+  if (slot.has(kShutWanted) && !tls.notified) {
+    tls.notified = true;
+    tls_begin(tls, monotonic_now());
+    SSL_shutdown(tls.ssl);
+    tls_send_wire(tls);
     ERR_clear_error();
     if (slot.state == State::open && !slot.queue.empty()) update_interest(core, slot);
   }
-  return slot.state == State::open && slot.queue.empty() && session.write_error == 0;
+  return slot.state == State::open && slot.queue.empty() && tls.write_error == 0;
 }
 
 void tls_file_read(Core& core, int32_t handle, std::unique_ptr<uint8_t[]> bytes, int64_t size) {
   Slot* slot = core.slots.find(handle);
   if (slot == nullptr || slot->kind != Kind::stream || !slot->has(kTls) || slot->state != State::open) return;
-  TlsSession& session = *slot->tls;
-  session.file_asked = false;
+  TlsConnection& tls = *slot->tls;
+  tls.file_asked = false;
   // What came before goes out first: the file is asked again when the kernel has it.
   if (size <= 0 && !slot->queue.empty()) return;
   if (size == 0) return close_stream(core, *slot, Ended::fileTruncated, 0, Syscall::read);
   if (size < 0) return close_stream(core, *slot, Ended::error, static_cast<int32_t>(size), Syscall::read);
-  session.file = std::move(bytes);
-  session.file_at = 0;
-  session.file_size = static_cast<uint32_t>(size);
+  tls.file = std::move(bytes);
+  tls.file_at = 0;
+  tls.file_size = static_cast<uint32_t>(size);
   core.mark_dirty(*slot);
 }
 

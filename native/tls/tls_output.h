@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "net/stream.h"
-#include "tls/tls_session.h"
+#include "tls/tls_connection.h"
 
 namespace em {
 

@@ -16,27 +16,27 @@ namespace {
 constexpr const char* kUnread = "the peer does not read the answers it asks for";
 constexpr const char* kFlood = "the peer changes its keys again and again";
 constexpr int kLastReads = 4;      // a peer that is gone says nothing more: one of them finds what it said
-constexpr uint32_t kRingLeft = 8;  // for what follows upon the news
+constexpr uint32_t kRingLeft = 8;  // for what follows upon the reports
 
 // Returns whether all of it found room.
-bool emit_news(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
+bool emit_reports(Core& core, Slot& slot) {
+  TlsConnection& tls = *slot.tls;
   size_t at = 0;
   bool room = true;
-  for (; at < session.news.size(); at++) {
-    const TlsSession::News& news = session.news[at];
-    const bool asks = news.event == Event::tlsServerName || news.event == Event::tlsVerify;
+  for (; at < tls.reports.size(); at++) {
+    const TlsConnection::Report& report = tls.reports[at];
+    const bool asks = report.event == Event::tlsServerName || report.event == Event::tlsVerify;
     // A connection that is closing still needs its answers, if there is something to be sent first.
     if (is_muted(core, slot) && !asks) continue;
-    uint8_t* to = core.ring_room() > kRingLeft ? core.slab_room(news.bytes.size()) : nullptr;
+    uint8_t* to = core.ring_room() > kRingLeft ? core.slab_room(report.bytes.size()) : nullptr;
     room = to != nullptr;
     if (!room) break;
-    memcpy(to, news.bytes.data(), news.bytes.size());
-    const auto size = static_cast<int32_t>(news.bytes.size());
-    core.emit(news.event, 0, slot.handle, core.keep_slab(news.bytes.size()), size);
+    memcpy(to, report.bytes.data(), report.bytes.size());
+    const auto size = static_cast<int32_t>(report.bytes.size());
+    core.emit(report.event, 0, slot.handle, core.keep_slab(report.bytes.size()), size);
   }
-  session.news.erase(session.news.begin(), session.news.begin() + static_cast<ptrdiff_t>(at));
-  if (session.news.empty()) session.news.shrink_to_fit();
+  tls.reports.erase(tls.reports.begin(), tls.reports.begin() + static_cast<ptrdiff_t>(at));
+  if (tls.reports.empty()) tls.reports.shrink_to_fit();
   return room;
 }
 
@@ -65,63 +65,63 @@ void fail_read(Core& core, Slot& slot) {
 
 // Reads what the kernel has, up to `may_read`, and gives the program what is whole of it. There is room in the slab.
 void receive(Core& core, Slot& slot, uint32_t may_read) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   // One data event a batch: a second one could overtake the first, should that be held and resumed in between.
-  if (session.data_batch == core.batches + 1) return core.defer(slot, kDueTls);
-  const bool was_ended = session.ended_by_peer();
-  tls_begin(session, core.now);
-  session.may_read = may_read;
-  session.kernel_empty = false;
+  if (tls.data_batch == core.batches + 1) return core.defer(slot, kDueTls);
+  const bool was_ended = tls.ended_by_peer();
+  tls_begin(tls, core.now);
+  tls.may_read = may_read;
+  tls.kernel_empty = false;
   uint8_t* room = core.slab_room(kReadQuota);
   size_t filled = 0;
   int error = SSL_ERROR_NONE;
   while (filled < kReadQuota) {
     size_t got = 0;
-    const int result = SSL_read_ex(session.ssl, room + filled, kReadQuota - filled, &got);
+    const int result = SSL_read_ex(tls.ssl, room + filled, kReadQuota - filled, &got);
     if (result != 1) {
-      error = SSL_get_error(session.ssl, result);
+      error = SSL_get_error(tls.ssl, result);
       break;
     }
     filled += got;
-    if ((session.kernel_empty || session.may_read == 0) && !SSL_has_pending(session.ssl)) break;
+    if ((tls.kernel_empty || tls.may_read == 0) && !SSL_has_pending(tls.ssl)) break;
   }
-  if (session.hears_messages) {
-    session.hears_messages = false;
-    SSL_set_msg_callback(session.ssl, nullptr);
+  if (tls.has_message_callback) {
+    tls.has_message_callback = false;
+    SSL_set_msg_callback(tls.ssl, nullptr);
   }
   const bool discards = slot.has(kFinishing);
   if (filled > 0) core.count(kBytesIn, static_cast<double>(filled));
   if (filled > 0 && !discards) {
     core.emit(Event::data, 0, slot.handle, core.keep_slab(filled), static_cast<int32_t>(filled));
-    session.data_batch = core.batches + 1;
+    tls.data_batch = core.batches + 1;
   } else {
     core.keep_slab(0);
   }
   if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
-  if (session.is_flooded) return tls_fail(core, slot, TlsError::protocol, kFlood);
-  if (error == SSL_ERROR_ZERO_RETURN) session.peer_closed = true;
-  tls_send_wire(session);
-  if (session.wire_in - session.wire_out > kMostAnswers) return tls_fail(core, slot, TlsError::protocol, kUnread);
-  if (!session.news.empty()) core.defer(slot, kDueTls);
-  if (session.needs_input) {
-    session.needs_input = false;
+  if (tls.is_flooded) return tls_fail(core, slot, TlsError::protocol, kFlood);
+  if (error == SSL_ERROR_ZERO_RETURN) tls.peer_closed = true;
+  tls_send_wire(tls);
+  if (tls.wire_in - tls.wire_out > kMostAnswers) return tls_fail(core, slot, TlsError::protocol, kUnread);
+  if (!tls.reports.empty()) core.defer(slot, kDueTls);
+  if (tls.needs_input) {
+    tls.needs_input = false;
     core.mark_dirty(slot);
   }
   if (slot.state != State::open) return;
-  if (session.read_error != 0) {
+  if (tls.read_error != 0) {
     fail_read(core, slot);
-  } else if (!was_ended && session.ended_by_peer()) {
+  } else if (!was_ended && tls.ended_by_peer()) {
     peer_ended(core, slot);
   }
 }
 
 // What is not being read may be a refusal of ours that came before the peer was gone, and says more than that it is.
 void look_once_more(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   for (int i = 0; i < kLastReads && slot.state == State::open; i++) {
-    if (session.phase == TlsSession::Phase::handshake && session.awaits == TlsSession::Awaits::nothing) {
+    if (tls.phase == TlsConnection::Phase::handshake && tls.awaits == TlsConnection::Awaits::nothing) {
       handshake_step(core, slot);
-    } else if (session.is_secured() && !session.ended_by_peer()) {
+    } else if (tls.is_secured() && !tls.ended_by_peer()) {
       receive(core, slot, kMayRead);
     }
   }
@@ -155,28 +155,28 @@ void watch_suspended(Core& core, Slot& slot, uint32_t interest) {
 }
 
 void input_ready(Core& core, Slot& slot, uint32_t interest) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   if (!slot.has(kWantIn)) return hung_up(core, slot, interest);
   if (slot.has(kSkipRead)) return slot.unset(kSkipRead);
-  switch (session.phase) {
-    case TlsSession::Phase::handshake:
-      if (session.awaits != TlsSession::Awaits::nothing) return watch_suspended(core, slot, interest);
+  switch (tls.phase) {
+    case TlsConnection::Phase::handshake:
+      if (tls.awaits != TlsConnection::Awaits::nothing) return watch_suspended(core, slot, interest);
       // Level-triggered: it is ready again in the next round.
       if (core.tls->handshakes_left == 0) return;
       core.tls->handshakes_left--;
       handshake_step(core, slot);
-      if (slot.state == State::open && !emit_news(core, slot)) core.defer(slot, kDueTls);
+      if (slot.state == State::open && !emit_reports(core, slot)) core.defer(slot, kDueTls);
       return;
-    case TlsSession::Phase::secured:
+    case TlsConnection::Phase::secured:
       if (is_paused(core, slot) && !slot.has(kFinishing)) {
         core.shared.flags[slot.index()] |= kNeedsResume;
         slot.unset(kWantIn);
         return hung_up(core, slot, interest);
       }
       return receive(core, slot, kMayRead);
-    case TlsSession::Phase::abandoned:
+    case TlsConnection::Phase::abandoned:
       return discard(core, slot);
-    case TlsSession::Phase::failed:
+    case TlsConnection::Phase::failed:
       return;
   }
 }
@@ -194,42 +194,42 @@ void tls_ready(Core& core, Slot& slot, uint32_t interest) {
 }
 
 bool tls_due(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   if (slot.state != State::open) return true;
-  if (!emit_news(core, slot)) return false;
+  if (!emit_reports(core, slot)) return false;
   if (core.slab_room(kReadQuota) == nullptr) return false;
   core.keep_slab(0);
-  if (session.write_error != 0 && !slot.has(kFailed)) {
+  if (tls.write_error != 0 && !slot.has(kFailed)) {
     if (!is_reading(core, slot)) look_once_more(core, slot);
-    if (slot.state == State::open) fail_stream(core, slot, session.write_error, Syscall::write);
+    if (slot.state == State::open) fail_stream(core, slot, tls.write_error, Syscall::write);
     if (slot.state != State::open) return true;
   }
-  if (session.phase == TlsSession::Phase::handshake) {
-    if (session.awaits != TlsSession::Awaits::nothing) return true;
+  if (tls.phase == TlsConnection::Phase::handshake) {
+    if (tls.awaits != TlsConnection::Awaits::nothing) return true;
     if (core.tls->handshakes_left == 0) return false;
     core.tls->handshakes_left--;
     handshake_due(core, slot);
-    return slot.state != State::open || emit_news(core, slot);
+    return slot.state != State::open || emit_reports(core, slot);
   }
-  if (!session.is_secured()) return true;
+  if (!tls.is_secured()) return true;
   if (is_paused(core, slot) && !slot.has(kFinishing)) {
     core.shared.flags[slot.index()] |= kNeedsResume;
     return true;
   }
   if (slot.unread != nullptr) return true;  // comes first, and then here again
-  if (session.ended_by_peer()) {
+  if (tls.ended_by_peer()) {
     if (!slot.has(kEndDelivered) && !slot.has(kPeerFin)) peer_ended(core, slot);
-  } else if (SSL_has_pending(session.ssl)) {
+  } else if (SSL_has_pending(tls.ssl)) {
     receive(core, slot, 0);
   }
   return true;
 }
 
 bool tls_reads_on(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  if (!session.is_secured()) return true;
-  if (session.ended_by_peer() || SSL_has_pending(session.ssl)) core.defer(slot, kDueTls);
-  return !session.ended_by_peer();
+  TlsConnection& tls = *slot.tls;
+  if (!tls.is_secured()) return true;
+  if (tls.ended_by_peer() || SSL_has_pending(tls.ssl)) core.defer(slot, kDueTls);
+  return !tls.ended_by_peer();
 }
 
 bool tls_delivered(Core& core, Slot& slot) {
@@ -238,19 +238,19 @@ bool tls_delivered(Core& core, Slot& slot) {
 }
 
 bool tls_finishing(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
-  if (session.phase == TlsSession::Phase::handshake && session.plain.empty() && slot.piece_head == kNoPiece) {
-    session.phase = TlsSession::Phase::abandoned;
-  } else if (session.is_secured() && SSL_has_pending(session.ssl)) {
+  TlsConnection& tls = *slot.tls;
+  if (tls.phase == TlsConnection::Phase::handshake && tls.plain.empty() && slot.piece_head == kNoPiece) {
+    tls.phase = TlsConnection::Phase::abandoned;
+  } else if (tls.is_secured() && SSL_has_pending(tls.ssl)) {
     core.defer(slot, kDueTls);
   }
-  return session.ended_by_peer();
+  return tls.ended_by_peer();
 }
 
 bool tls_may_end(Core& core, Slot& slot) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   // Also a FIN that was read in clear, before TLS began: the handshake meets it again.
-  if (!session.is_secured() || !session.ended_by_peer()) return false;
+  if (!tls.is_secured() || !tls.ended_by_peer()) return false;
   uint8_t& flags = core.shared.flags[slot.index()];
   if (flags & kPaused) flags |= kNeedsResume;
   return true;

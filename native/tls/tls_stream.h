@@ -5,7 +5,7 @@
 #pragma once
 
 #include "net/stream.h"
-#include "tls/tls_session.h"
+#include "tls/tls_connection.h"
 
 namespace em {
 

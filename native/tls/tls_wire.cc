@@ -15,42 +15,42 @@ constexpr size_t kMostParts = 64;
 constexpr int kLastAttempts = 8;
 
 // Counts plaintext as sent in proportion to its records, and all of it with their last byte.
-void records_sent(TlsSession& session, size_t length) {
-  const auto waiting = static_cast<double>(session.wire_in - session.wire_out);
-  const double plaintext = session.sealed + session.sealed_of_files;
+void records_sent(TlsConnection& tls, size_t length) {
+  const auto waiting = static_cast<double>(tls.wire_in - tls.wire_out);
+  const double plaintext = tls.sealed + tls.sealed_of_files;
   const auto gone = static_cast<double>(length);
   const double bytes =
       gone >= waiting ? plaintext : static_cast<double>(static_cast<int64_t>(plaintext * gone / waiting));
-  const double of_program = std::min(bytes, session.sealed);
-  session.sealed -= of_program;
-  session.sealed_of_files -= bytes - of_program;
-  session.wire_out += length;
-  session.core.shared.outbound[session.slot.index()] -= of_program;
-  session.core.count(kTotalOutbound, -of_program);
-  session.core.count(kBytesOut, bytes);
-  if (!session.file_ends.empty()) tls_tell_files(session);
+  const double of_program = std::min(bytes, tls.sealed);
+  tls.sealed -= of_program;
+  tls.sealed_of_files -= bytes - of_program;
+  tls.wire_out += length;
+  tls.core.shared.outbound[tls.slot.index()] -= of_program;
+  tls.core.count(kTotalOutbound, -of_program);
+  tls.core.count(kBytesOut, bytes);
+  if (!tls.file_ends.empty()) tls_report_files(tls);
 }
 
 }  // namespace
 
-void tls_begin(TlsSession& session, double stamp) {
-  session.core.tls->stamp = stamp;
+void tls_begin(TlsConnection& tls, double stamp) {
+  tls.core.tls->stamp = stamp;
   // OpenSSL reads its answers off a queue that others may have left something in.
   if (ERR_peek_error() != 0) ERR_clear_error();
 }
 
 // To the kernel ------------------------------------------------------------------------------------------------------
 
-void tls_put(TlsSession& session, const uint8_t* data, size_t length) {
-  Core& core = session.core;
-  Slot& slot = session.slot;
+void tls_put(TlsConnection& tls, const uint8_t* data, size_t length) {
+  Core& core = tls.core;
+  Slot& slot = tls.slot;
   TlsCore& shared = *core.tls;
-  session.wire_in += length;
-  if (session.write_error != 0 || slot.fd < 0) {
-    session.wire_out += length;
+  tls.wire_in += length;
+  if (tls.write_error != 0 || slot.fd < 0) {
+    tls.wire_out += length;
     return;
   }
-  if (session.sends_directly && shared.wire_used == 0 && slot.queue.empty()) {
+  if (tls.sends_directly && shared.wire_used == 0 && slot.queue.empty()) {
     ssize_t took = core.sys.send(slot.fd, data, length);
     if (took < 0 && !is_transient(took)) return tls_write_failed(core, slot, took);
     const size_t gone = took > 0 ? static_cast<size_t>(took) : 0;
@@ -59,7 +59,7 @@ void tls_put(TlsSession& session, const uint8_t* data, size_t length) {
     return;
   }
   while (length > 0) {
-    if (shared.wire_used == kWireSize) tls_send_wire(session);
+    if (shared.wire_used == kWireSize) tls_send_wire(tls);
     const size_t part = std::min(length, kWireSize - shared.wire_used);
     memcpy(shared.wire + shared.wire_used, data, part);
     shared.wire_used += part;
@@ -68,47 +68,47 @@ void tls_put(TlsSession& session, const uint8_t* data, size_t length) {
   }
 }
 
-void tls_settle_direct(TlsSession& session) {
-  TlsCore& shared = *session.core.tls;
+void tls_settle_direct(TlsConnection& tls) {
+  TlsCore& shared = *tls.core.tls;
   const size_t gone = shared.sent_directly;
   shared.sent_directly = 0;
-  if (gone > 0 && session.write_error == 0) tls_sent(session.core, session.slot, gone, shared.stamp);
+  if (gone > 0 && tls.write_error == 0) tls_sent(tls.core, tls.slot, gone, shared.stamp);
 }
 
 void tls_sent(Core& core, Slot& slot, size_t length, double stamp) {
-  TlsSession& session = *slot.tls;
+  TlsConnection& tls = *slot.tls;
   slot.last_write = stamp;
-  if (session.clear_left > 0) {
-    const double clear = std::min(session.clear_left, static_cast<double>(length));
-    session.clear_left -= clear;
+  if (tls.clear_left > 0) {
+    const double clear = std::min(tls.clear_left, static_cast<double>(length));
+    tls.clear_left -= clear;
     core.shared.outbound[slot.index()] -= clear;
     core.count(kTotalOutbound, -clear);
     core.count(kBytesOut, clear);
     length -= static_cast<size_t>(clear);
   }
-  if (length > 0) records_sent(session, length);
+  if (length > 0) records_sent(tls, length);
 }
 
-void tls_tell_files(TlsSession& session) {
-  auto& ends = session.file_ends;
+void tls_report_files(TlsConnection& tls) {
+  auto& ends = tls.file_ends;
   size_t gone = 0;
-  while (gone < ends.size() && ends[gone] <= session.wire_out) gone++;
+  while (gone < ends.size() && ends[gone] <= tls.wire_out) gone++;
   if (gone == 0) return;
   ends.erase(ends.begin(), ends.begin() + static_cast<ptrdiff_t>(gone));
-  session.slot.files_sent += static_cast<uint32_t>(gone);
-  session.core.defer(session.slot, kDueFileSent);
+  tls.slot.files_sent += static_cast<uint32_t>(gone);
+  tls.core.defer(tls.slot, kDueFileSent);
 }
 
-void tls_send_wire(TlsSession& session) {
-  Core& core = session.core;
-  Slot& slot = session.slot;
+void tls_send_wire(TlsConnection& tls) {
+  Core& core = tls.core;
+  Slot& slot = tls.slot;
   TlsCore& shared = *core.tls;
   const size_t length = shared.wire_used;
   shared.wire_used = 0;
   if (length == 0) return;
   size_t gone = 0;
-  if (session.write_error != 0 || slot.fd < 0) {
-    session.wire_out += length;
+  if (tls.write_error != 0 || slot.fd < 0) {
+    tls.wire_out += length;
     return;
   }
   if (slot.queue.empty()) {
@@ -124,10 +124,10 @@ void tls_send_wire(TlsSession& session) {
   if (slot.state == State::open) update_interest(core, slot);
 }
 
-void tls_send_last(TlsSession& session) {
-  Core& core = session.core;
-  Slot& slot = session.slot;
-  tls_send_wire(session);
+void tls_send_last(TlsConnection& tls) {
+  Core& core = tls.core;
+  Slot& slot = tls.slot;
+  tls_send_wire(tls);
   // The kernel has room for it, unless much is waiting there already.
   for (int i = 0; i < kLastAttempts && !slot.queue.empty() && slot.queue.front_file() == nullptr; i++) {
     iovec parts[kMostParts];
@@ -142,11 +142,11 @@ void tls_send_last(TlsSession& session) {
 }
 
 void tls_write_failed(Core& core, Slot& slot, ssize_t error) {
-  TlsSession& session = *slot.tls;
-  if (session.write_error != 0) return;
+  TlsConnection& tls = *slot.tls;
+  if (tls.write_error != 0) return;
   // A peer that refuses us says why before it goes: what it said is read first.
-  session.write_error = static_cast<int32_t>(error);
-  session.wire_out = session.wire_in;
+  tls.write_error = static_cast<int32_t>(error);
+  tls.wire_out = tls.wire_in;
   slot.queue.clear(core.live);
   if (slot.state == State::open) core.defer(slot, kDueTls);
 }
@@ -156,44 +156,44 @@ void tls_write_failed(Core& core, Slot& slot, ssize_t error) {
 namespace {
 
 int transport_write(BIO* bio, const char* data, int length) {
-  auto& session = *static_cast<TlsSession*>(BIO_get_data(bio));
+  auto& tls = *static_cast<TlsConnection*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (session.hold_output) {
-    session.held.append(data, static_cast<size_t>(length));
+  if (tls.hold_output) {
+    tls.held.append(data, static_cast<size_t>(length));
   } else {
-    tls_put(session, reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(length));
+    tls_put(tls, reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(length));
   }
   return length;  // what the kernel does not take is queued
 }
 
 // Straight from the kernel into OpenSSL's own buffer.
-int read_wire(TlsSession& session, BIO* bio, char* to, int room) {
+int read_wire(TlsConnection& tls, BIO* bio, char* to, int room) {
   BIO_clear_retry_flags(bio);
-  if (session.early_at < session.early.size()) {
-    const size_t part = std::min(static_cast<size_t>(room), session.early.size() - session.early_at);
-    memcpy(to, session.early.data() + session.early_at, part);
-    session.early_at += static_cast<uint32_t>(part);
-    if (session.early_at == session.early.size()) {
-      session.early = std::string();
-      session.early_at = 0;
+  if (tls.early_at < tls.early.size()) {
+    const size_t part = std::min(static_cast<size_t>(room), tls.early.size() - tls.early_at);
+    memcpy(to, tls.early.data() + tls.early_at, part);
+    tls.early_at += static_cast<uint32_t>(part);
+    if (tls.early_at == tls.early.size()) {
+      tls.early = std::string();
+      tls.early_at = 0;
     }
     return static_cast<int>(part);
   }
-  const size_t asked = std::min(static_cast<size_t>(room), size_t{session.may_read});
-  if (asked > 0 && !session.kernel_empty) {
-    const ssize_t got = session.core.sys.recv(session.slot.fd, to, asked);
+  const size_t asked = std::min(static_cast<size_t>(room), size_t{tls.may_read});
+  if (asked > 0 && !tls.kernel_empty) {
+    const ssize_t got = tls.core.sys.recv(tls.slot.fd, to, asked);
     if (got > 0) {
-      session.may_read -= static_cast<uint32_t>(got);
-      session.kernel_empty = static_cast<size_t>(got) < asked;
-      session.slot.last_read = session.core.now;
+      tls.may_read -= static_cast<uint32_t>(got);
+      tls.kernel_empty = static_cast<size_t>(got) < asked;
+      tls.slot.last_read = tls.core.now;
       return static_cast<int>(got);
     }
-    session.kernel_empty = true;
+    tls.kernel_empty = true;
     if (got == 0) {
       // OpenSSL is not told: it would write nothing more, and a peer that has ended may still be answered.
-      session.fin = true;
+      tls.fin = true;
     } else if (!is_transient(got)) {
-      session.read_error = static_cast<int32_t>(got);
+      tls.read_error = static_cast<int32_t>(got);
     }
   }
   BIO_set_retry_read(bio);
@@ -201,11 +201,10 @@ int read_wire(TlsSession& session, BIO* bio, char* to, int room) {
 }
 
 int transport_read(BIO* bio, char* to, int room) {
-  auto& session = *static_cast<TlsSession*>(BIO_get_data(bio));
-  const int got = read_wire(session, bio, to, room);
-  if (!session.hello.active() || got <= 0) return got;
-  const bool fits =
-      session.hello.take(reinterpret_cast<uint8_t*>(to), static_cast<size_t>(got), SSL_version(session.ssl));
+  auto& tls = *static_cast<TlsConnection*>(BIO_get_data(bio));
+  const int got = read_wire(tls, bio, to, room);
+  if (!tls.hello.active() || got <= 0) return got;
+  const bool fits = tls.hello.take(reinterpret_cast<uint8_t*>(to), static_cast<size_t>(got), SSL_version(tls.ssl));
   return fits ? got : -1;
 }
 

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "net/stream.h"
+#include "tls/tls_connection.h"
 #include "tls/tls_core.h"
-#include "tls/tls_session.h"
 
 namespace em {
 
@@ -17,20 +17,20 @@ namespace em {
 constexpr uint32_t kMayRead = kReadQuota - kMostPlaintext - kRecordOverhead;
 
 // `stamp` is the time that what is sent from here on counts as sent.
-void tls_begin(TlsSession& session, double stamp);
+void tls_begin(TlsConnection& tls, double stamp);
 // Bytes for the wire, behind all that waits for it: OpenSSL's records, or what it was made to hold.
-void tls_put(TlsSession& session, const uint8_t* data, size_t length);
-void tls_send_wire(TlsSession& session);
+void tls_put(TlsConnection& tls, const uint8_t* data, size_t length);
+void tls_send_wire(TlsConnection& tls);
 // Counts what went to the kernel within a call that made a record: how much of the program's bytes a record has is
 // known when that call returns.
-void tls_settle_direct(TlsSession& session);
+void tls_settle_direct(TlsConnection& tls);
 // For what is said at the very end: there is no later round to send it in.
-void tls_send_last(TlsSession& session);
+void tls_send_last(TlsConnection& tls);
 
 // Bytes of the slot's queue went to the kernel.
 void tls_sent(Core& core, Slot& slot, size_t length, double stamp);
 // Tells of files whose last record is with the kernel.
-void tls_tell_files(TlsSession& session);
+void tls_report_files(TlsConnection& tls);
 // The kernel takes no more: the connection ends when what the peer has said is read.
 void tls_write_failed(Core& core, Slot& slot, ssize_t error);
 

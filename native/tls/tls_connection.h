@@ -31,7 +31,7 @@ struct TlsStart {
   std::string session, received;
 };
 
-struct TlsSession {
+struct TlsConnection {
   enum class Awaits : uint8_t { nothing, name, verdict };
   enum class Answer : uint8_t { none, yes, no };
   enum class Phase : uint8_t {
@@ -41,10 +41,10 @@ struct TlsSession {
     abandoned,  // closing, and nothing worth a handshake was to be sent
   };
 
-  TlsSession(Core& core, Slot& slot) : core(core), slot(slot) { core.live.tls++; }
-  ~TlsSession();
-  TlsSession(const TlsSession&) = delete;
-  TlsSession& operator=(const TlsSession&) = delete;
+  TlsConnection(Core& core, Slot& slot) : core(core), slot(slot) { core.live.tls++; }
+  ~TlsConnection();
+  TlsConnection(const TlsConnection&) = delete;
+  TlsConnection& operator=(const TlsConnection&) = delete;
 
   Core& core;
   Slot& slot;
@@ -67,11 +67,11 @@ struct TlsSession {
   bool kernel_empty = false;  // in this round the kernel has no more to read
   bool hold_output = false;   // what a server says behind the certificate of its client waits for the verdict
   bool alert_from_peer = false;
-  int16_t alert = -1;           // the last fatal one
-  bool hears_messages = false;  // OpenSSL tells of each, until it has been asked for what there is
-  bool is_flooded = false;      // by key updates
-  bool is_ticketless = false;   // its session would make the client's next hello too long
-  uint32_t key_updates = 0;     // since that moment
+  int16_t alert = -1;                 // the last fatal one
+  bool has_message_callback = false;  // OpenSSL tells of each, until it has been asked for what there is
+  bool is_flooded = false;            // by key updates
+  bool is_ticketless = false;         // its session would make the client's next hello too long
+  uint32_t key_updates = 0;           // since that moment
   double key_updates_since = 0;
   int32_t verify_error = 0;
   int32_t read_error = 0, write_error = 0;
@@ -97,23 +97,23 @@ struct TlsSession {
   std::string held;  // see hold_output
 
   // For the program, in the order they came.
-  struct News {
+  struct Report {
     Event event;
     std::string bytes;
   };
-  std::vector<News> news;
+  std::vector<Report> reports;
   std::string server_name;
   std::string verify_name;
   std::unique_ptr<TlsFailure> failure;
 
   bool is_secured() const { return phase == Phase::secured; }
   bool ended_by_peer() const { return fin || peer_closed; }
-  void tell(Event event, std::string bytes);
+  void report(Event event, std::string bytes);
   void count_key_update();
   // OpenSSL's question whether it may trust the peer's certificate.
   int verify(X509_STORE_CTX* store);
 };
 
-inline TlsSession& session_of(const SSL* ssl) { return *static_cast<TlsSession*>(SSL_get_ex_data(ssl, 0)); }
+inline TlsConnection& tls_of(const SSL* ssl) { return *static_cast<TlsConnection*>(SSL_get_ex_data(ssl, 0)); }
 
 }  // namespace em

@@ -1,11 +1,11 @@
-#include "tls/tls_session.h"
+#include "tls/tls_connection.h"
 
 #include "tls/tls_core.h"
 #include "tls/tls_wire.h"
 
 namespace em {
 
-TlsSession::~TlsSession() {
+TlsConnection::~TlsConnection() {
   SSL_free(ssl);
   if (first_context != nullptr) first_context->release();
   if (context != nullptr) context->release();
@@ -13,11 +13,11 @@ TlsSession::~TlsSession() {
   core.live.tls--;
 }
 
-void TlsSession::tell(Event event, std::string bytes) { news.push_back({event, std::move(bytes)}); }
+void TlsConnection::report(Event event, std::string bytes) { reports.push_back({event, std::move(bytes)}); }
 
 // Each costs as much as a new key on both sides. OpenSSL reads on until there are data, and stops where the peer has
 // ended: so it is told.
-void TlsSession::count_key_update() {
+void TlsConnection::count_key_update() {
   if (core.now - key_updates_since >= 1000) {
     key_updates_since = core.now;
     key_updates = 0;
@@ -27,7 +27,7 @@ void TlsSession::count_key_update() {
   SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
 }
 
-int TlsSession::verify(X509_STORE_CTX* store) {
+int TlsConnection::verify(X509_STORE_CTX* store) {
   // A session holds the certificate of its client, and the ticket comes back in the client's next hello.
   if (is_server &&
       i2d_X509(X509_STORE_CTX_get0_cert(store), nullptr) > static_cast<int>(first_context->most_hello / 2)) {
