@@ -39,7 +39,7 @@ interface Outcome {
 
 const { values } = parseArgs({
   options: {
-    fuzzer: { type: "string", default: "chaos,wire" },
+    fuzzer: { type: "string", default: Object.keys(FUZZERS).join(",") },
     engine: { type: "string", default: "native,portable" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
     count: { type: "string" },
