@@ -1,4 +1,4 @@
-import { describe } from "./describe.js";
+import { checkObject } from "./checks.js";
 import { ArgumentError } from "./errors.js";
 
 /** Every name an object of options may have: complete and with none too many, which the compiler checks. */
@@ -16,8 +16,6 @@ export function checkNames(options: object, names: Readonly<Record<string, true>
 
 /** Refuses options that are no object, and names among them that mean nothing. */
 export function checkOptions(options: unknown, names: Readonly<Record<string, true>>, what = "options"): void {
-  if (typeof options !== "object" || options === null) {
-    throw new ArgumentError(`${what} must be an object, not ${describe(options)}`);
-  }
-  checkNames(options, names, what);
+  checkObject(options, what);
+  checkNames(options as object, names, what);
 }

@@ -1,8 +1,9 @@
+import { checkCount, checkDuration, checkNumber, checkObject } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { Connection } from "../connection/connection.js";
-import { type ConnectAddress, checkConnectAddress, checkDuration, checkObject, checkSize } from "../options/options.js";
+import { type ConnectAddress, checkConnectAddress } from "../options/options.js";
 import { Timer } from "../timers/timer.js";
 
 export interface ReconnectOptions {
@@ -54,9 +55,9 @@ export class ReconnectPolicy {
     this.#max = checkDuration(max, "max");
     this.#min = checkDuration(min, "min");
     if (min > max) throw new ArgumentError(`min (${min}) must not be above max (${max})`);
-    this.#factor = checkFrom(factor, "factor", 1, Number.MAX_SAFE_INTEGER);
-    this.#jitter = checkFrom(jitter, "jitter", 0, 1);
-    this.#most = checkSize(attempts, "attempts", 1);
+    this.#factor = checkNumber(factor, "factor", 1, Number.MAX_SAFE_INTEGER);
+    this.#jitter = checkNumber(jitter, "jitter", 0, 1);
+    this.#most = checkCount(attempts, "attempts", 1);
   }
 
   /** Attempts since the last `reset`, the one that waits included. */
@@ -109,11 +110,4 @@ export class ReconnectPolicy {
     const wait = Math.min(this.#max, this.#min * this.#factor ** (this.#attempts - 1));
     return wait * (1 - this.#jitter * Math.random());
   }
-}
-
-function checkFrom(value: unknown, name: string, least: number, most: number): number {
-  if (typeof value !== "number" || !(value >= least && value <= most)) {
-    throw new ArgumentError(`${name} must be a number from ${least} to ${most}, not ${describe(value)}`);
-  }
-  return value;
 }

@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { inspect, types } from "node:util";
 import { describe, formatAddress, type SocketAddress } from "../base/addresses.js";
+import { checkBoolean, checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
@@ -8,18 +9,9 @@ import type { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/streams.js";
 import type { TlsVersion } from "../engine/tls.js";
 import { checkKernelNumber } from "../options/kernel_numbers.js";
-import {
-  type ConnectAddress,
-  checkBoolean,
-  checkDuration,
-  checkInt,
-  checkKeepAlive,
-  checkObject,
-  checkSize,
-  checkWaterMarks,
-} from "../options/options.js";
+import { type ConnectAddress, checkKeepAlive, checkWaterMarks } from "../options/options.js";
 import { requireCapability, requireOptions } from "../options/required.js";
-import { checkDelay, type Timer, type TimerCallback } from "../timers/timer.js";
+import type { Timer, TimerCallback } from "../timers/timer.js";
 import type { TlsContext } from "../tls/tls_context.js";
 import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "../tls/tls_start.js";
@@ -433,10 +425,8 @@ export class Connection {
    */
   addTimer(delay: number, callback: TimerCallback): Timer {
     const transport = this.#attached();
-    checkDelay(delay);
-    if (typeof callback !== "function") {
-      throw new ArgumentError(`callback must be a function, not ${describe(callback)}`);
-    }
+    checkDuration(delay, "delay");
+    checkFunction(callback, "callback");
     if (transport.state === State.closed) {
       throw transport.asEnd(
         new StateError("ERR_EM_CLOSED", "addTimer: the connection has ended, and its timers with it"),
@@ -514,8 +504,8 @@ export class Connection {
   /** Changes both marks; `low` default is a quarter of `high`. */
   setWaterMarks(high: number, low?: number): void {
     const transport = this.#attached();
-    checkSize(high, "highWaterMark", 1);
-    const lower = low === undefined ? Math.floor(high / 4) : checkSize(low, "lowWaterMark");
+    checkCount(high, "highWaterMark", 1);
+    const lower = low === undefined ? Math.floor(high / 4) : checkCount(low, "lowWaterMark");
     checkWaterMarks(lower, high);
     transport.adjust({ highWaterMark: high, lowWaterMark: lower });
   }
@@ -524,7 +514,7 @@ export class Connection {
     return this.#attached().settings.outboundLimit;
   }
   set outboundLimit(bytes: number) {
-    this.#attached().adjust({ outboundLimit: checkSize(bytes, "outboundLimit") });
+    this.#attached().adjust({ outboundLimit: checkCount(bytes, "outboundLimit") });
   }
 
   /**
@@ -552,9 +542,9 @@ export class Connection {
   /** Any socket option by its numbers, as the kernel gives it. Capability `socketOptions`. (get_sock_opt.) */
   getSockOpt(level: number, name: number, size = 4): Buffer {
     const { core, handle } = this.#open("getSockOpt");
-    checkInt(level, "level", 0);
-    checkInt(name, "name", 0);
-    if (checkInt(size, "size", 1) > 1024) throw new ArgumentError(`size must be at most 1024, not ${size}`);
+    checkInteger(level, "level", 0);
+    checkInteger(name, "name", 0);
+    if (checkInteger(size, "size", 1) > 1024) throw new ArgumentError(`size must be at most 1024, not ${size}`);
     return core.engine.getSocketOption(handle, level, name, size);
   }
 
@@ -562,8 +552,8 @@ export class Connection {
   setSockOpt(level: number, name: number, value: number | Uint8Array): void {
     const transport = this.#settable("setSockOpt");
     requireCapability(transport.core.engine, "socketOptions");
-    checkInt(level, "level", 0);
-    checkInt(name, "name", 0);
+    checkInteger(level, "level", 0);
+    checkInteger(name, "name", 0);
     if (typeof value !== "number" && !types.isUint8Array(value)) {
       throw new ArgumentError(`value must be a number or bytes, not ${describe(value)}`);
     }

@@ -2,12 +2,13 @@ import type { AddressInfo, SocketReadyState } from "node:net";
 import { Duplex } from "node:stream";
 import type { SocketAddress } from "../base/addresses.js";
 import { describe } from "../base/addresses.js";
+import { checkBoolean, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { Connection } from "../connection/connection.js";
 import type { TlsLife } from "../connection/tls_life.js";
 import { State } from "../connection/transport_state.js";
-import { checkBoolean, checkDuration, checkInt, checkObject } from "../options/options.js";
+
 import { DuplexLink } from "./duplex_link.js";
 import { hasHandleAdapter } from "./handle_adapter.js";
 import { IdleTimeout } from "./idle_timeout.js";
@@ -134,9 +135,7 @@ export class ConnectionDuplex extends TlsMembers {
   /** Emits `timeout` when nothing was read or written for so many milliseconds; 0 is off. */
   setTimeout(ms: number, callback?: () => void): this {
     checkDuration(ms, "ms");
-    if (callback !== undefined && typeof callback !== "function") {
-      throw new ArgumentError(`callback must be a function, not ${describe(callback)}`);
-    }
+    if (callback !== undefined) checkFunction(callback, "callback");
     if (this.destroyed) return this;
     this.timeout = ms;
     if (callback !== undefined) {
@@ -269,7 +268,7 @@ export function toDuplex(connection: Connection, options: DuplexOptions = {}): C
   checkNames(options, OPTIONS, "options");
   const { allowHalfOpen, highWaterMark } = options;
   if (allowHalfOpen !== undefined) checkBoolean(allowHalfOpen, "allowHalfOpen");
-  if (highWaterMark !== undefined) checkInt(highWaterMark, "highWaterMark", 0);
+  if (highWaterMark !== undefined) checkInteger(highWaterMark, "highWaterMark", 0);
   return new ConnectionDuplex(connection, options);
 }
 

@@ -1,4 +1,5 @@
 import { checkPort, describe } from "../base/addresses.js";
+import { checkBoolean, checkCount, checkDuration, checkInteger, checkObject, checkSignal } from "../base/checks.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkHost } from "../base/host_names.js";
 import { checkNames, type Names } from "../base/known_names.js";
@@ -11,7 +12,6 @@ import {
   LISTEN_BACKLOG,
   LOW_WATER_MARK,
   MAX_ABSTRACT_NAME,
-  MAX_TIMER_DELAY,
   MAX_UNIX_PATH,
   OUTBOUND_LIMIT,
   TLS_HANDSHAKES,
@@ -158,42 +158,6 @@ export interface DialSettings {
   readonly signal: AbortSignal | undefined;
 }
 
-export function checkDuration(value: unknown, name: string): number {
-  if (typeof value !== "number" || !(value >= 0 && value <= MAX_TIMER_DELAY)) {
-    throw new ArgumentError(`${name} must be milliseconds from 0 to ${MAX_TIMER_DELAY}, not ${describe(value)}`);
-  }
-  return value;
-}
-
-export function checkSize(value: unknown, name: string, least = 0): number {
-  if (
-    typeof value !== "number" ||
-    !((Number.isInteger(value) || value === Number.POSITIVE_INFINITY) && value >= least)
-  ) {
-    throw new ArgumentError(`${name} must be a whole number of at least ${least}, not ${describe(value)}`);
-  }
-  return value;
-}
-
-/** A count or size that travels to the kernel as a C int. */
-export function checkInt(value: unknown, name: string, least: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > 0x7fffffff) {
-    throw new ArgumentError(`${name} must be a whole number from ${least} to 2147483647, not ${describe(value)}`);
-  }
-  return value;
-}
-
-export function checkBoolean(value: unknown, name: string): boolean {
-  if (typeof value !== "boolean") throw new ArgumentError(`${name} must be true or false, not ${describe(value)}`);
-  return value;
-}
-
-export function checkObject(value: unknown, name: string): void {
-  if (typeof value !== "object" || value === null) {
-    throw new ArgumentError(`${name} must be an object, not ${describe(value)}`);
-  }
-}
-
 export function checkUnixPath(path: unknown): UnixName {
   if (typeof path !== "string" && !(path instanceof Uint8Array)) {
     throw new ArgumentError(`path must be a string, or bytes in a Uint8Array, not ${describe(path)}`);
@@ -235,9 +199,9 @@ export function checkKeepAlive(value: unknown): KeepAlive | undefined {
 }
 
 export function checkStreamOptions(options: StreamOptions): StreamSettings {
-  const highWaterMark = given(options.highWaterMark, HIGH_WATER_MARK, (value) => checkSize(value, "highWaterMark", 1));
+  const highWaterMark = given(options.highWaterMark, HIGH_WATER_MARK, (value) => checkCount(value, "highWaterMark", 1));
   const lowWaterMark = given(options.lowWaterMark, Math.min(LOW_WATER_MARK, highWaterMark), (value) =>
-    checkSize(value, "lowWaterMark"),
+    checkCount(value, "lowWaterMark"),
   );
   checkWaterMarks(lowWaterMark, highWaterMark);
   const duration = (name: keyof StreamOptions, otherwise: number) =>
@@ -246,7 +210,7 @@ export function checkStreamOptions(options: StreamOptions): StreamSettings {
     halfOpen: given(options.allowHalfOpen, false, (value) => checkBoolean(value, "allowHalfOpen")),
     highWaterMark,
     lowWaterMark,
-    outboundLimit: given(options.outboundLimit, OUTBOUND_LIMIT, (value) => checkSize(value, "outboundLimit")),
+    outboundLimit: given(options.outboundLimit, OUTBOUND_LIMIT, (value) => checkCount(value, "outboundLimit")),
     lingerTimeout: duration("lingerTimeout", LINGER_TIMEOUT),
     commInactivityTimeout: duration("commInactivityTimeout", 0),
     firstByteTimeout: duration("firstByteTimeout", 0),
@@ -286,18 +250,16 @@ export function checkListenOptions(options: ServerOptions): ListenSettings {
     backlog: given(options.backlog, LISTEN_BACKLOG, (value) => checkKernelNumber(value, "backlog")),
     reusePort: given(options.reusePort, false, (value) => checkBoolean(value, "reusePort")),
     ipv6Only: given(options.ipv6Only, false, (value) => checkBoolean(value, "ipv6Only")),
-    maxConnections: checkSize(maxConnections, "maxConnections", 1),
+    maxConnections: checkCount(maxConnections, "maxConnections", 1),
     whenFull,
-    acceptQuota: given(options.acceptQuota, ACCEPT_QUOTA, (value) => checkInt(value, "acceptQuota", 1)),
-    maxHandshakes: given(options.maxHandshakes, TLS_HANDSHAKES, (value) => checkSize(value, "maxHandshakes", 1)),
+    acceptQuota: given(options.acceptQuota, ACCEPT_QUOTA, (value) => checkInteger(value, "acceptQuota", 1)),
+    maxHandshakes: given(options.maxHandshakes, TLS_HANDSHAKES, (value) => checkCount(value, "maxHandshakes", 1)),
   };
 }
 
 export function checkConnectOptions(options: ConnectOptions): DialSettings {
   const { signal, localAddress } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new ArgumentError(`signal must be an AbortSignal, not ${describe(signal)}`);
-  }
+  checkSignal(signal);
   return {
     connectTimeout: given(options.connectTimeout, CONNECT_TIMEOUT, (value) => checkDuration(value, "connectTimeout")),
     attemptDelay: given(options.connectionAttemptDelay, CONNECTION_ATTEMPT_DELAY, (value) =>
@@ -326,7 +288,7 @@ export function checkServerAddress(address: InetServerAddress | UnixServerAddres
   checkObject(address, "address");
   if (isPath(address)) {
     const { mode } = address;
-    if (mode !== undefined && checkInt(mode, "mode", 0) > 0o777) {
+    if (mode !== undefined && checkInteger(mode, "mode", 0) > 0o777) {
       throw new ArgumentError(`mode must be permission bits from 0 to 0o777, not 0o${mode.toString(8)}`);
     }
     const path = checkUnixPath(address.path);

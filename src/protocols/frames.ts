@@ -1,4 +1,5 @@
 import { describe } from "../base/addresses.js";
+import { checkBoolean, checkInteger } from "../base/checks.js";
 import { markPeer } from "../base/error_marks.js";
 import { ArgumentError, EventMachineError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
@@ -71,14 +72,10 @@ function checkFrames(options: FramesOptions): Layout {
   if (headerSize !== 1 && headerSize !== 2 && headerSize !== 4) {
     throw new ArgumentError(`headerSize must be 1, 2 or 4, not ${describe(headerSize)}`);
   }
-  if (typeof littleEndian !== "boolean") {
-    throw new ArgumentError(`littleEndian must be true or false, not ${describe(littleEndian)}`);
-  }
+  checkBoolean(littleEndian, "littleEndian");
   const largest = 2 ** (8 * headerSize) - 1;
   const most = maxFrameLength ?? Math.min(MAX_BINARY_LENGTH, largest);
-  if (typeof most !== "number" || !Number.isInteger(most) || most < 0 || most > largest) {
-    throw new ArgumentError(`maxFrameLength must be a whole number from 0 to ${largest}, not ${describe(most)}`);
-  }
+  checkInteger(most, "maxFrameLength", 0, largest);
   return { header: headerSize, little: littleEndian, most };
 }
 

@@ -1,5 +1,6 @@
 import { constants } from "node:buffer";
 import { describe } from "../base/addresses.js";
+import { checkInteger } from "../base/checks.js";
 import { markPeer } from "../base/error_marks.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
@@ -85,8 +86,8 @@ export class LineCodec {
     this.#events = events;
     this.#encoding = encoding;
     this.#delimiter = makeDelimiter(delimiter, encoding);
-    this.#maxLineLength = checkLength(maxLineLength, "maxLineLength", constants.MAX_STRING_LENGTH);
-    this.#maxBinaryLength = checkLength(maxBinaryLength, "maxBinaryLength", constants.MAX_LENGTH);
+    this.#maxLineLength = checkInteger(maxLineLength, "maxLineLength", 1, constants.MAX_STRING_LENGTH);
+    this.#maxBinaryLength = checkInteger(maxBinaryLength, "maxBinaryLength", 1, constants.MAX_LENGTH);
   }
 
   /** The longest line in bytes. A new limit counts from the next byte. Throws ArgumentError. */
@@ -94,7 +95,7 @@ export class LineCodec {
     return this.#maxLineLength;
   }
   set maxLineLength(bytes: number) {
-    this.#maxLineLength = checkLength(bytes, "maxLineLength", constants.MAX_STRING_LENGTH);
+    this.#maxLineLength = checkInteger(bytes, "maxLineLength", 1, constants.MAX_STRING_LENGTH);
   }
 
   /** The longest block `setBinaryMode` takes, in bytes. Throws ArgumentError. */
@@ -102,7 +103,7 @@ export class LineCodec {
     return this.#maxBinaryLength;
   }
   set maxBinaryLength(bytes: number) {
-    this.#maxBinaryLength = checkLength(bytes, "maxBinaryLength", constants.MAX_LENGTH);
+    this.#maxBinaryLength = checkInteger(bytes, "maxBinaryLength", 1, constants.MAX_LENGTH);
   }
 
   /** Sets what ends a line; see LineOptions. Throws ArgumentError for an empty one, and for more than 256 bytes. */
@@ -355,11 +356,4 @@ export class LineCodec {
 
 function lineTooLong(limit: number): LimitError {
   return markPeer(new LimitError("ERR_EM_LINE_TOO_LONG", `a line passes the limit of ${limit} bytes`, limit));
-}
-
-function checkLength(value: unknown, name: string, most: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > most) {
-    throw new ArgumentError(`${name} must be a whole number of bytes from 1 to ${most}, not ${describe(value)}`);
-  }
-  return value;
 }

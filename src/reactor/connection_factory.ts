@@ -1,6 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
+import { checkFunction } from "../base/checks.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
 import { AdoptedStream, Dialer } from "../client/dialer.js";
@@ -51,9 +52,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   constructor(core: Core, handler: Handler<A, C>, args: A, { onConnection }: OnConnection<C>) {
     this.#core = core;
     this.#handler = checkHandler(handler);
-    if (onConnection !== undefined && typeof onConnection !== "function") {
-      throw new ArgumentError(`onConnection must be a function, not ${describe(onConnection)}`);
-    }
+    if (onConnection !== undefined) checkFunction(onConnection, "onConnection");
     this.#onConnection = onConnection;
     this.#args = args;
     this.#context = core.asyncContext ? new AsyncResource("EventMachine") : undefined;

@@ -1,4 +1,5 @@
 import { describe } from "../base/addresses.js";
+import { checkDuration, checkFunction, checkObject } from "../base/checks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { isStopped } from "../base/stopped.js";
@@ -8,7 +9,7 @@ import { DRAIN_DEADLINE, STOPPED } from "../connection/reasons.js";
 import { Transport } from "../connection/transport.js";
 import { State } from "../connection/transport_state.js";
 import type { Core } from "../core/core.js";
-import { checkDuration, checkObject } from "../options/options.js";
+
 import { ListenSocket } from "../server/listener.js";
 import { flushAtExit } from "./exit_flush.js";
 import { SignalWatch } from "./signals.js";
@@ -214,7 +215,7 @@ function idOf(transport: Transport): number {
 }
 
 function checkRunOptions(block: unknown, options: RunOptions) {
-  if (typeof block !== "function") throw new ArgumentError(`block must be a function, not ${describe(block)}`);
+  checkFunction(block, "block");
   checkObject(options, "options");
   checkNames(options, RUN_OPTIONS, "options");
   const { tail = [], signals = false, drainDeadline = DRAIN_TIMEOUT } = options;

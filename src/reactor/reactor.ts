@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
+import { checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { isPeers } from "../base/error_marks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
@@ -15,12 +16,8 @@ import { checkEngineName, createEngine, type EngineName } from "../engine/select
 import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER } from "../options/option_names.js";
 import {
   type ConnectAddress,
-  checkDuration,
-  checkInt,
   checkListenOptions,
-  checkObject,
   checkServerAddress,
-  checkSize,
   checkStreamOptions,
   type InetServerAddress,
   type LocalAddress,
@@ -32,7 +29,7 @@ import { requireCapability } from "../options/required.js";
 import { type InetListener, Listener } from "../server/listener.js";
 import { ListenerTls } from "../server/listener_tls.js";
 import { ServerStarter } from "../server/serve.js";
-import { checkDelay, PeriodicTimer, Timer, type TimerCallback } from "../timers/timer.js";
+import { PeriodicTimer, Timer, type TimerCallback } from "../timers/timer.js";
 import { WaitTimer } from "../timers/wait_timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
 import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
@@ -76,9 +73,7 @@ export class Reactor implements Clock {
     checkObject(options, "options");
     checkNames(options, OPTIONS, "options");
     const { engine = "auto", resolver = systemResolver, outboundLimit = REACTOR_OUTBOUND_LIMIT } = options;
-    if (typeof resolver !== "function") {
-      throw new ArgumentError(`resolver must be a function, not ${describe(resolver)}`);
-    }
+    checkFunction(resolver, "resolver");
     this.#engine = checkEngineName(engine);
     const host: CoreHost = {
       reactor: this,
@@ -87,7 +82,7 @@ export class Reactor implements Clock {
       entered: () => this.#enter(),
       left: () => this.#leave(),
     };
-    this.#core = new Core(host, resolver, checkSize(outboundLimit, "outboundLimit"), options.asyncContext === true);
+    this.#core = new Core(host, resolver, checkCount(outboundLimit, "outboundLimit"), options.asyncContext === true);
     this.#stats = new StatsTaker(this.#core);
     this.#lifecycle = new Lifecycle(this.#core, {
       open: () => {
@@ -112,7 +107,7 @@ export class Reactor implements Clock {
    * On a running reactor it calls `block` at once and resolves with it; its `tail` runs when the outer run ends. (run.)
    */
   async run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<void> {
-    checkCallback(block, "block");
+    checkFunction(block, "block");
     return this.#lifecycle.run(() => block(this), options);
   }
 
@@ -166,7 +161,7 @@ export class Reactor implements Clock {
 
   /** Calls `hook` when the reactor stops, before connections are unbound; last added, first called. (add_shutdown_hook.) */
   addShutdownHook(hook: () => unknown): void {
-    this.#lifecycle.addHook(checkCallback(hook, "hook"));
+    this.#lifecycle.addHook(checkFunction(hook, "hook"));
   }
 
   /**
@@ -174,7 +169,7 @@ export class Reactor implements Clock {
    * Without a handler such an error ends the run, which rejects with it. `undefined` removes the handler. (error_handler.)
    */
   onError(handler: ErrorHandler | undefined): void {
-    this.#errorHandler = handler === undefined ? undefined : (checkCallback(handler, "handler") as ErrorHandler);
+    this.#errorHandler = handler === undefined ? undefined : (checkFunction(handler, "handler") as ErrorHandler);
   }
 
   // Time ---------------------------------------------------------------------------------------------------------
@@ -195,9 +190,9 @@ export class Reactor implements Clock {
   addTimer(delay: number, callback: TimerCallback, stopped: (error: unknown) => void): Timer;
   addTimer(delay: number, callback: TimerCallback, whenStopped?: (error: unknown) => void): Timer {
     const { timers } = this.#core;
-    checkDelay(delay);
+    checkDuration(delay, "delay");
     const deadline = this.#core.now() + delay;
-    checkCallback(callback, "callback");
+    checkFunction(callback, "callback");
     const timer =
       whenStopped === undefined
         ? new Timer(timers, deadline, callback)
@@ -211,8 +206,8 @@ export class Reactor implements Clock {
   /** Calls back every `interval` ms, in phase, until cancelled. (add_periodic_timer.) */
   addPeriodicTimer(interval: number, callback: TimerCallback): PeriodicTimer {
     const { timers } = this.#core;
-    checkDelay(interval, "interval");
-    const timer = new PeriodicTimer(timers, this.#core.now(), interval, checkCallback(callback, "callback"));
+    checkDuration(interval, "interval");
+    const timer = new PeriodicTimer(timers, this.#core.now(), interval, checkFunction(callback, "callback"));
     timers.startTimer(timer);
     return timer;
   }
@@ -230,7 +225,7 @@ export class Reactor implements Clock {
 
   /** Calls back in the next turn, first in, first out; may be called before `run`. (next_tick.) */
   nextTick(callback: () => unknown): void {
-    this.#core.nextTick(checkCallback(callback, "callback"));
+    this.#core.nextTick(checkFunction(callback, "callback"));
   }
 
   /** @internal A tick that a stop does not drop: what somebody waits for comes of it. */
@@ -245,7 +240,7 @@ export class Reactor implements Clock {
 
   /** Calls back at once on a running reactor, else in its first turn. (schedule.) */
   schedule(callback: () => unknown): void {
-    checkCallback(callback, "callback");
+    checkFunction(callback, "callback");
     if (this.#lifecycle.phase === "idle") this.#core.nextTick(callback);
     else this.#core.watch(this.#within(callback));
   }
@@ -294,7 +289,7 @@ export class Reactor implements Clock {
     this.#mustServe("attachServer");
     checkObject(server, "server");
     checkNames(server, ATTACH_SERVER, "server");
-    return this.#starter({ fd: checkInt(server.fd, "fd", 0) }, server, handler, args);
+    return this.#starter({ fd: checkInteger(server.fd, "fd", 0) }, server, handler, args);
   }
 
   /** The same as `listener.close()`. (stop_server.) */
@@ -386,7 +381,7 @@ export class Reactor implements Clock {
     this.#mustRun("attach");
     checkObject(stream, "stream");
     checkNames(stream, ATTACH, "stream");
-    const fd = checkInt(stream.fd, "fd", 0);
+    const fd = checkInteger(stream.fd, "fd", 0);
     return this.#within(() => new ConnectionFactory(this.#core, handler, args, stream).adopt(fd, stream));
   }
 
@@ -476,11 +471,4 @@ export class Reactor implements Clock {
     this.#mustRun(method);
     if (!this.#core.isAccepting) throw stopped(this, `${method}: the reactor is stopping`);
   }
-}
-
-function checkCallback<F extends (...args: never[]) => unknown>(callback: F, name: string): F {
-  if (typeof callback !== "function") {
-    throw new ArgumentError(`${name} must be a function, not ${describe(callback)}`);
-  }
-  return callback;
 }

@@ -1,7 +1,5 @@
-import { describe } from "../base/addresses.js";
+import { checkDuration } from "../base/checks.js";
 import type { Cancellable } from "../base/clock.js";
-import { ArgumentError } from "../base/errors.js";
-import { MAX_TIMER_DELAY } from "../base/limits.js";
 
 /** What a timer calls when its time has come; a promise it returns is watched, and its rejection counts as a throw. */
 export type TimerCallback = () => unknown;
@@ -16,16 +14,6 @@ export interface TimerHost {
   cancelTimer(timer: Timer): void;
   /** A waiting timer began (+1) or ceased (-1) to keep the process alive. */
   refChanged(delta: 1 | -1): void;
-}
-
-/** Checks a delay: a finite number of milliseconds, fractions allowed, from 0 to MAX_TIMER_DELAY. */
-export function checkDelay(delay: unknown, name = "delay"): number {
-  if (typeof delay !== "number" || !(delay >= 0 && delay <= MAX_TIMER_DELAY)) {
-    throw new ArgumentError(
-      `${name} must be a number of milliseconds from 0 to ${MAX_TIMER_DELAY}, not ${describe(delay)}`,
-    );
-  }
-  return delay;
 }
 
 /** The `slot` of a timer that does not wait. */
@@ -153,7 +141,7 @@ export class PeriodicTimer extends Timer {
   }
 
   set interval(interval: number) {
-    checkDelay(interval, "interval");
+    checkDuration(interval, "interval");
     this.#origin += this.#beat * this.#interval;
     this.#beat = 0;
     this.#interval = interval;

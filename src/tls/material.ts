@@ -8,11 +8,11 @@ export type TlsMaterial = string | Uint8Array;
 
 /** Reads it, synchronously: contexts are made once. `name` is the option it was given as. */
 export function readMaterial(value: unknown, name: string): Buffer {
-  if (value instanceof Uint8Array) return checkSize(Buffer.from(value), name);
+  if (value instanceof Uint8Array) return checkCount(Buffer.from(value), name);
   if (typeof value !== "string" || value === "" || value.includes("\0")) {
     throw new ArgumentError(`${name} must be a file's path, PEM text or PEM bytes, not ${describe(value)}`);
   }
-  if (value.includes("-----BEGIN ")) return checkSize(Buffer.from(value), name);
+  if (value.includes("-----BEGIN ")) return checkCount(Buffer.from(value), name);
   return readFile(value, name);
 }
 
@@ -28,10 +28,10 @@ export function readFile(path: string, name: string): Buffer {
     const message = `${name}: ${path} cannot be read: ${code}`;
     throw new TlsError("ERR_EM_TLS_FILE", message, { cause, syscall, address: path });
   }
-  return checkSize(bytes, name);
+  return checkCount(bytes, name);
 }
 
-function checkSize(bytes: Buffer, name: string): Buffer {
+function checkCount(bytes: Buffer, name: string): Buffer {
   if (bytes.length > MAX_TLS_FILE_SIZE) throw tooLarge(name);
   return bytes;
 }

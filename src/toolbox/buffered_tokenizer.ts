@@ -1,8 +1,8 @@
+import { checkCount } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_TOKEN_LENGTH } from "../base/limits.js";
-import { checkCount } from "./checks.js";
 
 export interface TokenizerOptions {
   /** What stands between tokens. Default a newline. */

@@ -1,8 +1,9 @@
+import { checkFunction } from "../base/checks.js";
 import { StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { isPromise } from "../base/thenable.js";
 import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
-import { checkFunction } from "./checks.js";
+
 import { Failures } from "./failures.js";
 import { Fifo } from "./fifo.js";
 import { checkWait, PATIENT, type WaitOptions } from "./waiting_list.js";

@@ -1,8 +1,9 @@
+import { checkCount } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { CHANNEL_BUFFER_LIMIT } from "../base/limits.js";
-import { checkCount } from "./checks.js";
+
 import { Fifo } from "./fifo.js";
 import { PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 

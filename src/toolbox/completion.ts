@@ -1,9 +1,10 @@
+import { checkDuration, checkFunction } from "../base/checks.js";
 import type { Cancellable, Clock } from "../base/clock.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
-import { checkClock, checkDuration, checkFunction } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 import { Failures } from "./failures.js";
 

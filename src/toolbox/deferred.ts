@@ -1,7 +1,8 @@
+import { checkDuration, checkFunction } from "../base/checks.js";
 import type { Cancellable, Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
-import { checkClock, checkDuration, checkFunction } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 import { Failures } from "./failures.js";
 

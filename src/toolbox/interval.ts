@@ -1,5 +1,6 @@
+import { checkDuration } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
-import { checkDuration } from "./checks.js";
+
 import { defaultTimers } from "./default_clock.js";
 import { checkSleepOptions, type SleepOptions, sleep } from "./sleep.js";
 

@@ -1,8 +1,9 @@
+import { checkBoolean } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { isThenable } from "../base/thenable.js";
-import { checkFlag } from "./checks.js";
+
 import { Deferrable } from "./deferrable.js";
 import type { StreamSink } from "./stream_sink.js";
 
@@ -37,7 +38,7 @@ export class IOStreamer extends Deferrable<number, unknown> {
   constructor(sink: StreamSink, source: Source, options: StreamerOptions = {}) {
     super();
     checkOptions(options, OPTIONS);
-    const httpChunks = checkFlag(options.httpChunks ?? false, "httpChunks");
+    const httpChunks = checkBoolean(options.httpChunks ?? false, "httpChunks");
     if (typeof sink?.sendData !== "function") throw new ArgumentError(`sink must have sendData, not ${describe(sink)}`);
     if (taken.has(sink)) throw new StateError("ERR_EM_ALREADY_STARTED", "another streamer sends into this sink");
     this.#sink = sink;

@@ -1,7 +1,7 @@
+import { checkCount, checkFunction } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
-import { checkCount, checkFunction } from "./checks.js";
 
 /** How the work of `each` says that it is through with an item, where it returns no promise. Once only. */
 export interface EachStep {

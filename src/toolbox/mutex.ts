@@ -1,5 +1,6 @@
+import { checkFunction } from "../base/checks.js";
 import { StateError } from "../base/errors.js";
-import { checkFunction } from "./checks.js";
+
 import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /** Held by one at a time, handed on in the order it was asked for. (em-synchrony's Thread::Mutex.) */

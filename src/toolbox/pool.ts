@@ -1,8 +1,9 @@
+import { checkCount, checkDuration, checkFunction } from "../base/checks.js";
 import type { Cancellable, Clock } from "../base/clock.js";
 import { ArgumentError, LimitError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { POOL_WAITING_LIMIT } from "../base/limits.js";
-import { checkClock, checkCount, checkDuration, checkFunction } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 import { Lease } from "./lease.js";
 import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";

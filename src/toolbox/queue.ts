@@ -1,6 +1,7 @@
+import { checkCount, checkFunction } from "../base/checks.js";
 import { StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
-import { checkCount, checkFunction } from "./checks.js";
+
 import { Failures } from "./failures.js";
 import { Fifo } from "./fifo.js";
 import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";

@@ -1,6 +1,7 @@
+import { checkDuration, checkSignal } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { checkOptions, type Names } from "../base/known_names.js";
-import { checkClock, checkDuration, checkSignal } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 
 export interface SleepOptions {

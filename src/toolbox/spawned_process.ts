@@ -1,6 +1,7 @@
+import { checkFunction } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { isPromise } from "../base/thenable.js";
-import { checkClock, checkFunction } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 
 /** What a process does with a notification; `this` is the process. */

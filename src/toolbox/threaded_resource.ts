@@ -1,11 +1,12 @@
 import { Worker, type WorkerOptions } from "node:worker_threads";
+import { checkCount, checkDuration } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, LimitError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { RESOURCE_CALL_LIMIT } from "../base/limits.js";
 import { unpackError } from "./carried_error.js";
-import { checkClock, checkCount, checkDuration } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { Completion } from "./completion.js";
 import { defaultClock } from "./default_clock.js";
 import { Fifo } from "./fifo.js";

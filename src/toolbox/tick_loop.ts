@@ -1,7 +1,8 @@
+import { checkFunction } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { StateError } from "../base/errors.js";
 import { isPromise } from "../base/thenable.js";
-import { checkClock, checkFunction } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { defaultClock } from "./default_clock.js";
 import { Failures } from "./failures.js";
 

@@ -1,7 +1,8 @@
+import { checkDuration, checkSignal } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
-import { checkClock, checkDuration, checkSignal } from "./checks.js";
+import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 
 export interface WaitOptions {

@@ -110,7 +110,7 @@ onEveryEngine("unfinished handshakes", (engine) => {
         async () => trial.reactor.startServer(options, Connection),
         (error) => {
           assert.ok(error instanceof ArgumentError);
-          assert.match(error.message, /maxHandshakes must be a whole number of at least 1/);
+          assert.match(error.message, /maxHandshakes must be a whole number from 1 on/);
           return true;
         },
       );

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { checkDuration } from "../../src/base/checks.js";
 import { ArgumentError } from "../../src/base/errors.js";
 import { MAX_TIMER_DELAY } from "../../src/base/limits.js";
-import { checkDelay, PeriodicTimer, Timer, type TimerHost } from "../../src/timers/timer.js";
+import { PeriodicTimer, Timer, type TimerHost } from "../../src/timers/timer.js";
 import { TimerWheel } from "../../src/timers/timer_wheel.js";
 
 const SPAN = 2 ** 30;
@@ -461,18 +462,18 @@ describe("PeriodicTimer", () => {
   });
 });
 
-describe("checkDelay", () => {
+describe("a delay", () => {
   it("takes finite milliseconds from 0 to the longest delay", () => {
-    for (const good of [0, 0.1, 1, 1.19e13, MAX_TIMER_DELAY]) assert.equal(checkDelay(good), good);
+    for (const good of [0, 0.1, 1, 1.19e13, MAX_TIMER_DELAY]) assert.equal(checkDuration(good, "delay"), good);
   });
 
   it("refuses everything else by name", () => {
     const bad = [-1, -0.1, Number.NaN, Number.POSITIVE_INFINITY, MAX_TIMER_DELAY + 1, "5", null, undefined, 5n, {}];
     for (const value of bad) {
-      assert.throws(() => checkDelay(value, "interval"), {
+      assert.throws(() => checkDuration(value, "interval"), {
         name: "ArgumentError",
         code: "ERR_EM_INVALID_ARGUMENT",
-        message: /^interval must be a number of milliseconds from 0 to /,
+        message: /^interval must be milliseconds from 0 to /,
       });
     }
   });
