@@ -36,7 +36,7 @@
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O3", "-fexceptions", "-frtti"],
       "ldflags": ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"],
       "conditions": [
-        ["target_arch in 'x64 ia32'", {"cflags_cc": ["-fcf-protection=full"]}],
+        ["target_arch in 'x64 ia32'", {"cflags_cc": ["-fcf-protection=full"], "ldflags": ["-Wl,-z,shstk"]}],
         ["target_arch=='arm64'", {"cflags_cc": ["-mbranch-protection=standard"]}]
       ],
       "defines": ["NAPI_VERSION=8"]

@@ -20,6 +20,7 @@ const PROBES = /or[ql]\s+\$0x0,(?:0x[0-9a-f]+)?\(%rsp\)/;
 /** The first instruction of a function that may be jumped to. */
 const LANDING = process.arch === "arm64" ? /\b(?:bti|paciasp)\b/g : /\bendbr64\b/g;
 const isX64 = process.arch === "x64";
+const notes = isX64 ? read("readelf", "-nW") : "";
 
 const wanted = [
   ["the table of addresses becomes read-only (-z relro)", /GNU_RELRO/.test(segments)],
@@ -29,6 +30,7 @@ const wanted = [
   ["functions guard their frames (-fstack-protector-strong)", /__stack_chk_fail/.test(symbols)],
   ["large frames meet the guard page (-fstack-clash-protection)", !isX64 || PROBES.test(code)],
   ["jumps land where they may (-fcf-protection)", (code.match(LANDING)?.length ?? 0) > 100],
+  ["its returns may be checked against a shadow stack (-z shstk)", !isX64 || /x86 feature:.*\bSHSTK\b/.test(notes)],
   [
     "copies know the size of what they fill (_FORTIFY_SOURCE)",
     /__(?:snprintf|memcpy|explicit_bzero)_chk/.test(symbols),
