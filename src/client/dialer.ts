@@ -302,7 +302,7 @@ export class AdoptedStream extends Endpoint implements Origin {
   }
 
   override onClosed(_handle: Handle, _ended: Ended, errno: number, syscall: string): void {
-    const error = new SystemError(errno, syscall);
+    const error = reasons.attachError(this.#fd, errno, syscall);
     this.#transport?.failed(reasons.connectFailure(`descriptor ${this.#fd}`, [error]));
   }
 }

@@ -1,5 +1,6 @@
+import { constants } from "node:os";
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
-import { ConnectError, EventMachineError, LimitError } from "../base/errors.js";
+import { ConnectError, EventMachineError, LimitError, StateError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 
 /** Reasons that carry nothing of their own exist once. */
@@ -32,6 +33,14 @@ export function outboundLimitPassed(unsent: number, limit: number, whose: "conne
 export function fileTruncated(): CloseReason {
   const message = "a file ended before the length that was to be sent";
   return { kind: "file-truncated", error: new EventMachineError("ERR_EM_FILE_TRUNCATED", message) };
+}
+
+const EEXIST = -constants.errno.EEXIST;
+
+/** A descriptor from outside was not taken. EEXIST is how an engine says that a reactor owns it. */
+export function attachError(fd: number, errno: number, syscall: string): EventMachineError {
+  if (errno !== EEXIST) return new SystemError(errno, syscall);
+  return new StateError("ERR_EM_DESCRIPTOR_OWNED", `descriptor ${fd} belongs to a reactor; detach it there first`);
 }
 
 /** No attempt of a connect went through: the kind is told by the last that failed. */

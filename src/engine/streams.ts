@@ -90,11 +90,14 @@ export interface StreamCommands {
    * that was bound. A name that is taken fails with EADDRINUSE.
    */
   listen(address: SocketAddress, options: ListenOptions): Handle;
-  /** Begins accepting from a listening descriptor, which the engine owns from then on. `listening` or `closed` follows. */
+  /**
+   * Begins accepting from a listening descriptor, which the engine owns from then on. `listening` or `closed` follows:
+   * with EEXIST where the descriptor is owned already, and then it stays its owner's.
+   */
   adoptListener(fd: number, options: ListenOptions): Handle;
   /** Begins connecting. `connected` or `closed` follows; until then the connection takes no `write`. */
   connect(address: SocketAddress, options: ConnectOptions): Handle;
-  /** Takes over a connected stream descriptor. `connected` or `closed` follows. */
+  /** Takes over a connected stream descriptor. `connected` or `closed` follows, the latter as for `adoptListener`. */
   adoptStream(fd: number, options: ConnectOptions): Handle;
 
   /** Queues bytes. When it returns they are copied or with the kernel: the caller may reuse its buffer. */

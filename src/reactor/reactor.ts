@@ -278,7 +278,7 @@ export class Reactor implements Clock {
 
   /**
    * Accepts from a listening descriptor, which is the reactor's from then on; `listenFds` finds those systemd passed.
-   * Rejects with `EEXIST` where a reactor owns it already.
+   * Rejects with `ERR_EM_DESCRIPTOR_OWNED` where a reactor owns it already.
    * (attach_server.)
    */
   async attachServer<A extends unknown[], C extends Connection>(
@@ -365,7 +365,7 @@ export class Reactor implements Clock {
 
   /**
    * Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. One that a reactor
-   * owns already is refused: the new connection ends with `EEXIST`. (attach.)
+   * owns already is refused: the new connection ends with `ERR_EM_DESCRIPTOR_OWNED`. (attach.)
    */
   attach(stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection): Connection;
   attach<A extends unknown[], C extends Connection>(

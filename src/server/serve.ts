@@ -5,6 +5,7 @@ import { stopped } from "../base/stopped.js";
 import { SystemError } from "../base/system_error.js";
 import { absoluteUnixPath, isAbstractName, showUnixName, type UnixName, unixNameBytes } from "../base/unix_name.js";
 import { HandshakeLimit } from "../connection/handshake_limit.js";
+import { attachError } from "../connection/reasons.js";
 import type { Core } from "../core/core.js";
 import { Endpoint } from "../core/endpoint.js";
 import { resolveHost } from "../dns/resolver.js";
@@ -76,7 +77,11 @@ export class ServerStarter {
   }
 
   async #adopt(fd: number): Promise<Listener> {
-    return this.#listener([await this.#begin((engine) => engine.adoptListener(fd, this.#options), undefined)]);
+    try {
+      return this.#listener([await this.#begin((engine) => engine.adoptListener(fd, this.#options), undefined)]);
+    } catch (error) {
+      throw error instanceof SystemError ? attachError(fd, error.errno, error.syscall ?? "listen") : error;
+    }
   }
 
   /** Every interface: `::` takes both families, where there is no IPv6 it is IPv4 alone. */

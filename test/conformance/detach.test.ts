@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
-import { Connection } from "eventmachine";
+import { type ConnectError, Connection } from "eventmachine";
 import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
+import { sockets } from "../support/descriptors.js";
 import { onEveryEngine } from "../support/harness.js";
 import { Recorder } from "../support/recorder.js";
 import type { Trial } from "../support/trial.js";
@@ -131,6 +132,50 @@ onEveryEngine("detach", (engine) => {
       await assert.rejects(client.opened, { name: "ConnectError" });
     },
     (trial) => trial.reactor.attach({ fd: 999_999 }, Connection),
+  );
+
+  const owned = { name: "StateError", code: "ERR_EM_DESCRIPTOR_OWNED" };
+
+  engine.ruleNeeding(
+    "adoptStream",
+    "attach refuses a descriptor that a reactor owns, by a code of its own, and the owner goes on",
+    async (trial) => {
+      const before = sockets();
+      const { client, server } = await trial.pair();
+      const fds = [...sockets()].filter((fd) => !before.has(fd));
+      assert.equal(fds.length, 3, "a listener and both ends");
+      for (const fd of fds) {
+        const again = trial.reactor.attach({ fd }, Recorder, trial, { name: "attached" });
+        await assert.rejects(again.opened, (error: ConnectError) => {
+          assert.equal(error.code, "ERR_EM_DESCRIPTOR_OWNED");
+          assert.match(error.message, new RegExp(`descriptor ${fd} .*detach`));
+          assert.deepEqual(
+            error.errors.map(({ name, code }) => ({ name, code })),
+            [owned],
+          );
+          return true;
+        });
+        assert.deepEqual(again.log, ["postInit", "unbind connect-failed"]);
+      }
+      client.sendData("still here");
+      await trial.until(() => server.text === "still here", "the owner goes on");
+    },
+    (trial) => trial.reactor.attach({ fd: 999_999 }, Connection),
+  );
+
+  engine.ruleNeeding(
+    "adoptListener",
+    "attachServer refuses a descriptor that a reactor owns, by a code of its own",
+    async (trial) => {
+      const before = sockets();
+      const { served } = await trial.pair();
+      const fds = [...sockets()].filter((fd) => !before.has(fd));
+      for (const fd of fds) {
+        await assert.rejects(trial.reactor.attachServer({ fd }, Connection), owned);
+      }
+      await trial.dial(served, { name: "another" }).opened;
+    },
+    (trial) => trial.reactor.attachServer({ fd: 999_999 }, Connection),
   );
 
   engine.ruleNeeding(

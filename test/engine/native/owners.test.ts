@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { closeSync, readdirSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { constants } from "node:os";
 import { afterEach, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { Worker } from "node:worker_threads";
 import { Ended, HANDLE_INDEX_MASK, type Handle } from "../../../src/engine/streams.js";
+import { sockets } from "../../support/descriptors.js";
 import { program } from "../../support/paths.js";
 import { within } from "../../support/wait.js";
 import { CONNECT, Driver, LISTEN, stopDrivers } from "./driver.js";
@@ -36,19 +37,6 @@ async function refused(driver: Driver, fd: number, when: string): Promise<void> 
     const { ended, errno } = await driver.closing(handle);
     assert.deepEqual([ended, errno], [Ended.error, OWNED], when);
   }
-}
-
-/** The numbers of this process's sockets. */
-function sockets(): Set<number> {
-  const found = new Set<number>();
-  for (const name of readdirSync("/proc/self/fd")) {
-    try {
-      if (readlinkSync(`/proc/self/fd/${name}`).startsWith("socket:")) found.add(Number(name));
-    } catch {
-      // The listing's own is gone again.
-    }
-  }
-  return found;
 }
 
 test("an attached descriptor is refused whatever its poller knows, on every reactor of the thread", async () => {
