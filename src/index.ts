@@ -27,7 +27,7 @@ export { Connection, type ConnectionState, type SendData } from "./connection/co
 export type { Resolver } from "./dns/resolver.js";
 export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
-export type { KeepAlive } from "./engine/streams.js";
+export type { KeepAlive } from "./engine/socket_options.js";
 export type { TlsVersion } from "./engine/tls.js";
 export { ConnectionDuplex, type DuplexOptions, toDuplex } from "./interop/connection_duplex.js";
 export { toWeb, type WebStreams } from "./interop/to_web.js";

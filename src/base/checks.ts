@@ -51,8 +51,9 @@ export function checkNumber(value: unknown, name: string, least: number, most: n
 }
 
 /** Throws for a controller given in place of its signal, too. */
-export function checkSignal(value: unknown): void {
+export function checkSignal(value: unknown): AbortSignal | undefined {
   if (value !== undefined && !(value instanceof AbortSignal)) throw refused("signal", "an AbortSignal", value);
+  return value;
 }
 
 function refused(name: string, what: string, value: unknown): ArgumentError {

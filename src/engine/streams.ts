@@ -1,5 +1,6 @@
 import type { SocketAddress } from "../base/addresses.js";
 import type { UnixName } from "../base/unix_name.js";
+import type { SocketOptions } from "./socket_options.js";
 
 /**
  * The stream facet of the contract between the reactor and its engines: listeners and connections.
@@ -31,25 +32,6 @@ export const Ended = {
   tls: 5,
 } as const;
 export type Ended = (typeof Ended)[keyof typeof Ended];
-
-/** What the kernel is asked of every socket of a listener, or of one connection. Absent means the system's default. */
-export interface SocketOptions {
-  noDelay?: boolean;
-  keepAlive?: KeepAlive;
-  receiveBufferSize?: number;
-  sendBufferSize?: number;
-  tcpUserTimeout?: number;
-}
-
-/** Times in milliseconds, rounded up to whole seconds, as the kernel counts. */
-export interface KeepAlive {
-  /** How long nothing was received before the first probe: 1 to 32,767,000. */
-  idle?: number;
-  /** The time between probes: 1 to 32,767,000. */
-  interval?: number;
-  /** How many probes go unanswered before the connection ends: 1 to 127. */
-  count?: number;
-}
 
 /** The file of a Unix listener. */
 export interface ListenFile {

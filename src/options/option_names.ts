@@ -9,47 +9,19 @@ import type {
   UnixConnectAddress,
   UnixServerAddress,
 } from "./options.js";
+import { DIAL, LISTEN, SOCKET, STREAM } from "./table.js";
 
 /** The names that each way to a connection or a listener takes. */
 
-const STREAM: Names<StreamOptions> = {
-  noDelay: true,
-  keepAlive: true,
-  allowHalfOpen: true,
-  highWaterMark: true,
-  lowWaterMark: true,
-  outboundLimit: true,
-  lingerTimeout: true,
-  commInactivityTimeout: true,
-  firstByteTimeout: true,
-  readTimeout: true,
-  writeTimeout: true,
-  lifetimeTimeout: true,
-  receiveBufferSize: true,
-  sendBufferSize: true,
-  tcpUserTimeout: true,
-};
+/** The names of tables' rows. */
+function named<R extends object>(...tables: R[]): Readonly<Record<R extends unknown ? keyof R & string : never, true>> {
+  const names = tables.flatMap((table) => Object.keys(table).map((name) => [name, true]));
+  return Object.fromEntries(names);
+}
 
-const SERVER: Names<ServerOptions> = {
-  ...STREAM,
-  backlog: true,
-  reusePort: true,
-  ipv6Only: true,
-  maxConnections: true,
-  whenFull: true,
-  acceptQuota: true,
-  tls: true,
-  maxHandshakes: true,
-};
-
-const CONNECT: Names<ConnectOptions> = {
-  ...STREAM,
-  connectTimeout: true,
-  connectionAttemptDelay: true,
-  localAddress: true,
-  signal: true,
-  tls: true,
-};
+const STREAM_NAMES: Names<StreamOptions> = named<typeof SOCKET | typeof STREAM>(SOCKET, STREAM);
+const SERVER: Names<ServerOptions> = { ...STREAM_NAMES, ...named(LISTEN), tls: true };
+const CONNECT: Names<ConnectOptions> = { ...STREAM_NAMES, ...named(DIAL), tls: true };
 
 /** Of every call that makes connections of a class. */
 interface Made {
@@ -86,12 +58,12 @@ export const ATTACH: Names<{ fd: number; tls: ClientTls } | StreamOptions | Made
   fd: true,
   onConnection: true,
   tls: true,
-  ...STREAM,
+  ...STREAM_NAMES,
 };
 
 export const FROM_DUPLEX: Names<{ duplex: unknown; tls: unknown } | StreamOptions | Made> = {
   onConnection: true,
   duplex: true,
   tls: true,
-  ...STREAM,
+  ...STREAM_NAMES,
 };

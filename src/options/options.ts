@@ -1,25 +1,12 @@
 import { checkPort, describe } from "../base/addresses.js";
-import { checkBoolean, checkCount, checkDuration, checkInteger, checkObject, checkSignal } from "../base/checks.js";
+import { checkInteger, checkObject } from "../base/checks.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkHost } from "../base/host_names.js";
-import { checkNames, type Names } from "../base/known_names.js";
-import {
-  ACCEPT_QUOTA,
-  CONNECT_TIMEOUT,
-  CONNECTION_ATTEMPT_DELAY,
-  HIGH_WATER_MARK,
-  LINGER_TIMEOUT,
-  LISTEN_BACKLOG,
-  LOW_WATER_MARK,
-  MAX_ABSTRACT_NAME,
-  MAX_UNIX_PATH,
-  OUTBOUND_LIMIT,
-  TLS_HANDSHAKES,
-} from "../base/limits.js";
+import { LOW_WATER_MARK, MAX_ABSTRACT_NAME, MAX_UNIX_PATH } from "../base/limits.js";
 import { isAbstractName, type UnixName, unixName, unixNameBytes } from "../base/unix_name.js";
-import type { KeepAlive, SocketOptions } from "../engine/streams.js";
+import type { KeepAlive, SocketOptions } from "../engine/socket_options.js";
 import type { ClientTls, ServerTls } from "../tls/tls_start.js";
-import { checkKernelNumber } from "./kernel_numbers.js";
+import { DIAL, LISTEN, readOptions, SOCKET, STREAM } from "./table.js";
 
 /** What every connection takes, whichever side opened it. Times in milliseconds, 0 for off; sizes in bytes. */
 export interface StreamOptions {
@@ -182,101 +169,30 @@ export function checkUnixPath(path: unknown): UnixName {
   return name;
 }
 
-const KEEP_ALIVE: Names<KeepAlive> = { idle: true, interval: true, count: true };
-/** `family` comes with an address that a connection has told. */
-const LOCAL_ADDRESS: Names<LocalAddress | { family: unknown }> = { host: true, port: true, family: true };
-
-export function checkKeepAlive(value: unknown): KeepAlive | undefined {
-  if (typeof value === "boolean") return value ? {} : undefined;
-  checkObject(value, "keepAlive");
-  checkNames(value as object, KEEP_ALIVE, "keepAlive");
-  const { idle, interval, count } = value as KeepAlive;
-  const result: KeepAlive = {};
-  if (idle !== undefined) result.idle = checkKernelNumber(idle, "keepAlive.idle");
-  if (interval !== undefined) result.interval = checkKernelNumber(interval, "keepAlive.interval");
-  if (count !== undefined) result.count = checkKernelNumber(count, "keepAlive.count");
-  return result;
-}
-
 export function checkStreamOptions(options: StreamOptions): StreamSettings {
-  const highWaterMark = given(options.highWaterMark, HIGH_WATER_MARK, (value) => checkCount(value, "highWaterMark", 1));
-  const lowWaterMark = given(options.lowWaterMark, Math.min(LOW_WATER_MARK, highWaterMark), (value) =>
-    checkCount(value, "lowWaterMark"),
-  );
-  checkWaterMarks(lowWaterMark, highWaterMark);
-  const duration = (name: keyof StreamOptions, otherwise: number) =>
-    given(options[name], otherwise, (value) => checkDuration(value, name));
-  return {
-    halfOpen: given(options.allowHalfOpen, false, (value) => checkBoolean(value, "allowHalfOpen")),
-    highWaterMark,
-    lowWaterMark,
-    outboundLimit: given(options.outboundLimit, OUTBOUND_LIMIT, (value) => checkCount(value, "outboundLimit")),
-    lingerTimeout: duration("lingerTimeout", LINGER_TIMEOUT),
-    commInactivityTimeout: duration("commInactivityTimeout", 0),
-    firstByteTimeout: duration("firstByteTimeout", 0),
-    readTimeout: duration("readTimeout", 0),
-    writeTimeout: duration("writeTimeout", 0),
-    lifetimeTimeout: duration("lifetimeTimeout", 0),
-    socket: checkSocketOptions(options),
-  };
+  const { allowHalfOpen, lowWaterMark, ...values } = readOptions(STREAM, options);
+  const low = lowWaterMark ?? Math.min(LOW_WATER_MARK, values.highWaterMark);
+  checkWaterMarks(low, values.highWaterMark);
+  return { ...values, halfOpen: allowHalfOpen, lowWaterMark: low, socket: checkSocketOptions(options) };
 }
 
 export function checkWaterMarks(low: number, high: number): void {
   if (low > high) throw new ArgumentError(`lowWaterMark (${low}) must not be above highWaterMark (${high})`);
 }
 
+/** Those that were given, and those that are set without being asked for. */
 function checkSocketOptions(options: StreamOptions): SocketOptions {
-  const socket: SocketOptions = { noDelay: given(options.noDelay, true, (value) => checkBoolean(value, "noDelay")) };
-  const keepAlive = options.keepAlive === undefined ? undefined : checkKeepAlive(options.keepAlive);
-  if (keepAlive !== undefined) socket.keepAlive = keepAlive;
-  if (options.receiveBufferSize !== undefined) {
-    socket.receiveBufferSize = checkKernelNumber(options.receiveBufferSize, "receiveBufferSize");
-  }
-  if (options.sendBufferSize !== undefined) {
-    socket.sendBufferSize = checkKernelNumber(options.sendBufferSize, "sendBufferSize");
-  }
-  if (options.tcpUserTimeout !== undefined) {
-    socket.tcpUserTimeout = checkKernelNumber(options.tcpUserTimeout, "tcpUserTimeout");
-  }
-  return socket;
+  const given = Object.entries(readOptions(SOCKET, options)).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given);
 }
 
 export function checkListenOptions(options: ServerOptions): ListenSettings {
-  const { whenFull = "pause", maxConnections = Number.POSITIVE_INFINITY } = options;
-  if (whenFull !== "pause" && whenFull !== "close") {
-    throw new ArgumentError(`whenFull must be "pause" or "close", not ${describe(whenFull)}`);
-  }
-  return {
-    backlog: given(options.backlog, LISTEN_BACKLOG, (value) => checkKernelNumber(value, "backlog")),
-    reusePort: given(options.reusePort, false, (value) => checkBoolean(value, "reusePort")),
-    ipv6Only: given(options.ipv6Only, false, (value) => checkBoolean(value, "ipv6Only")),
-    maxConnections: checkCount(maxConnections, "maxConnections", 1),
-    whenFull,
-    acceptQuota: given(options.acceptQuota, ACCEPT_QUOTA, (value) => checkInteger(value, "acceptQuota", 1)),
-    maxHandshakes: given(options.maxHandshakes, TLS_HANDSHAKES, (value) => checkCount(value, "maxHandshakes", 1)),
-  };
+  return readOptions(LISTEN, options);
 }
 
 export function checkConnectOptions(options: ConnectOptions): DialSettings {
-  const { signal, localAddress } = options;
-  checkSignal(signal);
-  return {
-    connectTimeout: given(options.connectTimeout, CONNECT_TIMEOUT, (value) => checkDuration(value, "connectTimeout")),
-    attemptDelay: given(options.connectionAttemptDelay, CONNECTION_ATTEMPT_DELAY, (value) =>
-      checkDuration(value, "connectionAttemptDelay"),
-    ),
-    localAddress: localAddress === undefined ? undefined : checkLocalAddress(localAddress),
-    signal,
-  };
-}
-
-function checkLocalAddress(address: { host: string; port?: number }): { host: string; port: number } {
-  checkObject(address, "localAddress");
-  checkNames(address, LOCAL_ADDRESS, "localAddress");
-  return {
-    host: checkHost(address.host, "localAddress.host"),
-    port: checkPort(address.port ?? 0, 0, "localAddress.port"),
-  };
+  const { connectionAttemptDelay, ...values } = readOptions(DIAL, options);
+  return { ...values, attemptDelay: connectionAttemptDelay };
 }
 
 export type ServerTarget =
@@ -317,8 +233,4 @@ function isPath<A extends { path: string | Uint8Array }>(address: A | { host?: s
   const { host, port } = address as { host?: unknown; port?: unknown };
   if (host === undefined && port === undefined) return true;
   throw new ArgumentError("address must have a path or a port, not both");
-}
-
-function given<T>(value: unknown, otherwise: T, check: (value: unknown) => T): T {
-  return value === undefined ? otherwise : check(value);
 }

@@ -2,7 +2,7 @@ import { UnsupportedError } from "../base/errors.js";
 import type { UnixName } from "../base/unix_name.js";
 import type { Capability } from "../engine/capabilities.js";
 import type { StreamEngine } from "../engine/engine.js";
-import type { SocketOptions } from "../engine/streams.js";
+import { lackedFor, type SocketOptions } from "../engine/socket_options.js";
 
 /**
  * Refuses what the engine cannot do before anything is made: an engine that refuses a connect under way would leave a
@@ -19,8 +19,6 @@ export function requireName(engine: StreamEngine, name: UnixName): void {
 
 /** The same for socket options. */
 export function requireOptions(engine: StreamEngine, options: SocketOptions): void {
-  const { receiveBufferSize, sendBufferSize, tcpUserTimeout, keepAlive } = options;
-  if (receiveBufferSize !== undefined || sendBufferSize !== undefined) requireCapability(engine, "bufferSizes");
-  if (tcpUserTimeout !== undefined) requireCapability(engine, "tcpUserTimeout");
-  if (keepAlive?.interval !== undefined || keepAlive?.count !== undefined) requireCapability(engine, "keepAliveProbes");
+  const lacked = lackedFor(options, engine.capabilities);
+  if (lacked !== undefined) throw new UnsupportedError(lacked, engine.name);
 }

@@ -6,7 +6,8 @@ import { READ_QUOTA } from "../../base/limits.js";
 import type { Capability } from "../capabilities.js";
 import type { StreamEngine } from "../engine.js";
 import { FileRange } from "../node/file_range.js";
-import { Ended, type Handle, type SocketOptions } from "../streams.js";
+import { lackedFor, type SocketOptions } from "../socket_options.js";
+import { Ended, type Handle } from "../streams.js";
 import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
 import type { DuplexTurn } from "./duplex_turn.js";
 import { asError, attempt } from "./throwing_streams.js";
@@ -347,10 +348,9 @@ export class DuplexStream implements StreamEngine, OutputOwner {
 
   /** A stream that is a socket takes them; to others they mean nothing. */
   setOptions(_handle: Handle, options: SocketOptions & { keepAliveOff?: boolean }): void {
-    const { receiveBufferSize, sendBufferSize, tcpUserTimeout, keepAlive, keepAliveOff, noDelay } = options;
-    if (receiveBufferSize !== undefined || sendBufferSize !== undefined) this.#refuse("bufferSizes");
-    if (tcpUserTimeout !== undefined) this.#refuse("tcpUserTimeout");
-    if (keepAlive?.interval !== undefined || keepAlive?.count !== undefined) this.#refuse("keepAliveProbes");
+    const lacked = lackedFor(options, this.capabilities);
+    if (lacked !== undefined) this.#refuse(lacked);
+    const { keepAlive, keepAliveOff, noDelay } = options;
     if (noDelay !== undefined) this.#duplex.setNoDelay?.(noDelay);
     if (keepAliveOff === true) this.#duplex.setKeepAlive?.(false);
     else if (keepAlive !== undefined) this.#duplex.setKeepAlive?.(true, Math.ceil((keepAlive.idle ?? 0) / 1000) * 1000);

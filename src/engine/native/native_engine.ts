@@ -4,13 +4,8 @@ import { unixName } from "../../base/unix_name.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
 import type { Engine, EngineEvents } from "../engine.js";
 import { tooManyHandles } from "../handle_limit.js";
-import {
-  type ConnectOptions,
-  HANDLE_INDEX_MASK,
-  type Handle,
-  type ListenOptions,
-  type SocketOptions,
-} from "../streams.js";
+import type { SocketOptions } from "../socket_options.js";
+import { type ConnectOptions, HANDLE_INDEX_MASK, type Handle, type ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import type { Binding } from "./binding.js";
 import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js";

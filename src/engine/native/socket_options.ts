@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { SystemError } from "../../base/system_error.js";
-import type { Handle, SocketOptions } from "../streams.js";
+import type { SocketOptions } from "../socket_options.js";
+import type { Handle } from "../streams.js";
 import type { Binding } from "./binding.js";
 
 const EBADF = -constants.errno.EBADF;

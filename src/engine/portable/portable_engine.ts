@@ -4,7 +4,8 @@ import type { SocketAddress } from "../../base/addresses.js";
 import type { Capability } from "../capabilities.js";
 import { type EngineCounters, noCounters } from "../counters.js";
 import type { Engine, EngineEvents } from "../engine.js";
-import type { ConnectOptions, Handle, ListenOptions, SocketOptions } from "../streams.js";
+import type { SocketOptions } from "../socket_options.js";
+import type { ConnectOptions, Handle, ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import { Deadline } from "./deadline.js";
 import { HandleTable } from "./handle_table.js";
@@ -128,7 +129,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   #newListener(options: ListenOptions): PortableListener {
-    checkOptions(options);
+    checkOptions(options, this.capabilities);
     if (options.reusePort) this.#require("reusePort");
     const listener = new PortableListener(this.#table.reserve(), options, this);
     this.#table.put(listener);
@@ -136,7 +137,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   connect(address: SocketAddress, options: ConnectOptions): Handle {
-    checkOptions(options);
+    checkOptions(options, this.capabilities);
     const { localAddress: local } = options;
     const socket = new Socket({ allowHalfOpen: true });
     applyOptions(socket, options);
@@ -168,7 +169,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
 
   adoptStream(fd: number, options: ConnectOptions): Handle {
     this.#require("adoptStream");
-    checkOptions(options);
+    checkOptions(options, this.capabilities);
     let socket: Socket | undefined;
     let failure = ownedFailure(fd);
     try {
@@ -294,7 +295,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   setOptions(handle: Handle, options: SocketOptions & { keepAliveOff?: boolean }): void {
-    checkOptions(options);
+    checkOptions(options, this.capabilities);
     const stream = this.#stream(handle);
     if (stream !== undefined && !stream.hasEnded) applyOptions(stream.socket, options);
   }

@@ -1,18 +1,16 @@
 import type { Socket } from "node:net";
 import { UnsupportedError } from "../../base/errors.js";
 import type { Capability } from "../capabilities.js";
-import type { KeepAlive, SocketOptions } from "../streams.js";
+import { type KeepAlive, lackedFor, type SocketOptions } from "../socket_options.js";
 
 export function unsupported(capability: Capability): UnsupportedError {
   return new UnsupportedError(capability, "portable");
 }
 
-/** Throws for the first option that node:net cannot set: better refused than silently left out. */
-export function checkOptions(options: SocketOptions): void {
-  const { keepAlive, receiveBufferSize, sendBufferSize, tcpUserTimeout } = options;
-  if (receiveBufferSize !== undefined || sendBufferSize !== undefined) throw unsupported("bufferSizes");
-  if (tcpUserTimeout !== undefined) throw unsupported("tcpUserTimeout");
-  if (keepAlive?.interval !== undefined || keepAlive?.count !== undefined) throw unsupported("keepAliveProbes");
+/** Throws for the first option that node:net cannot set. */
+export function checkOptions(options: SocketOptions, capabilities: ReadonlySet<Capability>): void {
+  const lacked = lackedFor(options, capabilities);
+  if (lacked !== undefined) throw unsupported(lacked);
 }
 
 /** The idle time as node:net wants it: milliseconds, of which it drops what is no whole second; 0 leaves the default. */

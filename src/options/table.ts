@@ -1,0 +1,123 @@
+import { checkPort } from "../base/addresses.js";
+import { checkBoolean, checkCount, checkDuration, checkInteger, checkObject, checkSignal } from "../base/checks.js";
+import { describe } from "../base/describe.js";
+import { ArgumentError } from "../base/errors.js";
+import { checkHost } from "../base/host_names.js";
+import { checkNames, type Names } from "../base/known_names.js";
+import {
+  ACCEPT_QUOTA,
+  CONNECT_TIMEOUT,
+  CONNECTION_ATTEMPT_DELAY,
+  HIGH_WATER_MARK,
+  LINGER_TIMEOUT,
+  LISTEN_BACKLOG,
+  OUTBOUND_LIMIT,
+  TLS_HANDSHAKES,
+} from "../base/limits.js";
+import type { KeepAlive, SocketOptions } from "../engine/socket_options.js";
+import { checkKernelNumber } from "./kernel_numbers.js";
+import type { ConnectOptions, LocalAddress, ServerOptions, StreamOptions } from "./options.js";
+
+/** One option: how a value is checked, and what stands where none is given. Its name, meaning and unit are in options.ts. */
+interface Row<T> {
+  readonly check: (value: unknown, name: string) => T;
+  readonly otherwise: T;
+}
+
+type Rows = Readonly<Record<string, Row<unknown>>>;
+type Values<R extends Rows> = { readonly [Name in keyof R]: R[Name] extends Row<infer T> ? T : never };
+
+function row<T>(check: (value: unknown, name: string) => T, otherwise: T): Row<T> {
+  return { check, otherwise };
+}
+
+const duration = (otherwise = 0) => row(checkDuration, otherwise);
+const count = (least: number, otherwise: number) => row((value, name) => checkCount(value, name, least), otherwise);
+
+/** A number for the kernel; none is the system's. */
+function kernel(option: Parameters<typeof checkKernelNumber>[1]): Row<number | undefined> {
+  return row((value) => checkKernelNumber(value, option), undefined);
+}
+
+/** Of the socket, whichever side opened it; engine/socket_options.ts says which capability each needs. */
+export const SOCKET = {
+  noDelay: row<boolean | undefined>(checkBoolean, true),
+  keepAlive: row<KeepAlive | undefined>(checkKeepAlive, undefined),
+  receiveBufferSize: kernel("receiveBufferSize"),
+  sendBufferSize: kernel("sendBufferSize"),
+  tcpUserTimeout: kernel("tcpUserTimeout"),
+} satisfies Record<keyof SocketOptions, Row<unknown>>;
+
+/** Of every connection. */
+export const STREAM = {
+  allowHalfOpen: row(checkBoolean, false),
+  highWaterMark: count(1, HIGH_WATER_MARK),
+  /** Where none is given it depends on the other mark. */
+  lowWaterMark: row<number | undefined>(checkCount, undefined),
+  outboundLimit: count(0, OUTBOUND_LIMIT),
+  lingerTimeout: duration(LINGER_TIMEOUT),
+  commInactivityTimeout: duration(),
+  firstByteTimeout: duration(),
+  readTimeout: duration(),
+  writeTimeout: duration(),
+  lifetimeTimeout: duration(),
+} satisfies Record<Exclude<keyof StreamOptions, keyof SocketOptions>, Row<unknown>>;
+
+/** Of a server; `tls` is checked where TLS is. */
+export const LISTEN = {
+  backlog: row((value) => checkKernelNumber(value, "backlog"), LISTEN_BACKLOG),
+  reusePort: row(checkBoolean, false),
+  ipv6Only: row(checkBoolean, false),
+  maxConnections: count(1, Number.POSITIVE_INFINITY),
+  whenFull: row<"pause" | "close">(checkWhenFull, "pause"),
+  acceptQuota: row((value, name) => checkInteger(value, name, 1), ACCEPT_QUOTA),
+  maxHandshakes: count(1, TLS_HANDSHAKES),
+} satisfies Record<Exclude<keyof ServerOptions, keyof StreamOptions | "tls">, Row<unknown>>;
+
+/** Of a client; `tls` is checked where TLS is. */
+export const DIAL = {
+  connectTimeout: duration(CONNECT_TIMEOUT),
+  connectionAttemptDelay: duration(CONNECTION_ATTEMPT_DELAY),
+  localAddress: row<Required<LocalAddress> | undefined>(checkLocalAddress, undefined),
+  signal: row<AbortSignal | undefined>(checkSignal, undefined),
+} satisfies Record<Exclude<keyof ConnectOptions, keyof StreamOptions | "tls">, Row<unknown>>;
+
+/** Every value of a table, checked and complete. */
+export function readOptions<R extends Rows>(rows: R, options: object): Values<R> {
+  const given = options as Readonly<Record<string, unknown>>;
+  const values: Record<string, unknown> = {};
+  for (const [name, { check, otherwise }] of Object.entries(rows)) {
+    const value = given[name];
+    values[name] = value === undefined ? otherwise : check(value, name);
+  }
+  return values as Values<R>;
+}
+
+const KEEP_ALIVE: Names<KeepAlive> = { idle: true, interval: true, count: true };
+
+export function checkKeepAlive(value: unknown): KeepAlive | undefined {
+  if (typeof value === "boolean") return value ? {} : undefined;
+  checkObject(value, "keepAlive");
+  checkNames(value as object, KEEP_ALIVE, "keepAlive");
+  const { idle, interval, count } = value as KeepAlive;
+  const result: KeepAlive = {};
+  if (idle !== undefined) result.idle = checkKernelNumber(idle, "keepAlive.idle");
+  if (interval !== undefined) result.interval = checkKernelNumber(interval, "keepAlive.interval");
+  if (count !== undefined) result.count = checkKernelNumber(count, "keepAlive.count");
+  return result;
+}
+
+function checkWhenFull(value: unknown): "pause" | "close" {
+  if (value === "pause" || value === "close") return value;
+  throw new ArgumentError(`whenFull must be "pause" or "close", not ${describe(value)}`);
+}
+
+/** `family` comes with an address that a connection has told. */
+const LOCAL_ADDRESS: Names<LocalAddress | { family: unknown }> = { host: true, port: true, family: true };
+
+function checkLocalAddress(value: unknown): Required<LocalAddress> {
+  checkObject(value, "localAddress");
+  checkNames(value as object, LOCAL_ADDRESS, "localAddress");
+  const { host, port = 0 } = value as LocalAddress;
+  return { host: checkHost(host, "localAddress.host"), port: checkPort(port, 0, "localAddress.port") };
+}
