@@ -49,8 +49,7 @@ export function mutateBytes(bytes: Buffer, random: Random): Buffer {
 export function mutateHello(original: Buffer, random: Random): Buffer {
   let message = encodeHello(mutateFields(parseHello(original), random));
   if (random.oneIn(3)) message = mutateBytes(message, random);
-  if (random.oneIn(8))
-    message.writeUIntBE(random.between(0, 0xffffff), 1, Math.min(3, Math.max(1, message.length - 1)));
+  if (message.length > 3 && random.oneIn(8)) message.writeUIntBE(random.between(0, 0xffffff), 1, 3);
   const size = random.oneIn(4) ? random.between(1, 200) : 16_384;
   let flight = inRecords(message, size);
   if (random.oneIn(6)) flight = mutateBytes(flight, random);

@@ -57,18 +57,26 @@ class Siege {
     await this.#reactor.run(async () => {
       await this.#open();
       const honest = [this.#honestClients(), this.#honestServers()];
-      await this.#attackWith(Math.min(WARM_UP, this.#left));
-      const before = await takeFigures();
-      await this.#attackWith(this.#left);
-      this.#isOver = true;
-      await Promise.all(honest);
-      await this.#windDown();
-      for (const what of excess(before, await takeFigures(), this.#round.engine as "native" | "portable")) {
-        if (!what.startsWith("descriptors")) this.#round.report.wrong(what);
+      try {
+        await this.#besiege();
+      } finally {
+        this.#isOver = true;
+        await Promise.all(honest);
+        for (const server of this.#servers) server.close();
       }
-      for (const server of this.#servers) server.close();
+      await this.#windDown();
       this.#reactor.stop();
     });
+  }
+
+  /** All attacks; memory is compared from the end of the warm-up on. */
+  async #besiege(): Promise<void> {
+    await this.#attackWith(Math.min(WARM_UP, this.#left));
+    const before = await takeFigures();
+    await this.#attackWith(this.#left);
+    for (const what of excess(before, await takeFigures(), this.#round.engine as "native" | "portable")) {
+      if (!what.startsWith("descriptors")) this.#round.report.wrong(what);
+    }
   }
 
   async #open(): Promise<void> {
