@@ -28,8 +28,8 @@ export class ServerStarter {
   readonly #options: ListenOptions;
   readonly #tls: ListenerTls | undefined;
   readonly #handshakes: HandshakeLimit;
-  /** The run that it began in has ended. */
-  #isOver = false;
+  /** Aborted when the run that it began in ends: a resolver then need not go on. */
+  readonly #over = new AbortController();
 
   constructor(core: Core, maker: ConnectionMaker, listen: ListenSettings, tls: ListenerTls | undefined) {
     this.#core = core;
@@ -52,8 +52,9 @@ export class ServerStarter {
   start(target: ServerTarget): Promise<Listener> {
     return new Promise((resolve, reject) => {
       const forget = this.#core.atEnd(() => {
-        this.#isOver = true;
-        reject(this.#stopped());
+        const error = this.#stopped();
+        reject(error);
+        this.#over.abort(error);
       });
       this.#start(target).then(resolve, reject).finally(forget);
     });
@@ -73,7 +74,7 @@ export class ServerStarter {
     if (host === undefined) return this.#startAnywhere(port);
     const literal = literalAddress(host, port);
     if (literal !== undefined) return this.#listener([await this.#listen(literal)]);
-    return this.#startOnAll(await resolveHost(host, port, this.#core.resolver, new AbortController().signal));
+    return this.#startOnAll(await resolveHost(host, port, this.#core.resolver, this.#over.signal));
   }
 
   async #adopt(fd: number): Promise<Listener> {
@@ -174,7 +175,7 @@ export class ServerStarter {
   }
 
   #mustRun(): void {
-    if (this.#isOver || !this.#core.isAccepting) throw this.#stopped();
+    if (this.#over.signal.aborted || !this.#core.isAccepting) throw this.#stopped();
   }
 
   #listener(sockets: readonly ListenSocket[]): Listener {

@@ -158,6 +158,61 @@ onEveryEngine("settling", (engine) => {
     assert.deepEqual(await unsettled(waits), []);
   });
 
+  engine.runRule("a resolver's signal aborts when the reactor stops, for a server as for a client", async (trial) => {
+    const signals: AbortSignal[] = [];
+    const found: AbortSignal[] = [];
+    const reactor = trial.makeReactor({
+      resolver: async (host, signal) => {
+        assert.ok(signal instanceof AbortSignal);
+        if (host === "there.test") {
+          found.push(signal);
+          return ["127.0.0.1"];
+        }
+        signals.push(signal);
+        return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      },
+    });
+    let starting: Promise<unknown> = Promise.resolve();
+    await reactor.run(async () => {
+      starting = reactor.startServer({ host: "slow.test", port: 0 }, Connection);
+      starting.catch(() => {});
+      reactor.connect({ host: "slow.test", port: 1 }, Connection);
+      reactor.bindConnect({ host: "slow.test", port: 0 }, { host: "127.0.0.1", port: 1 }, Connection);
+      await reactor.startServer({ host: "there.test", port: 0 }, Connection);
+      reactor.addShutdownHook(async () => {
+        await new Promise<void>((resolve) => reactor.addTimer(5, () => resolve()));
+        assert.deepEqual(
+          signals.map(({ aborted }) => aborted),
+          [false, false, false],
+        );
+      });
+      reactor.stop();
+    });
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [true, true, true],
+    );
+    assert.deepEqual(
+      found.map(({ aborted }) => aborted),
+      [false],
+    );
+    await assert.rejects(starting, { code: "ERR_EM_NOT_RUNNING" });
+  });
+
+  engine.runRule("a connect between two families fails before the hooks of a stop in the same turn end", async (trial) => {
+    const { reactor } = trial;
+    let kind: string | undefined;
+    await reactor.run(() => {
+      const client = reactor.bindConnect({ host: "::1", port: 0 }, { host: "127.0.0.1", port: 1 }, Connection);
+      reactor.addShutdownHook(async () => {
+        await new Promise<void>((resolve) => reactor.addTimer(5, () => resolve()));
+        kind = client.closeReason?.kind;
+      });
+      reactor.stop();
+    });
+    assert.equal(kind, "connect-failed");
+  });
+
   engine.runRule("a server that a resolver answers for in the next run is not begun in it", async (trial) => {
     const { reactor } = trial;
     let answer: (found: string[]) => void = () => {};
