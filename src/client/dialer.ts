@@ -100,7 +100,7 @@ export class Dialer extends Endpoint implements Origin {
     if (remote === undefined || (localAddress !== undefined && local === undefined))
       this.#resolve(target, localAddress);
     else if (local === undefined || local.family === remote.family) this.#raceFrom([remote], local && [local]);
-    else this.#core.nextTick(() => this.#raceFrom([remote], [local]));
+    else this.#core.ownTick({ onTick: () => this.#raceFrom([remote], [local]) });
   }
 
   #resolve(target: InetPlace, from: InetPlace | undefined): void {

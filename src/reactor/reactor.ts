@@ -124,8 +124,8 @@ export class Reactor implements Clock {
 
   /**
    * Stops accepting, calls `shutdownRequested` on every connection, waits until all have ended or `deadline` ms (default
-   * 10 s) have passed, ends the rest with reason `drain-deadline`, and says how many there were of both. The reactor goes
-   * on running. Rejects with `ERR_EM_NOT_RUNNING` outside of `run`.
+   * 10 s) have passed, ends the rest with reason `drain-deadline`, and says how many there were of both; what a
+   * stop ends meanwhile counts as aborted. The reactor goes on running. Rejects with `ERR_EM_NOT_RUNNING` outside of `run`.
    */
   async drain(deadline: number = DRAIN_TIMEOUT): Promise<{ finished: number; aborted: number }> {
     checkDuration(deadline, "deadline");

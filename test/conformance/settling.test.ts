@@ -199,7 +199,7 @@ onEveryEngine("settling", (engine) => {
     await assert.rejects(starting, { code: "ERR_EM_NOT_RUNNING" });
   });
 
-  engine.runRule("a connect between two families fails before the hooks of a stop in the same turn end", async (trial) => {
+  engine.runRule("a connect between two families fails while the hooks of a stop are awaited", async (trial) => {
     const { reactor } = trial;
     let kind: string | undefined;
     await reactor.run(() => {
