@@ -50,6 +50,7 @@ function connectionMembers(at: { host: string; port: number }, file: string): Re
     remoteAddress: { gives: address },
     localAddress: { gives: address },
     bytesIn: { gives: size },
+    bytesDiscarded: { gives: size },
     bytesOut: { gives: size },
     idleTime: { gives: size },
     sendData: { calls: [["data", "utf8"], [pattern(10)], [["a", pattern(3)]], [""]], gives: flag },

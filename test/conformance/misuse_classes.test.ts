@@ -7,6 +7,9 @@ import { address, checkComplete, flag, type Member, nothing, optional, outcome, 
 
 const SERVER_TLS = serverContext();
 
+/** Not in the published types: for the toolbox alone, which asks nothing wrong of them. */
+const INTERNAL = ["atEnd", "ownTick"];
+
 onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
   const noAddress = { host: "127.0.0.1", port: 1 };
   const reactorMembers: Record<string, Member> = {
@@ -57,7 +60,7 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
   }
 
   engine.runRule("every member of a Reactor: idle, running, stopping and stopped", async (trial) => {
-    checkComplete(Reactor.prototype, reactorMembers, ["stop"]);
+    checkComplete(Reactor.prototype, reactorMembers, ["stop", ...INTERNAL]);
     const reactor = trial.makeReactor();
     // Functions that it takes on the way, as hooks and as ticks, must not make the runs below fail.
     assert.deepEqual(await sweepReactor(reactor, ["run"]), []);

@@ -5,6 +5,7 @@ import { finished, pipeline } from "node:stream/promises";
 import { Connection, type Reactor, TickLoop, toDuplex, toWeb } from "eventmachine";
 import { pattern } from "../support/bytes.js";
 import { onEveryEngine } from "../support/harness.js";
+import { needs } from "../support/programs.js";
 import type { Trial } from "../support/trial.js";
 
 /** Promises by the name of the call that gave them. */
@@ -65,7 +66,7 @@ async function connectionWaits(trial: Trial): Promise<Waits> {
 async function reactorWaits(trial: Trial): Promise<Waits> {
   const { reactor } = trial;
   const stale = trial.path("stale");
-  spawnSync("python3", ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", stale]);
+  spawnSync(needs("python3"), ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", stale]);
   const listener = await reactor.startServer({ host: "127.0.0.1", port: 0 }, Connection);
   const second = await reactor.startServer({ host: "127.0.0.1", port: 0 }, Connection);
   await trial.pair();

@@ -1,8 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { unlessMissing } from "../support/programs.js";
-import { makeCertificate } from "./servers/program.js";
+import { pkiFile } from "../support/pki.js";
 
 /** A certificate for localhost that signs itself, and its key, as node:tls takes them. */
 export interface Identity {
@@ -11,15 +7,5 @@ export interface Identity {
 }
 
 export function makeIdentity(): Identity {
-  return unlessMissing(makeOne);
-}
-
-function makeOne(): Identity {
-  const folder = mkdtempSync(join(tmpdir(), "em-identity-"));
-  try {
-    const { cert, key } = makeCertificate(folder);
-    return { cert: readFileSync(cert), key: readFileSync(key) };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return { cert: pkiFile("self.pem"), key: pkiFile("self-key.pem") };
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
@@ -48,8 +49,10 @@ async function figures(server: Child): Promise<Figures> {
 onEveryEngine("out of descriptors", (engine) => {
   test("newcomers wait or, where the engine cannot help it, are closed; the server goes on", async () => {
     const node = [process.execPath, program(import.meta.url, "./programs/echo.js"), engine.name];
-    await using server = new Child("bash", ["-c", `ulimit -n ${LIMIT} && exec "$@"`, "bash", ...node]);
+    await using server = new Child(node[0] as string, node.slice(1));
     const { port } = await server.json<{ port: number }>();
+    // Not before: Node opens the modules of a program all at once.
+    execFileSync("prlimit", ["--pid", String(server.pid), `--nofile=${LIMIT}`]);
     const clients = Array.from({ length: CLIENTS }, () => new Newcomer(port));
     try {
       await until(() => clients.every(({ connected, ended }) => connected || ended), "the kernel takes all connects");

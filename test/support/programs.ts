@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
@@ -41,7 +42,7 @@ export function needs(name: ProgramName): string {
   const folders =
     only === undefined ? [...(process.env.PATH ?? "").split(delimiter), ...FOLDERS] : only.split(delimiter);
   const found = folders.map((folder) => join(folder, name)).find(isExecutable);
-  if (found === undefined) throw new MissingProgram(name);
+  if (found === undefined || (name === "ruby" && !hasEventMachine(found))) throw new MissingProgram(name);
   return found;
 }
 
@@ -80,6 +81,17 @@ function standIn<T extends object>(error: unknown): T {
   const get = (_: object, name: string | symbol) =>
     name === "then" ? undefined : name === "stop" ? async () => {} : refuse();
   return new Proxy({}, { get, ownKeys: refuse, has: refuse }) as T;
+}
+
+const rubies = new Map<string, boolean>();
+
+/** A Ruby without the gem is not what is asked for. */
+function hasEventMachine(ruby: string): boolean {
+  const known = rubies.get(ruby);
+  if (known !== undefined) return known;
+  const has = spawnSync(ruby, ["-e", 'require "eventmachine"'], { stdio: "ignore" }).status === 0;
+  rubies.set(ruby, has);
+  return has;
 }
 
 function isExecutable(path: string): boolean {

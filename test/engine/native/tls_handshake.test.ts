@@ -20,11 +20,11 @@ import {
 
 afterEach(stopDrivers);
 
-const stranger = certify("stranger", "");
-const strangers = certify("localhost", "DNS:localhost", { issuer: stranger });
-const other = certify("other.test", "DNS:other.test,DNS:*.wild.test,IP:127.0.0.2", { issuer: authority });
-const expired = certify("localhost", "DNS:localhost", { issuer: authority, days: -1 });
-const customer = certify("customer", "DNS:customer", { issuer: authority });
+const stranger = certify("stranger", []);
+const strangers = certify("localhost", ["localhost"], { issuer: stranger });
+const other = certify("other.test", ["other.test", "*.wild.test", Buffer.of(127, 0, 0, 2)], { issuer: authority });
+const expired = certify("localhost", ["localhost"], { issuer: authority, notAfter: "20200102000000Z" });
+const customer = certify("customer", ["customer"], { issuer: authority });
 
 /** Both ends fail; returns what each says of it. */
 async function failures(driver: Driver, options: Parameters<typeof startedPair>[1]): Promise<[TlsFailure, TlsFailure]> {

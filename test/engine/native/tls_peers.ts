@@ -1,6 +1,5 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,69 +7,42 @@ import { type ConnectionOptions, connect, createServer, type TLSSocket, type Tls
 import type { InetAddress } from "../../../src/base/addresses.js";
 import type { Handle } from "../../../src/engine/streams.js";
 import type { TlsContextSettings, TlsIdentity, TlsStart } from "../../../src/engine/tls.js";
-import { needs, unlessMissing } from "../../support/programs.js";
+import { type Issued, issue } from "../../support/certificates.js";
 import type { Driver } from "./driver.js";
 
 export interface Certificate extends TlsIdentity {
   readonly certificateFile: string;
   readonly keyFile: string;
+  readonly issued: Issued;
 }
 
 const folder = mkdtempSync(join(tmpdir(), "eventmachine-tls-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 let count = 0;
 
-function openssl(...args: string[]): void {
-  execFileSync(needs("openssl"), args, { stdio: ["ignore", "ignore", "pipe"] });
-}
-
-/** Makes a key and a certificate with the openssl command: self-signed, or signed by `issuer`. */
-export function certify(subject: string, names: string, options: CertifyOptions = {}): Certificate {
-  return unlessMissing(() => makeCertificate(subject, names, options));
-}
-
 interface CertifyOptions {
   issuer?: Certificate;
-  days?: number;
-  key?: "ec" | "rsa";
+  notAfter?: string;
 }
 
-function makeCertificate(
+/** A key and a certificate for these hosts, self-signed or signed by `issuer`; without hosts: an authority's. */
+export function certify(
   subject: string,
-  names: string,
-  { issuer, days = 30, key = "ec" }: CertifyOptions,
+  hosts: readonly (string | Buffer)[],
+  options: CertifyOptions = {},
 ): Certificate {
+  const { issuer, ...others } = options;
+  const by = issuer === undefined ? {} : { by: issuer.issued };
+  const issued = issue({ names: [subject], hosts, isAuthority: hosts.length === 0, ...by, ...others });
   const base = join(folder, `${count++}`);
-  const keyFile = `${base}.key`;
-  const certificateFile = `${base}.pem`;
-  const algorithm = key === "ec" ? ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"] : ["RSA"];
-  openssl("genpkey", "-algorithm", ...algorithm, "-out", keyFile);
-  const constraints = names === "" ? "basicConstraints=critical,CA:TRUE" : `subjectAltName=${names}`;
-  const request = ["req", "-new", "-key", keyFile, "-subj", `/CN=${subject}`];
-  if (issuer === undefined) {
-    openssl(...request, "-x509", "-days", `${days}`, "-addext", constraints, "-out", certificateFile);
-  } else {
-    openssl(...request, "-out", `${base}.csr`);
-    writeFileSync(`${base}.ext`, `${constraints}\n`);
-    const signer = ["-CA", issuer.certificateFile, "-CAkey", issuer.keyFile, "-CAcreateserial"];
-    const signing = [
-      "x509",
-      "-req",
-      "-in",
-      `${base}.csr`,
-      ...signer,
-      "-extfile",
-      `${base}.ext`,
-      "-out",
-      certificateFile,
-    ];
-    openssl(...signing, "-days", `${days}`);
-  }
-  return { certificate: readFileSync(certificateFile), key: readFileSync(keyFile), certificateFile, keyFile };
+  const [certificateFile, keyFile] = [`${base}.pem`, `${base}.key`];
+  writeFileSync(certificateFile, issued.cert);
+  writeFileSync(keyFile, issued.key);
+  return { certificate: Buffer.from(issued.cert), key: Buffer.from(issued.key), certificateFile, keyFile, issued };
 }
 
-export const authority = certify("authority", "");
-export const localhost = certify("localhost", "DNS:localhost,IP:127.0.0.1", { issuer: authority });
+export const authority = certify("authority", []);
+export const localhost = certify("localhost", ["localhost", Buffer.of(127, 0, 0, 1)], { issuer: authority });
 
 export function settings(overrides: Partial<TlsContextSettings> = {}): TlsContextSettings {
   return {

@@ -10,7 +10,7 @@ import { authority, certify, localhost, nodeClient, type Secure, settings, start
 
 afterEach(stopDrivers);
 
-const stranger = certify("stranger", "");
+const stranger = certify("stranger", []);
 
 /** A server with one context, and clients one after the other. */
 async function serve(overrides: Partial<TlsContextSettings>) {

@@ -1,10 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { needs } from "../../support/programs.js";
+import { identity } from "../../support/pki.js";
 
 const START_LIMIT = 60_000;
 const STOP_LIMIT = 20_000;
@@ -88,19 +88,11 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** A certificate for localhost and 127.0.0.1 that signs itself, and its key: paths in `folder`. */
+/** A certificate for localhost and 127.0.0.1 that signs itself, and its key: paths in `folder`, where any user may read them. */
 export function makeCertificate(folder: string): { cert: string; key: string } {
-  const openssl = needs("openssl");
-  const cert = join(folder, "cert.pem");
-  const key = join(folder, "key.pem");
-  execFileSync(
-    openssl,
-    [
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
-      ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-      ...["-keyout", key, "-out", cert],
-    ],
-    { stdio: "ignore" },
-  );
+  const self = identity("self");
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  copyFileSync(self.cert, cert);
+  copyFileSync(self.key, key);
   return { cert, key };
 }
