@@ -2,7 +2,22 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { finished, pipeline } from "node:stream/promises";
-import { Connection, type Reactor, TickLoop, toDuplex, toWeb } from "eventmachine";
+import {
+  Channel,
+  ConditionVariable,
+  Connection,
+  Deferrable,
+  interval,
+  Mutex,
+  Pool,
+  Queue,
+  type Reactor,
+  sleep,
+  ThreadedResource,
+  TickLoop,
+  toDuplex,
+  toWeb,
+} from "eventmachine";
 import { pattern } from "../support/bytes.js";
 import { onEveryEngine } from "../support/harness.js";
 import { needs } from "../support/programs.js";
@@ -84,6 +99,72 @@ async function reactorWaits(trial: Trial): Promise<Waits> {
   };
 }
 
+function lockedMutex(): Mutex {
+  const mutex = new Mutex();
+  mutex.tryLock();
+  return mutex;
+}
+
+/** What the toolbox offers that waits for a time, or for no longer than one. */
+function timedWaits(): Waits {
+  const timeout = 100_000;
+  return {
+    sleep: sleep(timeout),
+    "next of an interval": interval(timeout).next(),
+    "pop of a queue": new Queue().pop({ timeout }),
+    "pop of a channel": new Channel().pop({ timeout }),
+    "acquire of a pool with a waitTimeout": new Pool({ waitTimeout: timeout }).acquire(),
+    "acquire of a pool": new Pool().acquire({ timeout }),
+    "lock of a mutex": lockedMutex().lock({ timeout }),
+    "wait of a condition variable": new ConditionVariable().wait(lockedMutex(), { timeout }),
+    "a Deferrable's timeout": new Deferrable().timeout(timeout).promise,
+  };
+}
+
+interface Plain {
+  readonly promise: Promise<unknown>;
+  /** Brings it what it waits for. */
+  settle(): void;
+}
+
+/** What the toolbox offers that waits without a timer: for the program alone, or for another thread. */
+function plainWaits(): Record<string, Plain> {
+  const queue = new Queue<number>();
+  const looped = new Queue<number>();
+  const channel = new Channel<number>();
+  const iterated = new Channel<number>();
+  const pool = new Pool<number>();
+  const mutex = lockedMutex();
+  const condition = new ConditionVariable();
+  const deferrable = new Deferrable<number>();
+  const gate = new Int32Array(new SharedArrayBuffer(4));
+  const module = `export default (gate) => ({ wait() { Atomics.wait(gate, 0, 0, ${GRACE}); return 1; } })`;
+  const resource = new ThreadedResource<{ wait(): number }>(
+    new URL(`data:text/javascript,${encodeURIComponent(module)}`),
+    { args: [gate] },
+  );
+  return {
+    "pop of a queue": { promise: queue.pop(), settle: () => queue.push(1) },
+    "next of a queue": { promise: looped[Symbol.asyncIterator]().next(), settle: () => looped.push(1) },
+    "pop of a channel": { promise: channel.pop(), settle: () => channel.push(1) },
+    "next of a channel": { promise: iterated[Symbol.asyncIterator]().next(), settle: () => iterated.push(1) },
+    "acquire of a pool": { promise: pool.acquire(), settle: () => pool.add(1) },
+    "lock of a mutex": { promise: mutex.lock(), settle: () => mutex.unlock() },
+    "wait of a condition variable": {
+      promise: condition.wait(lockedMutex()),
+      settle: () => condition.signal(),
+    },
+    "a Deferrable": { promise: deferrable.promise, settle: () => void deferrable.succeed(1) },
+    "a call of a threaded resource": {
+      promise: resource.dispatch("wait").promise.finally(() => resource.shutdown()),
+      settle: () => {
+        Atomics.store(gate, 0, 1);
+        Atomics.notify(gate, 0);
+      },
+    },
+  };
+}
+
 /** Which of the promises have not settled. */
 async function unsettled(waits: Waits): Promise<string[]> {
   const left = new Set(Object.keys(waits));
@@ -130,6 +211,38 @@ onEveryEngine("settling", (engine) => {
         assert.deepEqual(await unsettled(waits), []);
       });
     }
+  }
+
+  for (const [how, stop] of Object.entries(STOPS)) {
+    engine.runRule(
+      `waits of the toolbox: those on timers end with the run, the others outlive it: ${how}`,
+      async (trial) => {
+        const { reactor } = trial;
+        const codes: Record<string, unknown> = {};
+        const settled = new Set<string>();
+        let timed: Waits = {};
+        let plain: Record<string, Plain> = {};
+        const running = reactor.run(() => {
+          timed = timedWaits();
+          plain = plainWaits();
+          for (const [name, promise] of Object.entries(timed)) {
+            promise.catch((error: { code?: unknown }) => {
+              codes[name] = error.code;
+            });
+          }
+          for (const [name, { promise }] of Object.entries(plain)) void promise.then(() => settled.add(name));
+          stop(reactor);
+        });
+        await running.catch((error: Error) => assert.equal(error.message, "the run fails"));
+        assert.deepEqual(await unsettled(timed), []);
+        assert.deepEqual(codes, Object.fromEntries(Object.keys(timed).map((name) => [name, "ERR_EM_NOT_RUNNING"])));
+        assert.deepEqual([...settled], [], "nothing has come that the others wait for");
+        for (const { settle } of Object.values(plain)) settle();
+        const rest = Object.fromEntries(Object.entries(plain).map(([name, { promise }]) => [name, promise]));
+        assert.deepEqual(await unsettled(rest), []);
+        assert.deepEqual([...settled].sort(), Object.keys(plain).sort());
+      },
+    );
   }
 
   engine.runRule("what is asked of a connection, a listener or a loop afterwards settles too", async (trial) => {
