@@ -1,6 +1,6 @@
 // A chat: what one says on a line, all others hear.
 //   node .build/examples/line_chat.js [ADDRESS]              default 127.0.0.1:7001; try: nc 127.0.0.1 7001, twice
-import { type CloseReason, formatAddress, LineText2, parseAddress, run, startServer } from "eventmachine";
+import { type CloseReason, formatAddress, LineText2, onError, parseAddress, run, startServer } from "eventmachine";
 
 /** Who is here. Every connection is given the same room by `startServer`. */
 type Room = Set<Guest>;
@@ -48,6 +48,8 @@ const address = parseAddress(process.argv[2] ?? "127.0.0.1:7001");
 
 await run(
   async () => {
+    // A guest's line that is too long ends that guest alone, and is told here.
+    onError((error) => console.error(error));
     // A guest who does not read is cut off at 64 KiB; nobody else waits for him.
     const server = await startServer({ ...address, outboundLimit: 64 * 1024 }, Guest, new Set());
     console.log(`listening on ${formatAddress(server.address)}`);

@@ -21,8 +21,10 @@ const PACKAGES = {
 
 export type ProgramName = keyof typeof PACKAGES;
 
+/** Looked into first: the program of this name on root's PATH changes to another user, who may not use a test's folder. */
+const FIRST = ["/usr/lib/rabbitmq/bin"];
 /** Where Debian puts servers that are not on everybody's PATH. */
-const FOLDERS = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/lib/rabbitmq/bin", ...postgresFolders()];
+const FOLDERS = ["/usr/sbin", "/usr/bin", "/usr/local/bin", ...postgresFolders()];
 
 /**
  * A test met a program that is not on this machine. The runner of the tests (scripts/test.mjs) knows it by these words: it
@@ -40,7 +42,7 @@ export function needs(name: ProgramName): string {
   // Instead of the PATH and its additions: folders that hold the programs a test run shall find.
   const only = process.env.EVENTMACHINE_TEST_PROGRAMS;
   const folders =
-    only === undefined ? [...(process.env.PATH ?? "").split(delimiter), ...FOLDERS] : only.split(delimiter);
+    only === undefined ? [...FIRST, ...(process.env.PATH ?? "").split(delimiter), ...FOLDERS] : only.split(delimiter);
   const found = folders.map((folder) => join(folder, name)).find(isExecutable);
   if (found === undefined || (name === "ruby" && !hasEventMachine(found))) throw new MissingProgram(name);
   return found;
