@@ -80,7 +80,9 @@ async function serve(file: string): Promise<void> {
     const at = { host: "127.0.0.1", port: 0, allowHalfOpen: true, lingerTimeout: LINGER };
     const clear = await reactor.startServer(at, SoakServer, ledger, random, terms.clear, file);
     const tls = soakServerContext();
-    const secure = await reactor.startServer({ ...at, tls }, SoakServer, ledger, random, terms.secure, file);
+    // All of them may be in their handshake at once, when the run begins.
+    const crowd = { ...at, tls, maxHandshakes: Number.POSITIVE_INFINITY };
+    const secure = await reactor.startServer(crowd, SoakServer, ledger, random, terms.secure, file);
     // Also where the parent was killed: nobody would end this process then.
     process.on("disconnect", () => reactor.stop());
     process.on("message", async (what) => {
