@@ -76,6 +76,7 @@ export {
   timerCount,
 } from "./reactor/default_reactor.js";
 export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
+export type { DrainOptions, DrainResult } from "./reactor/drain.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
 export { type ErrorHandler, Reactor, type ReactorOptions } from "./reactor/reactor.js";
 export type { ReactorStats } from "./reactor/stats.js";

@@ -270,7 +270,7 @@ export class AdoptedStream extends Endpoint implements Origin {
     this.#transport = transport;
     this.#handle = this.#adopt();
     this.#core.register(this.#handle, this);
-    this.#core.dialing.add(transport);
+    this.#core.members.add(transport);
   }
 
   cancel(): void {

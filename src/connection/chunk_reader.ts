@@ -122,6 +122,10 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     return this.#owner.deadlineReached(name);
   }
 
+  isIdle(): unknown {
+    return this.#owner.isIdle();
+  }
+
   unbind(reason: CloseReason): unknown {
     this.#finish(this.#transport.asEnd(failureOf(reason)));
     return this.#owner.unbind(reason);

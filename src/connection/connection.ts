@@ -52,7 +52,6 @@ export class Connection {
 
   #transport: Transport | undefined;
   #redial: Redial | undefined;
-  #id = 0;
 
   // Callbacks ----------------------------------------------------------------------------------------------------
 
@@ -118,6 +117,14 @@ export class Connection {
     return undefined;
   }
 
+  /**
+   * Whether nothing is under way, asked when a drain with `closeIdle` begins, after `shutdownRequested`: true, and true alone, closes
+   * the connection after writing. A protocol that keeps connections between requests overrides it.
+   */
+  isIdle(): unknown {
+    return false;
+  }
+
   /** The connection has ended; comes exactly once, also for a connect that failed. `reconnect` is legal from here on. */
   unbind(_reason: CloseReason): unknown {
     return undefined;
@@ -136,7 +143,7 @@ export class Connection {
 
   /** A number no other connection of the reactor has had. 0 in the constructor. (EventMachine's signature.) */
   get id(): number {
-    return this.#id;
+    return this.#transport?.id ?? 0;
   }
 
   get state(): ConnectionState {
@@ -583,7 +590,7 @@ export class Connection {
     const name = this.constructor.name;
     if (this.#transport === undefined) return `${name} { initial }`;
     const remote = this.#transport.remoteAddress();
-    return `${name} { #${this.#id} ${this.state}${remote === undefined ? "" : ` ${formatAddress(remote)}`} }`;
+    return `${name} { #${this.#transport.id} ${this.state}${remote === undefined ? "" : ` ${formatAddress(remote)}`} }`;
   }
 
   #attached(): Transport {
@@ -619,9 +626,9 @@ export class Connection {
 
   /** @internal */
   static attach(connection: Connection, transport: Transport, redial: Redial | undefined): void {
+    transport.id = connection.#transport?.id ?? transport.core.nextId();
     connection.#transport = transport;
     connection.#redial = redial;
-    if (connection.#id === 0) connection.#id = transport.core.nextId();
   }
 
   /** @internal Checks that a connection has ended and is one that `reconnect` can begin again; returns the life that ended. */
@@ -643,11 +650,6 @@ export class Connection {
       verifies: connection.sslVerifyPeer !== base.sslVerifyPeer,
       completes: connection.sslHandshakeCompleted !== base.sslHandshakeCompleted,
     });
-  }
-
-  /** @internal Its number, whatever a subclass calls `id`. */
-  static idOf(connection: Connection): number {
-    return connection.#id;
   }
 
   /** @internal For protocol classes, whose callbacks are called, and fail, like the connection's own. */

@@ -13,6 +13,7 @@ export interface ConnectionCallbacks {
   sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean>;
   shutdownRequested(): unknown;
   deadlineReached(name: DeadlineName): unknown;
+  isIdle(): unknown;
   unbind(reason: CloseReason): unknown;
   onError(error: unknown): unknown;
 }

@@ -7,6 +7,7 @@ import { errnoName, SystemError } from "../base/system_error.js";
 import type { Core } from "../core/core.js";
 import type { CoreHost } from "../core/core_host.js";
 import type { Endpoint } from "../core/endpoint.js";
+import type { Members } from "../core/members.js";
 import type { OwnTick } from "../core/tick_queue.js";
 import type { TransportHome } from "../core/transport_home.js";
 import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
@@ -46,6 +47,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 
   start(transport: Transport, settings: StreamSettings): void {
     this.#transport = transport;
+    this.#core.members.add(transport);
     this.#core.foreign.transports.add(transport);
     this.#engine = new DuplexStream(this.#duplex, settings, this.#core.foreign.turn, this);
   }
@@ -73,6 +75,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   }
 
   ended(): void {
+    this.#core.members.delete(this.#transport as Transport);
     this.#core.foreign.transports.delete(this.#transport as Transport);
   }
 
@@ -129,8 +132,11 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     return this.#core.outboundLimit;
   }
 
-  get dialing(): Set<Endpoint> {
-    return this.#core.dialing;
+  /** No handle of an engine does. */
+  carries(): void {}
+
+  get members(): Members {
+    return this.#core.members;
   }
 
   get connectionCount(): number {

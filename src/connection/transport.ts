@@ -3,6 +3,7 @@ import { ipv4Address, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ConnectError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
+import type { Member } from "../core/members.js";
 import type { OwnTick } from "../core/tick_queue.js";
 import type { TransportHome } from "../core/transport_home.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
@@ -46,6 +47,8 @@ const NO_PEER = -2;
  * reconnects gets a new transport, and with it fresh reason, counters, promises and deadlines.
  */
 export class Transport extends Outbound implements OwnTick {
+  /** The connection's number: the same in all its lives. */
+  id = 0;
   readonly origin: Origin;
   handle: Handle = NO_HANDLE;
   settings: StreamSettings;
@@ -95,7 +98,7 @@ export class Transport extends Outbound implements OwnTick {
 
   /** A connect went through. */
   connected(handle: Handle): void {
-    this.core.dialing.delete(this);
+    this.core.carries(this);
     this.#peerPort = ASK_ENGINE;
     this.flags |= LIVE_ADDRESS;
     this.#open(handle);
@@ -374,7 +377,7 @@ export class Transport extends Outbound implements OwnTick {
     this.state = State.closed;
     this.reason = reason;
     this.flags &= ~(AWAITS_DRAIN | PAUSED);
-    if (!this.wasOpened) core.dialing.delete(this);
+    if (!this.wasOpened) core.members.delete(this);
     if (extras !== undefined) {
       extras.deadlines?.stop();
       extras.linger?.stop();
@@ -415,8 +418,23 @@ export class Transport extends Outbound implements OwnTick {
     if (this.state === State.open) this.core.engine.holdOpen(this.handle);
   }
 
-  requestShutdown(): void {
+  // As a member of its reactor -------------------------------------------------------------------------------------
+
+  override get member(): Member {
+    return this;
+  }
+
+  get age(): number {
+    return this.id;
+  }
+
+  get takesNew(): boolean {
+    return false;
+  }
+
+  shutdown(closeIdle: boolean): void {
     if (this.state <= State.open) this.call(this.receiver.shutdownRequested);
+    if (closeIdle && this.isOpen && this.call(this.receiver.isIdle) === true) this.finish();
   }
 
   // Addresses ----------------------------------------------------------------------------------------------------

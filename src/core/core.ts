@@ -10,6 +10,7 @@ import { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
 import { DISCARDED, type Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
+import { type Member, Members } from "./members.js";
 import { type OwnTick, TickQueue } from "./tick_queue.js";
 import type { TransportHome } from "./transport_home.js";
 
@@ -30,8 +31,8 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   /** Connections open or being opened, and all that have ended. */
   connectionCount = 0;
   endedCount = 0;
-  /** Connections on their way, which may have no handle yet. */
-  readonly dialing = new Set<Endpoint>();
+  /** Everything a stop has to end. */
+  readonly members = new Members(() => this.endpoints());
   /** Connections over Node's own streams. */
   readonly foreign = new ForeignStreams(this);
   /** Whether new servers and connects are taken: from `run` until a stop unbinds everything. */
@@ -152,6 +153,10 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
   /** Leaves a registered handle to end unseen. */
   forget(handle: Handle): void {
     this.replace(handle, DISCARDED);
+  }
+
+  carries(member: Member): void {
+    this.members.delete(member);
   }
 
   get liveHandles(): number {

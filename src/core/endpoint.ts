@@ -1,7 +1,13 @@
 import type { Ended, Handle } from "../engine/streams.js";
+import type { Member } from "./members.js";
 
 /** What stands behind a handle in the reactor's table: a connection's transport, a listening socket, an attempt. */
 export abstract class Endpoint {
+  /** Itself, where the reactor has to end it; undefined for what goes with somebody else, as an attempt does with its dialer. */
+  get member(): Member | undefined {
+    return undefined;
+  }
+
   onListening(_handle: Handle): void {}
   onAccepted(_handle: Handle, _ipv4: number, _port: number): void {}
   onConnected(_handle: Handle): void {}

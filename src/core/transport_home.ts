@@ -5,6 +5,7 @@ import type { Timer, TimerCallback, TimerHost } from "../timers/timer.js";
 import type { EngineContexts } from "../tls/engine_contexts.js";
 import type { CoreHost } from "./core_host.js";
 import type { Endpoint } from "./endpoint.js";
+import type { Member, Members } from "./members.js";
 import type { OwnTick } from "./tick_queue.js";
 
 /** What a transport needs of the reactor it lives in, and of the engine that carries it: the core, or what stands for it. */
@@ -18,8 +19,10 @@ export interface TransportHome {
   /** What the reactor's engine has made of TLS contexts. */
   readonly tlsContexts: EngineContexts;
   readonly outboundLimit: number;
-  /** Connections on their way, which may have no handle yet. */
-  readonly dialing: Set<Endpoint>;
+  /** Everything a stop has to end; a connection on its way may have no handle yet. */
+  readonly members: Members;
+  /** The connection has opened: where the engine has a handle for it, that is what holds it from here on. */
+  carries(member: Member): void;
   connectionCount: number;
   nextId(): number;
   now(): number;

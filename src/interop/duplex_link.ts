@@ -123,6 +123,10 @@ export class DuplexLink implements ConnectionCallbacks {
     return this.#connection.deadlineReached(name);
   }
 
+  isIdle(): unknown {
+    return this.#connection.isIdle();
+  }
+
   unbind(reason: CloseReason): unknown {
     const duplex = this.#duplex;
     // A reset of a connection whose peer had ended, and had been sent everything, has broken nothing: TLS and others send

@@ -145,7 +145,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
 
   #dial(connection: Connection, dialer: Dialer, plan: TlsPlan | undefined): void {
     const transport = this.#transport(connection, dialer, dialer.settings);
-    this.#core.dialing.add(transport);
+    this.#core.members.add(transport);
     Connection.attach(connection, transport, this.#redial);
     if (plan !== undefined) Connection.startTls(connection, plan);
     dialer.start(transport);

@@ -13,6 +13,7 @@ import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
 import type { Handler, OnConnection } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
+import type { DrainOptions, DrainResult } from "./drain.js";
 import type { RunOptions } from "./lifecycle.js";
 import { type ErrorHandler, Reactor } from "./reactor.js";
 import type { ReactorStats } from "./stats.js";
@@ -28,7 +29,7 @@ export function reactor(): Reactor {
 }
 
 /** `Reactor.run` on the current reactor. */
-export function run(block?: (reactor: Reactor) => unknown, options?: RunOptions): Promise<void> {
+export function run(block?: (reactor: Reactor) => unknown, options?: RunOptions): Promise<DrainResult | undefined> {
   return reactor().run(block, options);
 }
 
@@ -38,8 +39,8 @@ export function stop(): void {
 }
 
 /** `Reactor.drain` on the current reactor. */
-export function drain(deadline?: number): Promise<{ finished: number; aborted: number }> {
-  return reactor().drain(deadline);
+export function drain(options?: number | DrainOptions): Promise<DrainResult> {
+  return reactor().drain(options);
 }
 
 /** `Reactor.startServer` on the current reactor. */

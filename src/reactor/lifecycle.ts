@@ -1,21 +1,15 @@
 import { describe } from "../base/addresses.js";
-import { checkDuration, checkFunction, checkObject } from "../base/checks.js";
+import { checkBoolean, checkDuration, checkFunction, checkObject } from "../base/checks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { isStopped } from "../base/stopped.js";
 import { isPromise } from "../base/thenable.js";
-import { Connection } from "../connection/connection.js";
-import { DRAIN_DEADLINE, STOPPED } from "../connection/reasons.js";
-import { Transport } from "../connection/transport.js";
-import { State } from "../connection/transport_state.js";
+import { STOPPED } from "../connection/reasons.js";
 import type { Core } from "../core/core.js";
+import { DRAIN_TIMEOUT, type DrainOptions, type DrainResult, drain } from "./drain.js";
 
-import { ListenSocket } from "../server/listener.js";
 import { flushAtExit } from "./exit_flush.js";
 import { SignalWatch } from "./signals.js";
-
-/** How long `drain` waits where it is not told. */
-export const DRAIN_TIMEOUT = 10_000;
 
 export interface RunOptions {
   /** Called when the run has ended and everything is unbound, in the order given; a nested run's come behind. */
@@ -24,9 +18,18 @@ export interface RunOptions {
   signals?: boolean | readonly NodeJS.Signals[];
   /** How long that drain waits. Default 10 s. */
   drainDeadline?: number;
+  /** `delay` and `closeIdle` of that drain; see `drain`. */
+  drainDelay?: number;
+  closeIdle?: boolean;
 }
 
-const RUN_OPTIONS: Names<RunOptions> = { tail: true, signals: true, drainDeadline: true };
+const RUN_OPTIONS: Names<RunOptions> = {
+  tail: true,
+  signals: true,
+  drainDeadline: true,
+  drainDelay: true,
+  closeIdle: true,
+};
 
 export interface LifecycleHost {
   /** Opens the core on a new engine. */
@@ -44,6 +47,8 @@ export class Lifecycle {
   #hooks: (() => unknown)[] = [];
   #tails: (() => unknown)[] = [];
   #failure: { error: unknown } | undefined;
+  /** What the last drain of this run counted. */
+  #drained: DrainResult | undefined;
   #unbinding = false;
   #finished: () => void = () => {};
 
@@ -52,22 +57,23 @@ export class Lifecycle {
     this.#host = host;
   }
 
-  async run(block: () => unknown, options: RunOptions): Promise<void> {
-    const { tails, signals, drainDeadline } = checkRunOptions(block, options);
+  async run(block: () => unknown, options: RunOptions): Promise<DrainResult | undefined> {
+    const { tails, signals, draining } = checkRunOptions(block, options);
     if (this.phase !== "idle") {
       this.#tails.push(...tails);
       const result = this.#host.within(block);
       if (isPromise(result)) await result;
-      return;
+      return undefined;
     }
     this.#host.open();
+    this.#drained = undefined;
     this.phase = "running";
     this.#core.isAccepting = true;
     this.#tails = [...tails];
     this.#failure = undefined;
     this.#unbinding = false;
     const forgetFlush = flushAtExit(() => this.#core.flush());
-    const watch = new SignalWatch(signals, (count) => this.#signalled(count, drainDeadline));
+    const watch = new SignalWatch(signals, (count) => this.#signalled(count, draining));
     const ended = new Promise<void>((resolve) => {
       this.#finished = resolve;
     });
@@ -85,6 +91,7 @@ export class Lifecycle {
     await this.#runTails();
     const failure = this.#failure as { error: unknown } | undefined;
     if (failure !== undefined) throw failure.error;
+    return this.#drained;
   }
 
   addHook(hook: () => unknown): void {
@@ -134,8 +141,7 @@ export class Lifecycle {
     core.flush();
     core.beginEnd();
     this.#unbinding = true;
-    for (const transport of this.#transports()) transport.end(STOPPED);
-    for (const endpoint of core.endpoints()) if (endpoint instanceof ListenSocket) endpoint.close();
+    for (const member of core.members.all()) member.end(STOPPED);
     core.checkIdle();
   }
 
@@ -169,56 +175,29 @@ export class Lifecycle {
 
   // Draining -----------------------------------------------------------------------------------------------------
 
-  async drain(deadline: number): Promise<{ finished: number; aborted: number }> {
+  async drain(options: Required<DrainOptions>): Promise<DrainResult> {
     if (this.phase === "idle") throw new StateError("ERR_EM_NOT_RUNNING", "drain: the reactor is not running");
-    const core = this.#core;
-    for (const endpoint of core.endpoints()) if (endpoint instanceof ListenSocket) endpoint.close();
-    const before = core.endedCount + core.connectionCount;
-    const alreadyEnded = core.endedCount;
-    const alreadyStopped = core.closedBy.stop ?? 0;
-    for (const transport of this.#transports()) transport.requestShutdown();
-    await new Promise<void>((resolve) => {
-      const timer = core.addTimer(deadline, resolve);
-      core.whenNoConnections(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
-    const rest = this.#transports().filter(({ state }) => state !== State.closed);
-    for (const transport of rest) transport.end(DRAIN_DEADLINE);
-    const total = Math.max(before, core.endedCount + core.connectionCount) - alreadyEnded;
-    const aborted = rest.length + (core.closedBy.stop ?? 0) - alreadyStopped;
-    return { finished: total - aborted, aborted };
+    this.#drained = await drain(this.#core, options);
+    return this.#drained;
   }
 
-  /** All connections, the oldest first, whatever order the engine has them in. */
-  #transports(): Transport[] {
-    const { dialing, foreign } = this.#core;
-    const endpoints = [...this.#core.endpoints(), ...dialing, ...foreign.transports];
-    return endpoints.filter((endpoint) => endpoint instanceof Transport).sort((a, b) => idOf(a) - idOf(b));
-  }
-
-  #signalled(count: number, deadline: number): void {
+  #signalled(count: number, options: Required<DrainOptions>): void {
     if (count > 1) {
       this.stop();
       return;
     }
-    this.drain(deadline).then(
+    this.drain(options).then(
       () => this.stop(),
       (error: unknown) => this.fail(error),
     );
   }
 }
 
-function idOf(transport: Transport): number {
-  return Connection.idOf(transport.subject as Connection);
-}
-
 function checkRunOptions(block: unknown, options: RunOptions) {
   checkFunction(block, "block");
   checkObject(options, "options");
   checkNames(options, RUN_OPTIONS, "options");
-  const { tail = [], signals = false, drainDeadline = DRAIN_TIMEOUT } = options;
+  const { tail = [], signals = false, drainDeadline = DRAIN_TIMEOUT, drainDelay = 0, closeIdle = false } = options;
   const tails = typeof tail === "function" ? [tail] : tail;
   if (!Array.isArray(tails) || tails.some((each) => typeof each !== "function")) {
     throw new ArgumentError(`tail must be a function or an array of functions, not ${describe(tail)}`);
@@ -230,6 +209,10 @@ function checkRunOptions(block: unknown, options: RunOptions) {
   return {
     tails: tails as (() => unknown)[],
     signals: names,
-    drainDeadline: checkDuration(drainDeadline, "drainDeadline"),
+    draining: {
+      deadline: checkDuration(drainDeadline, "drainDeadline"),
+      delay: checkDuration(drainDelay, "drainDelay"),
+      closeIdle: checkBoolean(closeIdle, "closeIdle"),
+    },
   };
 }

@@ -34,7 +34,8 @@ import { WaitTimer } from "../timers/wait_timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
 import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
 import { setCurrentReactor } from "./current.js";
-import { DRAIN_TIMEOUT, Lifecycle, type RunOptions } from "./lifecycle.js";
+import { checkDrain, type DrainOptions, type DrainResult } from "./drain.js";
+import { Lifecycle, type RunOptions } from "./lifecycle.js";
 import { noteRunning } from "./running.js";
 import { type ReactorStats, StatsTaker } from "./stats.js";
 
@@ -101,12 +102,13 @@ export class Reactor implements Clock {
   // Running ------------------------------------------------------------------------------------------------------
 
   /**
-   * Starts the reactor, calls `block`, awaits what it returns, and resolves when the reactor has stopped. Rejects with the
+   * Starts the reactor, calls `block`, awaits what it returns, and resolves when the reactor has stopped: with what the last drain of the
+   * run counted, undefined where there was none. Rejects with the
    * error of the block, or of a callback nobody took, after everything was unbound. Can be called again then.
    *
    * On a running reactor it calls `block` at once and resolves with it; its `tail` runs when the outer run ends. (run.)
    */
-  async run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<void> {
+  async run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<DrainResult | undefined> {
     checkFunction(block, "block");
     return this.#lifecycle.run(() => block(this), options);
   }
@@ -123,13 +125,19 @@ export class Reactor implements Clock {
   }
 
   /**
-   * Stops accepting, calls `shutdownRequested` on every connection, waits until all have ended or `deadline` ms (default
-   * 10 s) have passed, ends the rest with reason `drain-deadline`, and says how many there were of both; what a
-   * stop ends meanwhile counts as aborted. The reactor goes on running. Rejects with `ERR_EM_NOT_RUNNING` outside of `run`.
+   * Stops accepting, calls `shutdownRequested` on every connection, waits until all have ended or the deadline (default 10 s) has passed,
+   * ends the rest with reason `drain-deadline`, and resolves with how many there were of both; what a stop ends meanwhile counts as
+   * aborted. The reactor goes on running. A number is the deadline in milliseconds; `closeIdle` ends connections at once whose `isIdle`
+   * says so, `delay` goes on accepting for a while.
+   *
+   * Rejects with ArgumentError for options it cannot take, and with `ERR_EM_NOT_RUNNING` outside of `run`.
+   *
+   * ```ts
+   * const { finished, aborted } = await reactor.drain({ deadline: 30_000, delay: 5_000, closeIdle: true });
+   * ```
    */
-  async drain(deadline: number = DRAIN_TIMEOUT): Promise<{ finished: number; aborted: number }> {
-    checkDuration(deadline, "deadline");
-    return this.#lifecycle.drain(deadline);
+  async drain(options: number | DrainOptions = {}): Promise<DrainResult> {
+    return this.#lifecycle.drain(checkDrain(options));
   }
 
   /** Whether `run` is under way; still true while it is stopping. (reactor_running?) */

@@ -12,6 +12,7 @@ import * as reasons from "../connection/reasons.js";
 import { Transport } from "../connection/transport.js";
 import type { Core } from "../core/core.js";
 import { DISCARDED, Endpoint } from "../core/endpoint.js";
+import type { Member } from "../core/members.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import { listenerAccept } from "../observe/channels.js";
 import type { StreamSettings } from "../options/options.js";
@@ -32,7 +33,7 @@ export interface ConnectionMaker {
 }
 
 /** One listening socket. A Listener has one for each address it listens on. */
-export class ListenSocket extends Endpoint implements Origin {
+export class ListenSocket extends Endpoint implements Origin, Member {
   readonly accepts = true;
   readonly tlsRole = "server";
   readonly peer = undefined;
@@ -85,6 +86,27 @@ export class ListenSocket extends Endpoint implements Origin {
   start(handle: Handle): void {
     this.handle = handle;
     this.#core.register(handle, this);
+  }
+
+  override get member(): Member {
+    return this;
+  }
+
+  /** Behind every connection. */
+  get age(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  get takesNew(): boolean {
+    return true;
+  }
+
+  shutdown(): void {
+    this.close();
+  }
+
+  end(): void {
+    this.close();
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { Connection } from "eventmachine";
+import { Duplex } from "node:stream";
+import { type CloseReason, Connection } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 import { rejection } from "../support/throwing.js";
 
@@ -200,5 +201,95 @@ onEveryEngine("drain and signals", (engine) => {
       throw oops;
     });
     assert.equal(await rejection(later), oops);
+  });
+
+  engine.rule("closeIdle ends those that say so, after asking them to shut down", async (trial) => {
+    const { reactor } = trial;
+    const asked: string[] = [];
+    const idle = await trial.pair({
+      server: { isIdle: (me) => asked.push(me.log.at(-1) ?? "") > 0 },
+    });
+    const busy = await trial.pair({ server: { isIdle: () => "true", shutdownRequested: () => undefined } });
+    const draining = reactor.drain({ deadline: 200, closeIdle: true });
+    await trial.until(() => idle.client.isUnbound && idle.server.isUnbound, "the idle one ends at once");
+    assert.deepEqual(asked, ["shutdownRequested"]);
+    assert.deepEqual(idle.server.reason, { kind: "local-close", lingerExpired: false });
+    assert.equal(busy.server.state, "open");
+    assert.deepEqual(await draining, { finished: 2, aborted: 2 });
+  });
+
+  engine.rule("without closeIdle nobody is asked", async (trial) => {
+    await trial.pair({ server: { isIdle: () => assert.fail("it was asked") } });
+    assert.deepEqual(await trial.reactor.drain({ deadline: 20 }), { finished: 0, aborted: 2 });
+  });
+
+  engine.rule("delay goes on accepting, and tells newcomers when it is over", async (trial) => {
+    const { reactor } = trial;
+    const leave = {
+      shutdownRequested: (me: { closeConnectionAfterWriting(): void }) => me.closeConnectionAfterWriting(),
+    };
+    const served = await trial.serve(leave);
+    const from = trial.now();
+    const draining = reactor.drain({ deadline: 30_000, delay: 100 });
+    const late = trial.dial(served);
+    await late.opened;
+    const server = await served.peer();
+    assert.ok(served.listener.isListening);
+    assert.deepEqual(await draining, { finished: 2, aborted: 0 });
+    assert.ok(trial.now() - from >= 99.5, "not before the delay is over");
+    assert.ok(server.log.includes("shutdownRequested"));
+    assert.equal(served.listener.isListening, false);
+  });
+
+  engine.runRule("a stop ends the delay, and run resolves with what the drain counted", async (trial) => {
+    const { reactor } = trial;
+    let draining: Promise<unknown> = Promise.resolve();
+    const counted = await reactor.run(async () => {
+      await trial.pair();
+      draining = reactor.drain({ deadline: 60_000, delay: 50_000 });
+      reactor.stop();
+    });
+    assert.deepEqual(await draining, { finished: 0, aborted: 2 });
+    assert.ok(counted === undefined || typeof counted === "object");
+    const again = await reactor.run(async () => {
+      await trial.pair();
+      await reactor.drain({ deadline: 20 });
+      reactor.stop();
+    });
+    assert.deepEqual(again, { finished: 0, aborted: 2 });
+    assert.equal(await reactor.run(() => reactor.stop()), undefined);
+  });
+
+  engine.rule("options of a drain are checked", async (trial) => {
+    for (const wrong of [
+      -1,
+      Number.NaN,
+      "5",
+      null,
+      { deadline: -1 },
+      { delay: "1" },
+      { closeIdle: 1 },
+      { idle: true },
+    ]) {
+      await assert.rejects(trial.reactor.drain(wrong as never), { name: "ArgumentError" });
+    }
+  });
+
+  engine.runRule("a stop ends what runs over a stream, opened or not", async (trial) => {
+    const { reactor } = trial;
+    const kinds: string[] = [];
+    class Over extends Connection {
+      override unbind(reason: CloseReason): void {
+        kinds.push(reason.kind);
+      }
+    }
+    const stream = () => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+    await reactor.run(async () => {
+      const opened = reactor.fromDuplex(stream(), Over);
+      await opened.opened;
+      reactor.fromDuplex(stream(), Over);
+      reactor.stop();
+    });
+    assert.deepEqual(kinds, ["stop", "stop"]);
   });
 });

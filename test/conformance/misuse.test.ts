@@ -31,6 +31,7 @@ const CALLBACKS = [
   "sslVerifyPeer",
   "shutdownRequested",
   "deadlineReached",
+  "isIdle",
   "unbind",
   "onError",
 ];

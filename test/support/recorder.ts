@@ -22,6 +22,7 @@ export interface Script {
   sslVerifyPeer?(me: Recorder, certificate: X509Certificate, verdict: TlsVerdict): unknown;
   shutdownRequested?(me: Recorder): unknown;
   deadlineReached?(me: Recorder, name: DeadlineName): unknown;
+  isIdle?(me: Recorder): unknown;
   unbind?(me: Recorder, reason: CloseReason): unknown;
   onError?(me: Recorder, error: unknown): unknown;
   /** Keep what was received; false for streams too large to keep. Default true. */
@@ -166,6 +167,11 @@ export class Recorder extends Connection {
   override shutdownRequested(): unknown {
     this.#note("shutdownRequested", ["attached", "open", "ended"]);
     return this.script.shutdownRequested?.(this);
+  }
+
+  /** Not in the log: it is a question. */
+  override isIdle(): unknown {
+    return this.script.isIdle?.(this) ?? false;
   }
 
   override deadlineReached(name: DeadlineName): unknown {

@@ -1,5 +1,5 @@
 /** Fails the run of a reactor on purpose and returns what it rejected with. */
-export async function rejection(running: Promise<void>): Promise<unknown> {
+export async function rejection(running: Promise<unknown>): Promise<unknown> {
   try {
     await running;
   } catch (error) {

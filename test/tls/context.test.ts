@@ -177,15 +177,15 @@ describe("a TLS context refuses", () => {
 describe("a server's or a client's TLS is refused", () => {
   const reactor = new Reactor({ engine: "portable" });
   const inside = (name: string, body: () => Promise<void>) =>
-    test(name, () =>
-      reactor.run(async () => {
+    test(name, async () => {
+      await reactor.run(async () => {
         try {
           await body();
         } finally {
           reactor.stop();
         }
-      }),
-    );
+      });
+    });
   const place = { host: "127.0.0.1", port: 0 };
 
   inside("where a server has no certificate", async () => {
