@@ -1,12 +1,12 @@
 import { checkDuration, checkFunction } from "../base/checks.js";
 import type { Cancellable, Clock } from "../base/clock.js";
 import { describe } from "../base/describe.js";
-import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
+import { ArgumentError, type EventMachineError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkClock } from "./checks.js";
-import { defaultTimers } from "./default_clock.js";
 import { Failures } from "./failures.js";
+import { startTimeout } from "./start_timeout.js";
 
 /** The states of a Completion and what comes with each. */
 export interface CompletionStates {
@@ -138,34 +138,6 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     this.#cancel("completed", callback);
   }
 
-  /** Fails after `delay` milliseconds unless it has completed: with `error`, else with `ERR_EM_TIMEOUT`. */
-  timeout(
-    delay: number,
-    ...error: EventMachineError extends S["failed"] ? [error?: S["failed"]] : [S["failed"]]
-  ): this {
-    checkDuration(delay, "delay");
-    if (this.isCompleted) return this;
-    this.cancelTimeout();
-    this.#timer = (this.#clock ?? defaultTimers()).addTimer(
-      delay,
-      () => {
-        this.#timer = undefined;
-        const late = new EventMachineError("ERR_EM_TIMEOUT", `not completed in ${delay} ms`);
-        this.fail((error.length > 0 ? error[0] : late) as S["failed"]);
-      },
-      (stopped) => {
-        this.#timer = undefined;
-        this.fail(stopped as S["failed"]);
-      },
-    );
-    return this;
-  }
-
-  cancelTimeout(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-  }
-
   /**
    * Resolves when it has succeeded, rejects with its error when it has failed, and with `ERR_EM_NOT_SUCCEEDED` when it
    * has completed in a state of your own. Made when first asked for, and always the same one.
@@ -187,6 +159,26 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.promise.then(onFulfilled, onRejected);
+  }
+
+  /** Fails after `delay` milliseconds unless it has completed: with `error`, else with `ERR_EM_TIMEOUT`. */
+  timeout(
+    delay: number,
+    ...error: EventMachineError extends S["failed"] ? [error?: S["failed"]] : [S["failed"]]
+  ): this {
+    checkDuration(delay, "delay");
+    if (this.isCompleted) return this;
+    this.cancelTimeout();
+    this.#timer = startTimeout(this.#clock, delay, error, (why) => {
+      this.#timer = undefined;
+      this.fail(why as S["failed"]);
+    });
+    return this;
+  }
+
+  cancelTimeout(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   #add(state: keyof S | "completed", callback: Callback): void {

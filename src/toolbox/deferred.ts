@@ -1,10 +1,10 @@
 import { checkDuration, checkFunction } from "../base/checks.js";
 import type { Cancellable, Clock } from "../base/clock.js";
-import { EventMachineError } from "../base/errors.js";
+import type { EventMachineError } from "../base/errors.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkClock } from "./checks.js";
-import { defaultTimers } from "./default_clock.js";
 import { Failures } from "./failures.js";
+import { startTimeout } from "./start_timeout.js";
 
 export type DeferredStatus = "unknown" | "succeeded" | "failed";
 
@@ -130,18 +130,10 @@ export class Deferred<T = void, E = unknown> {
     checkDuration(delay, "delay");
     if (this.#status !== "unknown") return this;
     this.cancelTimeout();
-    this.#timer = (this.#clock ?? defaultTimers()).addTimer(
-      delay,
-      () => {
-        this.#timer = undefined;
-        const late = new EventMachineError("ERR_EM_TIMEOUT", `not settled in ${delay} ms`);
-        this.fail((error.length > 0 ? error[0] : late) as E);
-      },
-      (stopped) => {
-        this.#timer = undefined;
-        this.fail(stopped as E);
-      },
-    );
+    this.#timer = startTimeout(this.#clock, delay, error, (why) => {
+      this.#timer = undefined;
+      this.fail(why as E);
+    });
     return this;
   }
 
