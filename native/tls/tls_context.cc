@@ -30,6 +30,14 @@ void free_name(void* name) { X509_NAME_free(static_cast<X509_NAME*>(name)); }
 
 OPENSSL_STACK* plain(STACK_OF(X509_NAME) * names) { return reinterpret_cast<OPENSSL_STACK*>(names); }
 
+// A leaf that stands alone is shown with those of the store that vouch for it, as far as they go. Whoever verifies it
+// has the root: that is left out. False for one that OpenSSL would not send, in the error queue.
+bool complete_chain(SSL_CTX* context) {
+  constexpr int kFlags =
+      SSL_BUILD_CHAIN_FLAG_NO_ROOT | SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR;
+  return SSL_CTX_build_cert_chain(context, kFlags) > 0;
+}
+
 bool ends_at_no_start_line() {
   unsigned long error = ERR_peek_last_error();
   bool end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
@@ -261,7 +269,7 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   if (!has(kSessionTickets)) flags |= SSL_OP_NO_TICKET;
   SSL_CTX_set_options(ssl, flags);
   if (!has(kSessionTickets)) SSL_CTX_set_num_tickets(ssl, 0);
-  // Chains are sent as they were given: OpenSSL would search its store for the rest in every handshake.
+  // Chains are completed once, by add_identity: OpenSSL would search the store in every handshake.
   SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_read_ahead(ssl, 1);
@@ -333,13 +341,16 @@ std::string TlsContext::add_identity(std::string_view certificate, std::string_v
   bool good = leaf != nullptr && SSL_CTX_use_certificate(ssl, leaf) == 1;
   X509_free(leaf);
   if (!good) return openssl_complaint();
+  bool is_alone = true;
   while (X509* next = PEM_read_bio_X509(from.bio, nullptr, give_passphrase, &passphrase)) {
     good = SSL_CTX_add0_chain_cert(ssl, next) == 1;
+    is_alone = false;
     if (good) continue;
     X509_free(next);
     return openssl_complaint();
   }
   if (!ends_at_no_start_line()) return openssl_complaint();
+  if (is_alone && !complete_chain(ssl)) return openssl_complaint();
   MemoryBio key_from(key);
   EVP_PKEY* private_key = PEM_read_bio_PrivateKey(key_from.bio, nullptr, give_passphrase, &passphrase);
   good = private_key != nullptr && SSL_CTX_use_PrivateKey(ssl, private_key) == 1 && SSL_CTX_check_private_key(ssl) == 1;

@@ -6,7 +6,10 @@ import { readMaterial, type TlsMaterial } from "./material.js";
 
 /** Who one is: a certificate with those that vouch for it, and its key. */
 export interface TlsIdentityOptions {
-  /** The certificate, and behind it the intermediate ones. (cert_chain_file, cert.) */
+  /**
+   * The certificate, and after it the intermediate ones; where it stands alone, those in `ca` that vouch for it are sent along.
+   * (cert_chain_file, cert.)
+   */
   cert: TlsMaterial;
   /** The certificate's private key; default: it stands beside the certificate in `cert`. (private_key_file, private_key.) */
   key?: TlsMaterial;

@@ -130,6 +130,75 @@ onEveryEngine("TLS, certificates shown", (engine) => {
   );
 });
 
+const OUTER = issue({ names: ["Outer"], by: ROOT, isAuthority: true });
+const INNER = issue({ names: ["Inner"], by: OUTER, isAuthority: true });
+const BELOW = issue({ names: ["below"], by: INNER, hosts: [LOOPBACK] });
+/** The leaf alone: the others stand in `ca`. */
+const ALONE = { cert: BELOW.cert, key: BELOW.key, ca: [INNER.cert + OUTER.cert, ROOT.cert] };
+
+onEveryEngine("TLS, chains that ca completes", (engine) => {
+  /** A root may come along: node:tls sends it. */
+  const isWhole = (ders: readonly Buffer[]) =>
+    assert.deepEqual(ders.slice(0, 3), [BELOW.der, INNER.der, OUTER.der], "the leaf and both intermediates");
+
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    engine.rule(`a leaf alone is shown with the intermediates in ca, by either side (${maxVersion})`, async (trial) => {
+      const server = new TlsContext({ ...ALONE, maxVersion, requireCertificate: true });
+      const served = await trial.serve({}, { tls: server });
+      const client = trial.dial(served, {}, { tls: new TlsContext(ALONE) });
+      isWhole((await client.secured).peerCertificates.map(({ raw }) => raw));
+      isWhole((await (await served.peer()).secured).peerCertificates.map(({ raw }) => raw));
+      client.closeConnection();
+      await trial.allUnbound();
+      // The other side has the root, and nothing else.
+      const stranger = trial.dial(
+        served,
+        {},
+        { tls: { ...ALONE, ca: ROOT.cert, cert: [BELOW, INNER, OUTER].map(({ cert }) => cert).join("") } },
+      );
+      await stranger.secured;
+      stranger.closeConnection();
+    });
+  }
+
+  engine.rule("also in a context by name, and for the context that replaced another", async (trial) => {
+    const served = await trial.serve({}, { tls: { ...VICTIM_IDENTITY, contexts: { "below.test": ALONE } } });
+    const options = { ca: ROOT.cert, serverName: "below.test", verifyName: "127.0.0.1" };
+    const byName = trial.dial(served, {}, { tls: options });
+    await byName.secured;
+    served.listener.setTlsContext(new TlsContext(ALONE));
+    const later = trial.dial(served, {}, { tls: { ca: ROOT.cert } });
+    await later.secured;
+    byName.closeConnection();
+    later.closeConnection();
+    await trial.allUnbound();
+  });
+
+  engine.rule("what was given as a chain is sent as it was given", async (trial) => {
+    const served = await trial.serve({}, { tls: { ...ALONE, cert: BELOW.cert + INNER.cert } });
+    const client = trial.dial(served, {}, { tls: { ca: ROOT.cert } });
+    await assert.rejects(client.secured, { code: "ERR_EM_TLS_VERIFY" });
+    const other = trial.dial(served, {}, { tls: { ca: ROOT.cert + OUTER.cert } });
+    await other.secured;
+    other.closeConnection();
+    await trial.allUnbound();
+  });
+
+  engine.rule("a ca that does not reach the leaf, or has expired, changes nothing", async (trial) => {
+    const late = issue({ names: ["Late"], by: ROOT, isAuthority: true, notAfter: "20210101000000Z" });
+    const under = issue({ names: ["under"], by: late, hosts: [LOOPBACK] });
+    for (const [{ cert, key }, ca] of [
+      [BELOW, VICTIM.cert],
+      [under, late.cert + ROOT.cert],
+    ] as const) {
+      const served = await trial.serve({}, { tls: { cert, key, ca } });
+      const client = trial.dial(served, {}, { tls: { ca: ROOT.cert } });
+      await assert.rejects(client.secured, { code: "ERR_EM_TLS_VERIFY" });
+    }
+    await trial.allUnbound();
+  });
+});
+
 /** What a certificate says of its owner, and the name that it is not for. */
 const NOT_FOR: readonly [string, CertificateOptions, string][] = [
   ["a common name, and no alternative one", { names: ["server.test"] }, "server.test"],

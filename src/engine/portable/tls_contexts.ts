@@ -9,6 +9,7 @@ import {
 } from "node:tls";
 import { TlsError, UnsupportedError } from "../../base/errors.js";
 import type { TlsContextId, TlsContextSettings } from "../tls.js";
+import { completeChain } from "./chain.js";
 
 /** One context of the engine: node:tls's secure context, and what node:tls takes beside it for each connection. */
 export class PortableTlsContext {
@@ -91,7 +92,9 @@ function makeSecureContext(settings: TlsContextSettings, ticketKeys: readonly Bu
 function secureContextOptions(settings: TlsContextSettings, ticketKey: Buffer | undefined): SecureContextOptions {
   const { identities, trust, ciphers, cipherSuites, curves, dhParameters } = settings;
   const options: SecureContextOptions = {
-    cert: identities.map(({ certificate }) => certificate),
+    cert: identities.map(({ certificate }) =>
+      trust.isNodeDefault ? certificate : completeChain(certificate, trust.certificates),
+    ),
     key: identities.map(({ key: pem, passphrase }) => ({ pem, ...(passphrase === undefined ? {} : { passphrase }) })),
     minVersion: settings.minVersion,
     maxVersion: settings.maxVersion,
