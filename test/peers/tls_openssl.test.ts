@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
-import { type CloseReason, LineText2, type TlsOptions } from "eventmachine";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { type CloseReason, LineText2, TlsContext, type TlsOptions } from "eventmachine";
+import { issue } from "../support/certificates.js";
 import { Child } from "../support/child.js";
 import { onEveryEngine } from "../support/harness.js";
-import { AUTHORITY, clientContext, identity, serverContext } from "../support/pki.js";
+import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../support/pki.js";
 import type { Script } from "../support/recorder.js";
 import type { Served } from "../support/trial.js";
 
@@ -125,6 +126,45 @@ onEveryEngine("openssl", (engine) => {
     assert.equal(without.bytes, 0);
   });
 
+  const [leaf = "", intermediate = ""] = pkiFile("chained.pem")
+    .toString()
+    .split(/(?<=-----END CERTIFICATE-----\n)/);
+  const alone = { cert: leaf, key: pkiPath("chained-key.pem"), ca: [intermediate, AUTHORITY] };
+
+  for (const [version, flag] of Object.entries(VERSIONS)) {
+    engine.rule(`s_client is sent the intermediate that stands in ca (${version})`, async (trial) => {
+      const served = await trial.serve(ECHO, { tls: new TlsContext(alone) });
+      await using client = sClient(served, "-showcerts", flag);
+      const shown: string[] = [];
+      for (let line = ""; !line.startsWith("Server certificate"); line = await client.line()) {
+        if (line.startsWith("-----BEGIN")) shown.push("");
+        if (shown.length > 0) shown.push(`${shown.pop()}${line}\n`);
+      }
+      assert.ok(shown[0]?.startsWith(leaf), "the leaf");
+      assert.ok(shown[1]?.startsWith(intermediate), "the intermediate, whom s_client does not know");
+      assert.match(await lineWith(client, /Verify return code|Verification/), /OK|0 \(ok\)/);
+      client.feed("", true);
+      await client.ended();
+      await trial.allUnbound();
+    });
+
+    engine.rule(`s_server is sent the intermediate that stands in a client's ca (${version})`, async (trial) => {
+      const root = issue({ names: ["Root"], isAuthority: true });
+      const middle = issue({ names: ["Middle"], by: root, isAuthority: true });
+      const { cert, key } = issue({ names: ["alice"], by: middle });
+      const file = trial.path("root.pem");
+      writeFileSync(file, root.cert);
+      const { server, at } = await sServer("server", "-Verify", "2", "-CAfile", file, "-verify_return_error", flag);
+      await using _ = server;
+      const ca = [middle.cert, root.cert, AUTHORITY];
+      const client = trial.dial(at, {}, { tls: new TlsContext({ cert, key, ca }) });
+      client.sendData("hello\n");
+      await trial.until(() => client.text === "olleh\n", "the answer");
+      client.closeConnectionAfterWriting();
+      await trial.allUnbound();
+    });
+  }
+
   engine.rule("s_server learns by an alert what a client of ours thinks of its certificate", async (trial) => {
     for (const [name, alert, verifyError] of [
       ["expired", /alert certificate expired/, /CERT_HAS_EXPIRED/],
@@ -201,7 +241,6 @@ onEveryEngine("openssl", (engine) => {
   }
 
   engine.rule("s_client staples, and s_server is asked to", async (trial) => {
-    const { pkiPath } = await import("../support/pki.js");
     const served = await trial.serve(ECHO, { tls: serverContext({ ocspResponse: readFileSync(pkiPath("ocsp.der")) }) });
     await using client = sClient(served, "-status");
     await lineWith(client, /OCSP Response Status: successful/);
