@@ -3,4 +3,4 @@
 import { runVariant, sanitizerEnvironment } from "./test_variant.mjs";
 
 const filters = process.argv.slice(2);
-runVariant(["--sanitize"], filters.length > 0 ? filters : ["conformance/", "sanitize/"], sanitizerEnvironment());
+runVariant("--sanitize", filters.length > 0 ? filters : ["conformance/", "sanitize/"], sanitizerEnvironment());

@@ -5,4 +5,4 @@ import { runVariant } from "./test_variant.mjs";
 
 const seed = process.env.EVENTMACHINE_TORTURE_SEED ?? String(randomInt(1, 2 ** 31));
 console.log(`EVENTMACHINE_TORTURE_SEED=${seed}`);
-runVariant(["--torture"], ["test/torture/"], { EVENTMACHINE_TORTURE_SEED: seed });
+runVariant("--torture", ["test/torture/"], { EVENTMACHINE_TORTURE_SEED: seed });

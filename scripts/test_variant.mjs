@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Builds a variant by install.mjs's flags; its path. */
-function buildVariant(flags) {
-  const built = execFileSync(process.execPath, ["scripts/install.mjs", ...flags], {
+/** Builds a variant by install.mjs's flag; its path. */
+function buildVariant(flag) {
+  const built = execFileSync(process.execPath, ["scripts/install.mjs", flag], {
     cwd: root,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
@@ -23,16 +23,17 @@ export function freshVariant(flag) {
   const path = join(root, FOLDERS[flag], "eventmachine.node");
   const sources = [
     "binding.gyp",
+    "scripts/install.mjs",
     ...readdirSync(join(root, "native"), { recursive: true }).map((name) => `native/${name}`),
   ];
   const changed = (name) => statSync(join(root, name)).mtimeMs;
   if (existsSync(path) && sources.every((name) => changed(name) < statSync(path).mtimeMs)) return path;
-  return buildVariant([flag]);
+  return buildVariant(flag);
 }
 
-/** `flags` are install.mjs's, `args` test.mjs's. Ends this process with the tests' exit code. */
-export function runVariant(flags, args, env) {
-  const addon = buildVariant(flags);
+/** `flag` is install.mjs's, `args` are test.mjs's. Ends this process with the tests' exit code. */
+export function runVariant(flag, args, env) {
+  const addon = freshVariant(flag);
   const { status, error } = spawnSync(process.execPath, ["scripts/test.mjs", ...args], {
     cwd: root,
     stdio: "inherit",

@@ -2,10 +2,10 @@ import { spawnSync } from "node:child_process";
 import { accessSync, constants, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** Programs of other makes that tests talk to, and the Debian package of each: all of CONTRIBUTING's list. */
-const PACKAGES = {
+/** Programs of other makes that tests talk to, and the Debian package of each. What they are is the same in README, CONTRIBUTING and .ci/packages. */
+export const PACKAGES = {
   curl: "curl",
-  epmd: "erlang-base",
+  epmd: "rabbitmq-server", // Of the Erlang it runs on.
   initdb: "postgresql",
   mosquitto: "mosquitto",
   nc: "netcat-openbsd",
