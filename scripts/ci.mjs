@@ -16,7 +16,10 @@ const STAGES = [
         node scripts/check_native_calls.mjs
         npm run check:imports`,
     },
-    { name: "types and API documentation", run: "npm run build:ts; npm run build:test; npm run docs:api" },
+    {
+      name: "types and API documentation",
+      run: "npm run build:ts; npm run build:test; npm run check:docs; npm run docs:api",
+    },
     { name: "native engine", run: "npm run build:native; node scripts/check_hardening.mjs" },
   ],
   [

@@ -8,9 +8,11 @@ export { describe };
 
 /** An internet socket's address. What a connection reports can be passed back to `connect` as it is. */
 export interface InetAddress {
+  /** Of the literal address. */
   readonly family: "IPv4" | "IPv6";
   /** The literal address; an IPv4 address mapped into IPv6 is given as IPv4. */
   readonly host: string;
+  /** From 0 to 65535. */
   readonly port: number;
 }
 
@@ -19,10 +21,13 @@ export interface InetAddress {
  * bytes are not UTF-8 is a Buffer of them.
  */
 export interface UnixAddress {
+  /** What tells it from an internet address. */
   readonly family: "unix";
+  /** The path, an abstract name with its leading NUL, or empty. */
   readonly path: string | Buffer;
 }
 
+/** What a connection or a listener reports; `family` says of which kind it is. */
 export type SocketAddress = InetAddress | UnixAddress;
 
 /** The address that a host is already, in whatever spelling: no resolution needed. */

@@ -1,5 +1,6 @@
 /** Something that was begun and can be called off; calling it off twice is harmless. */
 export interface Cancellable extends Disposable {
+  /** Calls it off: its callback is never called. Harmless when it has fired or was cancelled before. */
   cancel(): void;
 }
 

@@ -4,7 +4,9 @@ import { type ErrorDetails, EventMachineError } from "./errors.js";
 
 /** A system call failed. `code` is the system's name for it, `errno` its number as Node gives it (negative). */
 export class SystemError extends EventMachineError {
+  /** See `EventMachineError.brand`. */
   static override readonly brand: string = "SystemError";
+  /** The error's number, negative, as Node gives it. */
   readonly errno: number;
 
   constructor(errno: number, syscall: string, details: ErrorDetails = {}) {

@@ -6,6 +6,7 @@ import { Connection } from "../connection/connection.js";
 import { type ConnectAddress, checkConnectAddress } from "../options/options.js";
 import { Timer } from "../timers/timer.js";
 
+/** How long a `ReconnectPolicy` waits, and how often. */
 export interface ReconnectOptions {
   /** Milliseconds before the first attempt, where the jitter takes nothing off. Default 100. */
   min?: number;
@@ -102,6 +103,7 @@ export class ReconnectPolicy {
     this.#timer = undefined;
   }
 
+  /** The same as `cancel`. */
   [Symbol.dispose](): void {
     this.cancel();
   }

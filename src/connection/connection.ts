@@ -146,6 +146,10 @@ export class Connection {
     return this.#transport?.id ?? 0;
   }
 
+  /**
+   * Where its life is: `initial` in the constructor, then `connecting` or `open`, `closing`, `closed`;
+   * `reconnect` begins anew.
+   */
   get state(): ConnectionState {
     return this.#transport === undefined ? "initial" : STATE_NAMES[this.#transport.state];
   }
@@ -343,6 +347,10 @@ export class Connection {
     this.#attached().resume();
   }
 
+  /**
+   * Whether nothing is delivered until `resume`: after `pause`, between the chunks of a loop, and from the start on a client without a
+   * handler.
+   */
   get isPaused(): boolean {
     return this.#attached().isPaused;
   }
@@ -468,6 +476,11 @@ export class Connection {
     this.#attached().origin.connectTimeout = checkDuration(ms, "pendingConnectTimeout");
   }
 
+  /**
+   * Milliseconds from the opening to the peer's first byte, after which the connection ends with reason `timeout`; it stands still
+   * while paused. 0 is off, the default.
+   * Like the deadlines below it can be set at any time, and setting one throws ArgumentError for what is no duration.
+   */
   get firstByteTimeout(): number {
     return this.#attached().settings.firstByteTimeout;
   }
@@ -475,6 +488,10 @@ export class Connection {
     this.#attached().adjust({ firstByteTimeout: checkDuration(ms, "firstByteTimeout") });
   }
 
+  /**
+   * Milliseconds without a byte from the peer, after which the connection ends; it stands still while paused.
+   * 0 is off, the default.
+   */
   get readTimeout(): number {
     return this.#attached().settings.readTimeout;
   }
@@ -482,6 +499,10 @@ export class Connection {
     this.#attached().adjust({ readTimeout: checkDuration(ms, "readTimeout") });
   }
 
+  /**
+   * Milliseconds in which queued output may make no progress, after which the connection ends. 0 is off, the
+   * default.
+   */
   get writeTimeout(): number {
     return this.#attached().settings.writeTimeout;
   }
@@ -489,6 +510,7 @@ export class Connection {
     this.#attached().adjust({ writeTimeout: checkDuration(ms, "writeTimeout") });
   }
 
+  /** Milliseconds that the connection may be open, after which it ends. 0 is off, the default. */
   get lifetimeTimeout(): number {
     return this.#attached().settings.lifetimeTimeout;
   }
@@ -496,6 +518,7 @@ export class Connection {
     this.#attached().adjust({ lifetimeTimeout: checkDuration(ms, "lifetimeTimeout") });
   }
 
+  /** Milliseconds that a close after writing waits without progress, for the peer to read and to end. Default 5 s. */
   get lingerTimeout(): number {
     return this.#attached().settings.lingerTimeout;
   }
@@ -503,9 +526,11 @@ export class Connection {
     this.#attached().adjust({ lingerTimeout: checkDuration(ms, "lingerTimeout") });
   }
 
+  /** Bytes of unsent output from which on `sendData` returns false. Default 64 KiB; `setWaterMarks` changes it. */
   get highWaterMark(): number {
     return this.#attached().settings.highWaterMark;
   }
+  /** Bytes of unsent output at which `drained` comes. Default 16 KiB, or the high-water mark if that is less. */
   get lowWaterMark(): number {
     return this.#attached().settings.lowWaterMark;
   }
@@ -518,6 +543,10 @@ export class Connection {
     transport.adjust({ highWaterMark: high, lowWaterMark: lower });
   }
 
+  /**
+   * Bytes of unsent output over which the next `sendData` closes the connection (reason `outbound-limit`). Default 16 MiB. Setting it throws
+   * ArgumentError for what is no count.
+   */
   get outboundLimit(): number {
     return this.#attached().settings.outboundLimit;
   }
@@ -538,6 +567,7 @@ export class Connection {
     this.#setOptions("enableKeepalive", { keepAlive: checkKeepAlive(probes) ?? {} });
   }
 
+  /** Turns SO_KEEPALIVE off, on the same terms as `setNoDelay`. */
   disableKeepalive(): void {
     this.#setOptions("disableKeepalive", { keepAliveOff: true });
   }
@@ -586,6 +616,7 @@ export class Connection {
 
   // Insides ------------------------------------------------------------------------------------------------------
 
+  /** What `console.log` shows: class, number, state and the peer's address. */
   [inspect.custom](): string {
     const name = this.constructor.name;
     if (this.#transport === undefined) return `${name} { initial }`;

@@ -26,4 +26,5 @@ export const CAPABILITIES = {
   tlsTruncation: "tell a TLS stream that was cut off from one that ended",
 } as const;
 
+/** What an engine may lack: a key of `CAPABILITIES`, whose value says what it is. */
 export type Capability = keyof typeof CAPABILITIES;

@@ -1,11 +1,16 @@
 /** What an engine counts; all of them only grow. */
 export interface EngineCounters {
+  /** Connections accepted. */
   accepted: number;
+  /** Clients' connections that opened. */
   connected: number;
+  /** Bytes received. */
   bytesIn: number;
+  /** Bytes sent. */
   bytesOut: number;
-  /** Events delivered, and the batches they came in. */
+  /** Events delivered. */
   events: number;
+  /** The batches those events came in. */
   batches: number;
   /** System calls made for input, output and polling; 0 where the engine cannot know. */
   systemCalls: number;

@@ -10,6 +10,7 @@ export type EngineName = "auto" | "native" | "portable";
 
 /** Which engine serves here, and why. */
 export interface EngineInfo {
+  /** The engine that serves a reactor made here. */
   readonly engine: "native" | "portable";
   /** Why the native engine does not serve; undefined where it does. */
   readonly reason: string | undefined;
@@ -30,6 +31,10 @@ export function createEngine(name: EngineName): Engine {
   return new PortableEngine();
 }
 
+/**
+ * Which engine serves a reactor with that `engine` option (default "auto"), and why. Throws ArgumentError for any other name,
+ * also one that EVENTMACHINE_ENGINE gives.
+ */
 export function engineInfo(name: EngineName = "auto"): EngineInfo {
   const chosen = chosenEngine(checkEngineName(name));
   const native = loadNative();

@@ -11,6 +11,7 @@ import type { Handle } from "./streams.js";
 /** A context of one engine; whole numbers, never used twice while the engine runs. */
 export type TlsContextId = number;
 
+/** The versions of TLS, by OpenSSL's names. Those below 1.2 take a `minVersion` that allows them. */
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 /** A certificate chain, the leaf first, and its key; both PEM. */

@@ -16,6 +16,7 @@ import type { Piece } from "./outgoing.js";
 import { peerEnded } from "./stream_error.js";
 import { TlsMembers } from "./tls_members.js";
 
+/** What `toDuplex` may be given. */
 export interface DuplexOptions {
   /**
    * Leave the stream open for writing when the peer has sent its FIN; without it the stream ends itself then, behind what
@@ -65,10 +66,12 @@ export class ConnectionDuplex extends TlsMembers {
 
   // The stream -------------------------------------------------------------------------------------------------------
 
+  /** The stream's own: Node calls it. */
   override _read(): void {
     this.#link.transport.resume();
   }
 
+  /** The stream's own: Node calls it. */
   override _write(
     chunk: Uint8Array | string,
     encoding: BufferEncoding,
@@ -77,6 +80,7 @@ export class ConnectionDuplex extends TlsMembers {
     this.#link.outgoing.write(chunk, encoding, callback);
   }
 
+  /** The stream's own: Node calls it. */
   override _writev(chunks: Piece[], callback: (error?: Error | null) => void): void {
     this.#link.outgoing.writeAll(chunks, callback);
   }
@@ -91,10 +95,12 @@ export class ConnectionDuplex extends TlsMembers {
     });
   };
 
+  /** The stream's own: Node calls it. */
   override _final(callback: (error?: Error | null) => void): void {
     this.#link.outgoing.end(callback);
   }
 
+  /** The stream's own: Node calls it. */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#idle?.stop();
     this.#link.destroyed(error, callback);
@@ -150,6 +156,7 @@ export class ConnectionDuplex extends TlsMembers {
     return this;
   }
 
+  /** TCP_NODELAY; kept until the connection is open. (`net.Socket`.) */
   setNoDelay(on = true): this {
     this.#link.setNoDelay(Boolean(on));
     return this;
@@ -166,12 +173,14 @@ export class ConnectionDuplex extends TlsMembers {
     return this;
   }
 
+  /** Does nothing, as `ref`. */
   unref(): this {
     return this;
   }
 
   // A socket's state -------------------------------------------------------------------------------------------------
 
+  /** Whether the connect is under way. */
   get connecting(): boolean {
     return this.#link.transport.state === State.connecting && !this.destroyed;
   }
@@ -181,12 +190,14 @@ export class ConnectionDuplex extends TlsMembers {
     return this.#link.transport.state !== State.open;
   }
 
+  /** Both directions in a word, as a `net.Socket` says it: `opening`, `open`, `readOnly`, `writeOnly` or `closed`. */
   get readyState(): SocketReadyState {
     if (this.connecting) return "opening";
     if (this.readable) return this.writable ? "open" : "readOnly";
     return this.writable ? "writeOnly" : "closed";
   }
 
+  /** Bytes received on this life of the connection. */
   get bytesRead(): number {
     return this.#link.transport.bytesIn;
   }
@@ -203,27 +214,34 @@ export class ConnectionDuplex extends TlsMembers {
     return transport.outboundSize() + this.writableLength - outgoing.handedOn;
   }
 
+  /** The peer's IP address; undefined on a Unix socket and before the connection is open. */
   get remoteAddress(): string | undefined {
     return hostOf(this.#link.transport.remoteAddress());
   }
 
+  /** The peer's port, on the same terms. */
   get remotePort(): number | undefined {
     return portOf(this.#link.transport.remoteAddress());
   }
 
+  /** "IPv4" or "IPv6", on the same terms. */
   get remoteFamily(): string | undefined {
     return familyOf(this.#link.transport.remoteAddress());
   }
 
   // `net.Socket` declares these three as always there.
+
+  /** Our own IP address; undefined on a Unix socket and before the connection is open, whatever the type says. */
   get localAddress(): string {
     return hostOf(this.#link.transport.localAddress()) as string;
   }
 
+  /** Our own port, on the same terms. */
   get localPort(): number {
     return portOf(this.#link.transport.localAddress()) as number;
   }
 
+  /** "IPv4" or "IPv6", on the same terms. */
   get localFamily(): string {
     return familyOf(this.#link.transport.localAddress()) as string;
   }

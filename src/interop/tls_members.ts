@@ -20,6 +20,7 @@ export abstract class TlsMembers extends Duplex {
   /** TLS on the connection, from `startTls` on. */
   protected abstract tlsLife(): TlsLife | undefined;
 
+  /** True from `startTls` on. */
   get encrypted(): true | undefined {
     return this.tlsLife() === undefined ? undefined : true;
   }
@@ -53,14 +54,17 @@ export abstract class TlsMembers extends Duplex {
     );
   }
 
+  /** The peer's certificate as an X509Certificate; undefined for none. */
   get getPeerX509Certificate(): (() => X509Certificate | undefined) | undefined {
     return this.#asked((info) => () => info()?.peerCertificate);
   }
 
+  /** The version of TLS; null before the handshake is through. */
   get getProtocol(): (() => TlsVersion | null) | undefined {
     return this.#asked((info) => () => info()?.protocol ?? null);
   }
 
+  /** The cipher suite; undefined before the handshake is through. */
   get getCipher(): (() => CipherNameAndProtocol | undefined) | undefined {
     return this.#asked((info) => () => {
       const { cipher, protocol } = info() ?? {};
@@ -74,6 +78,7 @@ export abstract class TlsMembers extends Duplex {
     return this.#asked(() => () => this.tlsLife()?.session);
   }
 
+  /** Whether the handshake resumed an earlier session. */
   get isSessionReused(): (() => boolean) | undefined {
     return this.#asked((info) => () => info()?.isSessionReused ?? false);
   }

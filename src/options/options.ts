@@ -34,8 +34,9 @@ export interface StreamOptions {
   writeTimeout?: number;
   /** Close when the connection has been open for so long. Default off. */
   lifetimeTimeout?: number;
-  /** SO_RCVBUF and SO_SNDBUF. Default: the system's own tuning. Capability `bufferSizes`. */
+  /** SO_RCVBUF, in bytes. Default: the system's own tuning. Capability `bufferSizes`. */
   receiveBufferSize?: number;
+  /** SO_SNDBUF, in bytes. Default: the system's own tuning. Capability `bufferSizes`. */
   sendBufferSize?: number;
   /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. Default: the system's. Capability `tcpUserTimeout`. */
   tcpUserTimeout?: number;
@@ -43,7 +44,9 @@ export interface StreamOptions {
 
 /** Where to listen: an internet address (`host` default `::`, which takes IPv4 too; `port` 0 lets the system choose), … */
 export interface InetServerAddress {
+  /** An IP address of this machine, or a name that has some: then it listens on each of them. Default `::`. */
   host?: string;
+  /** From 0 to 65535; 0 lets the system choose. */
   port: number;
 }
 /** … or a Unix socket's path; a leading NUL is the abstract name space. */
@@ -54,6 +57,7 @@ export interface UnixServerAddress {
   mode?: number;
 }
 
+/** What a server takes beside its address: options of the listener, and those of every connection it accepts. */
 export interface ServerOptions extends StreamOptions {
   /** Length of the kernel's accept queue. Default 1024. */
   backlog?: number;
@@ -79,10 +83,14 @@ export interface ServerOptions extends StreamOptions {
 /** The address and the options of a server, in one object. */
 export type ServerAddress = (InetServerAddress | UnixServerAddress) & ServerOptions;
 
+/** Where to connect: an internet address, … */
 export interface InetConnectAddress {
+  /** An IP address, or a name: its addresses are tried as RFC 8305 says. */
   host: string;
+  /** From 1 to 65535. */
   port: number;
 }
+/** … or a Unix socket's path; a leading NUL is the abstract name space. */
 export interface UnixConnectAddress {
   /** Bytes where it is not UTF-8. */
   path: string | Uint8Array;
@@ -90,10 +98,13 @@ export interface UnixConnectAddress {
 
 /** Where a connection comes from: an IP address or a name that has some, and a port or 0 for any. */
 export interface LocalAddress {
+  /** An IP address of this machine, or a name that has some. */
   host: string;
+  /** Default 0: any. */
   port?: number;
 }
 
+/** What a client takes beside its address. */
 export interface ConnectOptions extends StreamOptions {
   /** How long the connect may take, names and all attempts together. Default 20 s; 0 for no limit. */
   connectTimeout?: number;

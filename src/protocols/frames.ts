@@ -6,6 +6,7 @@ import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_BINARY_LENGTH } from "../base/limits.js";
 import { checkSource } from "./lines.js";
 
+/** How `frame` and `frames` lay a length before what it counts. */
 export interface FramesOptions {
   /** How many bytes the length takes: 1, 2 or 4. Default 4, as in EventMachine's ObjectProtocol. */
   headerSize?: 1 | 2 | 4;

@@ -20,6 +20,7 @@ export interface LineEvents {
   lineTooLong(error: LimitError): void;
 }
 
+/** How lines are cut, and how long they may be. */
 export interface LineOptions {
   /**
    * What ends a line; default "\n", with which a carriage return before it is removed too. A line ends at the first byte

@@ -130,6 +130,7 @@ export class LineText2 extends Connection {
     return undefined;
   }
 
+  /** Whether it is paused. While lines that came before a `resume` are still being delivered it is not. */
   override get isPaused(): boolean {
     return super.isPaused && !this.#catchingUp;
   }

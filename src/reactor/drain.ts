@@ -7,6 +7,7 @@ import type { Member } from "../core/members.js";
 /** How long `drain` waits where it is not told. */
 export const DRAIN_TIMEOUT = 10_000;
 
+/** How `drain` goes. Times in milliseconds. */
 export interface DrainOptions {
   /** How long to wait for connections to end, in milliseconds, the delay included. Default 10 s. */
   deadline?: number;
@@ -21,7 +22,9 @@ export interface DrainOptions {
 
 /** How the connections of a drain ended: by themselves, or by its deadline or a stop. */
 export interface DrainResult {
+  /** Those that ended by themselves. */
   finished: number;
+  /** Those that the deadline or a stop ended. */
   aborted: number;
 }
 

@@ -11,6 +11,7 @@ import { DRAIN_TIMEOUT, type DrainOptions, type DrainResult, drain } from "./dra
 import { flushAtExit } from "./exit_flush.js";
 import { SignalWatch } from "./signals.js";
 
+/** What `run` may be given beside its block. Times in milliseconds. */
 export interface RunOptions {
   /** Called when the run has ended and everything is unbound, in the order given; a nested run's come behind. */
   tail?: (() => unknown) | readonly (() => unknown)[];
@@ -18,8 +19,9 @@ export interface RunOptions {
   signals?: boolean | readonly NodeJS.Signals[];
   /** How long that drain waits. Default 10 s. */
   drainDeadline?: number;
-  /** `delay` and `closeIdle` of that drain; see `drain`. */
+  /** The `delay` of that drain: see `drain`. Default 0. */
   drainDelay?: number;
+  /** The `closeIdle` of that drain: see `drain`. Default false. */
   closeIdle?: boolean;
 }
 

@@ -39,8 +39,9 @@ import { Lifecycle, type RunOptions } from "./lifecycle.js";
 import { noteRunning } from "./running.js";
 import { type ReactorStats, StatsTaker } from "./stats.js";
 
+/** What a `Reactor` is made of. */
 export interface ReactorOptions {
-  /** Default "auto", or what EVENTMACHINE_ENGINE says. */
+  /** Which engine it runs on. Default "auto", or what EVENTMACHINE_ENGINE says. */
   engine?: EngineName;
   /** How names become addresses. Default: the system's resolver. */
   resolver?: Resolver;

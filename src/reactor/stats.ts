@@ -4,8 +4,11 @@ import { type EngineCounters, noCounters } from "../engine/counters.js";
 
 /** Counters since the reactor was made; `connections` and `timers` are what there is now. */
 export interface ReactorStats extends EngineCounters {
+  /** The engine's name; undefined while the reactor does not run. */
   readonly engine: string | undefined;
+  /** Connections there are now. */
   readonly connections: number;
+  /** Timers that wait now. */
   readonly timers: number;
   /** Connections that have ended, by the kind of their reason. */
   readonly closed: Readonly<Partial<Record<CloseReasonKind, number>>>;

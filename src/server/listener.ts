@@ -190,6 +190,7 @@ export class Listener implements AsyncDisposable {
     return this.#addresses[0] as SocketAddress;
   }
 
+  /** Every bound address: several where a name stood for several. They stay after it has closed. */
   get addresses(): readonly SocketAddress[] {
     return this.#addresses;
   }
@@ -199,14 +200,16 @@ export class Listener implements AsyncDisposable {
     return this.address.family === "unix" ? undefined : this.address.port;
   }
 
-  /** Connections of this listener that are open now, and all it has accepted. */
+  /** Connections of this listener that have not ended. */
   get connectionCount(): number {
     return this.#sockets.reduce((sum, { open }) => sum + open, 0);
   }
+  /** Connections that it has accepted so far. */
   get acceptedCount(): number {
     return this.#sockets.reduce((sum, { accepted }) => sum + accepted, 0);
   }
 
+  /** Whether it accepts: false once `close` was called, or the reactor has stopped. */
   get isListening(): boolean {
     return this.#open;
   }
@@ -230,10 +233,12 @@ export class Listener implements AsyncDisposable {
     await this.#gone;
   }
 
+  /** The same as `close`: `await using server = await startServer(…)`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** What `console.log` shows: its addresses, and whether it is closed. */
   [inspect.custom](): string {
     return `Listener { ${this.#addresses.map(formatAddress).join(", ")}${this.#open ? "" : " closed"} }`;
   }

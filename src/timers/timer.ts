@@ -55,6 +55,7 @@ export class Timer implements Cancellable {
     return this.tick + this.fraction / FRACTIONS;
   }
 
+  /** @internal */
   set deadline(deadline: number) {
     const tick = Math.floor(deadline);
     const fraction = Math.ceil((deadline - tick) * FRACTIONS) | 0;
@@ -73,6 +74,7 @@ export class Timer implements Cancellable {
     this.callback = undefined;
   }
 
+  /** The same as `cancel`. */
   [Symbol.dispose](): void {
     this.cancel();
   }
@@ -95,6 +97,7 @@ export class Timer implements Cancellable {
     return this;
   }
 
+  /** Whether the timer keeps the process alive while it waits: true unless `unref` was called. */
   hasRef(): boolean {
     return this.refed;
   }

@@ -136,6 +136,7 @@ export class TlsContext {
     return this.#insides.sessions.size;
   }
 
+  /** What `console.log` shows: the subjects of its certificates, and no key. */
   [inspect.custom](): string {
     const subjects = this.#checked.leaves.map(({ subject }) => oneLine(subject));
     return `TlsContext { ${subjects.length === 0 ? "no certificate" : subjects.join("; ")} }`;

@@ -5,19 +5,25 @@ import { ShownCertificates } from "./certificates.js";
 
 /** A cipher suite: OpenSSL's name, IANA's, and the strength in bits (undefined where the engine cannot know). */
 export interface TlsCipher {
+  /** OpenSSL's name: `ECDHE-RSA-AES128-GCM-SHA256`; TLS 1.3's suites have IANA's. */
   readonly name: string;
+  /** IANA's name: `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`. */
   readonly standardName: string;
+  /** The strength in bits; undefined where the engine cannot know. */
   readonly bits: number | undefined;
 }
 
 /** What a handshake came to: what `sslHandshakeCompleted` gets and `connection.tls` keeps. */
 export class TlsInfo {
+  /** The version of TLS that was agreed on. */
   readonly protocol: TlsVersion;
+  /** The cipher suite that was agreed on. */
   readonly cipher: TlsCipher;
   /** The application protocol both sides agreed on, if any. */
   readonly alpnProtocol: string | undefined;
   /** The host name the client asked for, in ASCII and lower case; what it sent and is no host name counts as none. */
   readonly serverName: string | undefined;
+  /** Whether the handshake resumed an earlier session: no certificate was shown anew. */
   readonly isSessionReused: boolean;
   /** OpenSSL's name of what is wrong with the peer's certificate; undefined where nothing is, or there is none. */
   readonly verifyError: string | undefined;
@@ -60,6 +66,7 @@ export class TlsInfo {
 
 /** OpenSSL's judgement of a peer's certificate, before the handshake ends. */
 export interface TlsVerdict {
+  /** Whether OpenSSL accepts it: chain, time and, on a client, the name. */
   readonly isAuthorized: boolean;
   /** OpenSSL's name of what is wrong (`CERT_HAS_EXPIRED`, `HOSTNAME_MISMATCH`, …); only with `rejectUnauthorized: false`. */
   readonly error: string | undefined;

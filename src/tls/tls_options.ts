@@ -24,8 +24,9 @@ export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
   identities?: readonly TlsIdentityOptions[];
   /** Whom to trust. Default: what Node trusts. A server that asks for client certificates has to say. */
   ca?: TlsAuthorities;
-  /** Default "TLSv1.2" and "TLSv1.3". (ssl_version.) */
+  /** The oldest version to speak. Default "TLSv1.2". (ssl_version.) */
   minVersion?: TlsVersion;
+  /** The newest version to speak. Default "TLSv1.3". (ssl_version.) */
   maxVersion?: TlsVersion;
   /** Cipher suites of TLS 1.2 and below, in OpenSSL's notation. Default: those with forward secrecy and AEAD. (cipher_list.) */
   ciphers?: string;

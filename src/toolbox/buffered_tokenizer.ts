@@ -4,6 +4,7 @@ import { ArgumentError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_TOKEN_LENGTH } from "../base/limits.js";
 
+/** How `BufferedTokenizer` cuts. */
 export interface TokenizerOptions {
   /** What stands between tokens. Default a newline. */
   delimiter?: string;

@@ -8,6 +8,7 @@ import { Failures } from "./failures.js";
 import { Fifo } from "./fifo.js";
 import { checkWait, PATIENT, type WaitOptions } from "./waiting_list.js";
 
+/** What a `Channel` may be given. */
 export interface ChannelOptions {
   /**
    * Takes what subscribers throw, and what the promises they return reject with. Without it `push` throws what was thrown
@@ -50,6 +51,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
     return this.#subscriptions.length - this.#left;
   }
 
+  /** Whether `close` has been called: nothing can be pushed or subscribed any more. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -133,6 +135,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
     for (const subscription of [...this.#subscriptions]) subscription.unsubscribe();
   }
 
+  /** `using channel = new Channel()`: closes it at the end of the block. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -201,6 +204,7 @@ export class Subscription implements Disposable {
     this.#leave = leave;
   }
 
+  /** Whether items still come: false once it was unsubscribed, or the channel closed. */
   get isActive(): boolean {
     return this.place !== -1;
   }
@@ -213,6 +217,7 @@ export class Subscription implements Disposable {
     this.#leave(place);
   }
 
+  /** Unsubscribes. */
   [Symbol.dispose](): void {
     this.unsubscribe();
   }

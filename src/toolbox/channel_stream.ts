@@ -13,6 +13,7 @@ import { PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
  */
 export type Overflow = "error" | "drop-oldest" | "drop-newest";
 
+/** How much an iteration of a channel holds, and what becomes of the rest. */
 export interface ChannelStreamOptions {
   /** The most items that wait to be taken. Default 1024. */
   limit?: number;
@@ -76,6 +77,10 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
     }
   }
 
+  /**
+   * The next item, as soon as there is one; done when the channel has closed, or this iteration has ended, and everything held was
+   * taken. Rejects once with `ERR_EM_CHANNEL_OVERFLOW` after the items held, where `overflow` is "error" and one had no room.
+   */
   next(): Promise<Step<T>> {
     return this.take(PATIENT);
   }
@@ -90,6 +95,7 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
     return this.#takers.wait(options, "pop");
   }
 
+  /** Leaves the channel and forgets what is held: what leaving a `for await` loop calls. */
   async return(): Promise<Step<T>> {
     this.end();
     return { done: true, value: undefined };
@@ -112,10 +118,12 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
     }
   }
 
+  /** The iteration itself: `for await (const item of channel.stream())`. */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** The same as `end`. */
   [Symbol.dispose](): void {
     this.end();
   }

@@ -10,14 +10,17 @@ import { startTimeout } from "./start_timeout.js";
 
 /** The states of a Completion and what comes with each. */
 export interface CompletionStates {
+  /** What `succeed` takes and `callback` gets. */
   succeeded: unknown;
+  /** What `fail` takes and `errback` gets. */
   failed: unknown;
 }
 
+/** What a `Completion` may be given. */
 export interface CompletionOptions<S> {
   /** The states that end it, beside `succeeded` and `failed`. Default none. */
   completionStates?: readonly (keyof S & string)[];
-  /** What `timeout` counts on. Default: the current reactor. */
+  /** What `timeout` counts on. Default: the reactor whose callback is running, else the one that runs, else the process's own timers. */
   clock?: Clock;
 }
 
@@ -76,14 +79,20 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     return this.#completing.has(this.#state as keyof S);
   }
 
+  /** Every state that ends it: `succeeded`, `failed` and those of the options. (completion_states.) */
   get completionStates(): (keyof S)[] {
     return [...this.#completing];
   }
 
+  /**
+   * Ends it with a value: the callbacks run before this returns. A completed one may succeed or fail again, which concerns
+   * those that are added from then on. Throws what callbacks threw, after all have run (an AggregateError, where several did). (succeed.)
+   */
   succeed(value: S["succeeded"]): this {
     return this.changeState("succeeded", value);
   }
 
+  /** Ends it with an error, on the same terms: the errbacks run. (fail.) */
   fail(error: S["failed"]): this {
     return this.changeState("failed", error);
   }
@@ -108,10 +117,15 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     return this;
   }
 
+  /**
+   * Calls back when it has succeeded: at once when it has already. The same as `stateback("succeeded",
+   * callback)`. (callback.)
+   */
   callback(callback: (value: S["succeeded"]) => unknown): this {
     return this.stateback("succeeded", callback);
   }
 
+  /** Calls back when it has failed. The same as `stateback("failed", errback)`. (errback.) */
   errback(errback: (error: S["failed"]) => unknown): this {
     return this.stateback("failed", errback);
   }
@@ -122,18 +136,22 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     return this;
   }
 
+  /** Takes out a callback that waits for a state. Harmless when it does not wait. (cancel_stateback.) */
   cancelStateback<K extends keyof S>(state: K, callback: (value: S[K]) => unknown): void {
     this.#cancel(state, callback);
   }
 
+  /** Takes out one that `callback` added. (cancel_callback.) */
   cancelCallback(callback: (value: S["succeeded"]) => unknown): void {
     this.#cancel("succeeded", callback);
   }
 
+  /** Takes out one that `errback` added. (cancel_errback.) */
   cancelErrback(errback: (error: S["failed"]) => unknown): void {
     this.#cancel("failed", errback);
   }
 
+  /** Takes out one that `completion` added. */
   cancelCompletion(callback: (value: S[keyof S]) => unknown): void {
     this.#cancel("completed", callback);
   }
@@ -161,7 +179,10 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     return this.promise.then(onFulfilled, onRejected);
   }
 
-  /** Fails after `delay` milliseconds unless it has completed: with `error`, else with `ERR_EM_TIMEOUT`. */
+  /**
+   * Fails after `delay` milliseconds unless it has completed: with `error`, else with `ERR_EM_TIMEOUT`. Another call starts anew; on a
+   * completed one it does nothing. Throws ArgumentError for what is no delay. (timeout; seconds there.)
+   */
   timeout(
     delay: number,
     ...error: EventMachineError extends S["failed"] ? [error?: S["failed"]] : [S["failed"]]
@@ -176,6 +197,7 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
     return this;
   }
 
+  /** Calls off what `timeout` began. Harmless when there is none. (cancel_timeout.) */
   cancelTimeout(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -10,6 +10,7 @@ import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_lis
 export class ConditionVariable {
   readonly #waiting = new WaitingList<void>();
 
+  /** Those that wait for a signal. */
   get numWaiting(): number {
     return this.#waiting.size;
   }

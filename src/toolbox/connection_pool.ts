@@ -2,8 +2,11 @@ import { ArgumentError } from "../base/errors.js";
 import { Pool, type PoolOptions } from "./pool.js";
 import type { WaitOptions } from "./waiting_list.js";
 
+/** The options of a `Pool`, of which these two must be given. */
 export interface ConnectionPoolOptions<R> extends PoolOptions<R> {
+  /** Makes one connection, or a promise of one; what it fails with rejects the caller that waits. */
   create: () => R | PromiseLike<R>;
+  /** The most connections there are at a time, from 1 on. */
   size: number;
 }
 

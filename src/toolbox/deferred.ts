@@ -6,6 +6,7 @@ import { checkClock } from "./checks.js";
 import { Failures } from "./failures.js";
 import { startTimeout } from "./start_timeout.js";
 
+/** Whether a Deferred waits (`unknown`), and how it was settled last. */
 export type DeferredStatus = "unknown" | "succeeded" | "failed";
 
 /** What a timeout fails with: any error will do where the error's type allows the package's own. */
@@ -40,12 +41,16 @@ export class Deferred<T = void, E = unknown> {
   #timer: Cancellable | undefined = undefined;
   readonly #clock: Clock | undefined;
 
-  /** `clock` is what `timeout` counts on; default: the current reactor. */
+  /**
+   * `clock` is what `timeout` counts on. Default: the reactor whose callback is running, else the one that runs, else the process's
+   * own timers.
+   */
   constructor(clock?: Clock) {
     if (clock !== undefined) checkClock(clock);
     this.#clock = clock;
   }
 
+  /** How it was settled last; `unknown` until it is. (deferred_status.) */
   get status(): DeferredStatus {
     return this.#status;
   }
@@ -71,6 +76,7 @@ export class Deferred<T = void, E = unknown> {
     this.#callbacks = without(this.#callbacks, callback);
   }
 
+  /** Takes an errback out that has not run yet. (cancel_errback.) */
   cancelErrback(errback: (error: E) => unknown): void {
     this.#errbacks = without(this.#errbacks, errback);
   }
@@ -137,6 +143,7 @@ export class Deferred<T = void, E = unknown> {
     return this;
   }
 
+  /** Calls off what `timeout` began. Harmless when there is none. (cancel_timeout.) */
   cancelTimeout(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

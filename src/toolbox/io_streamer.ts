@@ -7,6 +7,7 @@ import { isThenable } from "../base/thenable.js";
 import { Deferrable } from "./deferrable.js";
 import type { StreamSink } from "./stream_sink.js";
 
+/** How `IOStreamer` and `FileStreamer` send. */
 export interface StreamerOptions {
   /** Frames each piece as an HTTP/1.1 chunk, and ends with the last chunk. Default false. */
   httpChunks?: boolean;

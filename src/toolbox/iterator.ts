@@ -5,16 +5,27 @@ import { isThenable } from "../base/thenable.js";
 
 /** How the work of `each` says that it is through with an item, where it returns no promise. Once only. */
 export interface EachStep {
+  /** The item is done: the next one is taken. Throws `ERR_EM_ALREADY_RETURNED` where the step was taken before. */
   next(): void;
+  /**
+   * The item has failed: no more are taken, and `each` rejects with the first such error when the others under way are
+   * through.
+   */
   fail(error: unknown): void;
 }
 
 /** How the work of `map` and `inject` gives its result, where it returns no promise. Once only. */
 export interface ResultStep<R> {
+  /** The item is done, with this result. Throws `ERR_EM_ALREADY_RETURNED` where the step was taken before. */
   return(result: R): void;
+  /** The item has failed, as in `EachStep`. */
   fail(error: unknown): void;
 }
 
+/**
+ * Where items come from: anything that iterates, or a function that is called for each and returns
+ * `Iterator.STOP` when there are no more.
+ */
 export type IteratorSource<T> =
   | Iterable<T>
   | AsyncIterable<T>

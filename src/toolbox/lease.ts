@@ -1,5 +1,6 @@
 /** A resource of a pool in somebody's hands: `using lease = await pool.acquire()` gives it back with its block. */
 export class Lease<R> implements Disposable {
+  /** What was borrowed. Not to be used any more once it has been given back. */
   readonly resource: R;
   #giveBack: ((failure: { error: unknown } | undefined) => void) | undefined;
 
@@ -28,6 +29,7 @@ export class Lease<R> implements Disposable {
     giveBack?.({ error });
   }
 
+  /** The same as `release`. */
   [Symbol.dispose](): void {
     this.release();
   }

@@ -4,7 +4,9 @@ type ValueOf<S> = S extends PromiseLike<infer T> ? T : S extends { readonly prom
 
 /** Which requests succeeded, with their values, and which failed, with their errors, by name. */
 export interface MultiResult<R> {
+  /** The values of those that succeeded, under the names of their requests. (`responses[:callback]`.) */
   readonly callback: { readonly [K in keyof R]?: ValueOf<R[K]> };
+  /** The errors of those that failed. (`responses[:errback]`.) */
   readonly errback: { readonly [K in keyof R]?: unknown };
 }
 

@@ -8,6 +8,7 @@ export class Mutex {
   readonly #waiting = new WaitingList<MutexLock>();
   #holder: MutexLock | undefined;
 
+  /** Whether somebody holds it. (locked?) */
   get isLocked(): boolean {
     return this.#holder !== undefined;
   }
@@ -86,6 +87,7 @@ export class MutexLock implements Disposable {
     this.#release(this);
   }
 
+  /** The same as `release`: `using lock = await mutex.lock()`. */
   [Symbol.dispose](): void {
     this.release();
   }

@@ -8,6 +8,7 @@ import { defaultTimers } from "./default_clock.js";
 import { Lease } from "./lease.js";
 import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";
 
+/** What a `Pool` may be given. Times in milliseconds. */
 export interface PoolOptions<R> {
   /** The most callers that wait for a resource; one more is refused. Default 1024. */
   waitingLimit?: number;
@@ -23,7 +24,7 @@ export interface PoolOptions<R> {
   create?: () => R | PromiseLike<R>;
   /** The most resources that `create` brings the pool to. */
   size?: number;
-  /** What timeouts count on. Default: the current reactor. */
+  /** What timeouts count on. Default: the reactor whose callback is running, else the one that runs, else the process's own timers. */
   clock?: Clock;
 }
 
@@ -117,6 +118,7 @@ export class Pool<R> implements Disposable {
     return this.#waiting.size;
   }
 
+  /** Whether `close` has been called. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -174,6 +176,7 @@ export class Pool<R> implements Disposable {
     for (const entry of [...this.#free]) this.#discard(entry);
   }
 
+  /** The same as `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -6,6 +6,7 @@ import { Failures } from "./failures.js";
 import { Fifo } from "./fifo.js";
 import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";
 
+/** What a `Queue` may be given. */
 export interface QueueOptions {
   /** The most items it holds; whoever pushes more awaits room. Default: no bound. */
   limit?: number;
@@ -42,6 +43,7 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
     return this.#items.size;
   }
 
+  /** Whether there is no item to pop. (empty?) */
   get isEmpty(): boolean {
     return this.#items.size === 0;
   }
@@ -56,6 +58,7 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
     return this.#pushers.size;
   }
 
+  /** Whether `close` has been called. Items may be left. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -113,6 +116,7 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
     this.#refuseTakers();
   }
 
+  /** The same as `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

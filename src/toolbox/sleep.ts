@@ -4,6 +4,7 @@ import { checkOptions, type Names } from "../base/known_names.js";
 import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 
+/** What `sleep` may be given. */
 export interface SleepOptions {
   /** Wakes early; the promise rejects with its reason. */
   signal?: AbortSignal;

@@ -9,7 +9,9 @@ export type ProcessBody<A extends unknown[]> = (this: SpawnedProcess<A>, ...args
 
 /** What a body returns to change what its process does next; `SpawnedProcess.yield` makes it. */
 export class Yield<A extends unknown[]> {
+  /** What takes the process over. */
   readonly body: ProcessBody<A>;
+  /** The arguments it is notified with at once; undefined where it waits for the next notification. */
   readonly notify: A | undefined;
 
   /** @internal */

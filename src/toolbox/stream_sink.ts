@@ -6,6 +6,7 @@
 export interface StreamSink {
   /** Takes the data, all of it. Returns false when the caller should wait for `drained`. */
   sendData(data: Uint8Array | string): boolean;
+  /** Called when it may be sent to again. */
   drained?(): unknown;
   /** Settles when the sink takes nothing more. */
   readonly closed?: PromiseLike<unknown>;

@@ -16,6 +16,7 @@ import type { ResourceThreadData, ThreadReply } from "./thread_messages.js";
 /** The longest delay Node's own timers take. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
+/** What a `ThreadedResource` may be given. */
 export interface ThreadedResourceOptions {
   /** What the module's function is called with; copied. Default: nothing. */
   args?: readonly unknown[];
@@ -27,6 +28,7 @@ export interface ThreadedResourceOptions {
   clock?: Clock;
 }
 
+/** What `ThreadedResource.shutdown` may be given. */
 export interface ShutdownOptions {
   /** Ends the thread after so many milliseconds of real time, whatever it does. Default 0: no limit. */
   timeout?: number;
@@ -62,7 +64,9 @@ export type ResourceArguments<R, K extends keyof R> = R[K] extends (...args: inf
 
 /** How a call turns out: with what the method returned, or with what it threw. */
 export interface ResourceResult<R, K extends keyof R> {
+  /** What the method returned, or what its promise resolved to. */
   succeeded: R[K] extends (...args: never[]) => infer T ? Awaited<T> : never;
+  /** What it threw, or why there is no answer. */
   failed: unknown;
 }
 
@@ -202,6 +206,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     await this.#exited;
   }
 
+  /** The same as `shutdown()`: `await using resource = new ThreadedResource(…)`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }

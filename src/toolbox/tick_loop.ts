@@ -33,6 +33,7 @@ export class TickLoop implements Disposable {
     this.#named = clock;
   }
 
+  /** Whether it is not running: before `start`, and once it has stopped. */
   get isStopped(): boolean {
     return this.#isStopped;
   }
@@ -67,6 +68,7 @@ export class TickLoop implements Disposable {
     failures?.rethrow();
   }
 
+  /** The same as `stop`. */
   [Symbol.dispose](): void {
     this.stop();
   }

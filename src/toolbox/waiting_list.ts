@@ -5,12 +5,13 @@ import { checkOptions, type Names } from "../base/known_names.js";
 import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 
+/** How long a caller waits. */
 export interface WaitOptions {
   /** Gives up when it aborts; the promise rejects with its reason. */
   signal?: AbortSignal | undefined;
   /** Gives up after so many milliseconds, with `ERR_EM_TIMEOUT`. 0, the default, is no limit. */
   timeout?: number | undefined;
-  /** What `timeout` counts on. Default: the current reactor. */
+  /** What `timeout` counts on. Default: the reactor whose callback is running, else the one that runs, else the process's own timers. */
   clock?: Clock | undefined;
 }
 

@@ -5,16 +5,30 @@ type Constructor<O> = new (...args: any[]) => O;
 
 /** What `withDeferrable` adds to a class; each member is that of `Deferred`. */
 export interface DeferrableFacet<T, E> {
+  /** How it was settled last; `unknown` until it is. (deferred_status.) */
   readonly deferredStatus: DeferredStatus;
+  /** Resolves or rejects like it; made when first asked for. */
   readonly promise: Promise<T>;
+  /** Calls back with the value when it is there: at once when it is there already. (callback.) */
   callback(callback: (value: T) => unknown): this;
+  /** Calls back with the error when it has failed. (errback.) */
   errback(errback: (error: E) => unknown): this;
+  /** Takes a callback out that has not run yet. (cancel_callback.) */
   cancelCallback(callback: (value: T) => unknown): void;
+  /** Takes an errback out that has not run yet. (cancel_errback.) */
   cancelErrback(errback: (error: E) => unknown): void;
+  /** Settles with a value and runs the callbacks. (succeed, set_deferred_success.) */
   succeed(value: T): this;
+  /** Settles with an error and runs the errbacks. (fail, set_deferred_failure.) */
   fail(error: E): this;
+  /** `succeed`, `fail`, or back to `unknown`, where callbacks wait again. (set_deferred_status.) */
   setDeferredStatus(...status: ["succeeded", T] | ["failed", E] | ["unknown"]): this;
+  /**
+   * Fails after `delay` milliseconds unless it is settled before: with `error`, else with `ERR_EM_TIMEOUT`.
+   * (timeout; seconds there.)
+   */
   timeout(delay: number, ...error: TimeoutError<E>): this;
+  /** Calls off what `timeout` began. (cancel_timeout.) */
   cancelTimeout(): void;
 }
 
