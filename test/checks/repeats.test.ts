@@ -14,22 +14,34 @@ async function repeats(sources: Readonly<Record<string, string>>) {
   return await house.run("jscpd", ["src", "native"]);
 }
 
-for (const [language, one, two] of [
-  ["TypeScript", "src/base/one.ts", "src/core/two.ts"],
-  ["C++", "native/core/one.cc", "native/net/two.cc"],
-  ["a C++ header", "native/core/one.h", "native/net/two.h"],
-] as const) {
-  test(`13 lines that stand twice in ${language} fail`, async () => {
-    const { passes, output } = await repeats({ [one]: `first();\n${lines(13)}`, [two]: `other(1);\n${lines(13)}` });
-    assert.ok(!passes, output);
-    assert.ok(output.includes(one) && output.includes(two), output);
+/** Two files with the same lines among others, in each language. */
+function pairs(count: number): Record<string, string> {
+  const pairs = LANGUAGES.flatMap(([one, two], nth) => {
+    const shared = lines(count).replaceAll("total", `total_${nth}`);
+    return [
+      [one, `first();\n${shared}`],
+      [two, `other(1);\n${shared}`],
+    ];
   });
-
-  test(`8 lines that stand twice in ${language} pass`, async () => {
-    const { passes, output } = await repeats({ [one]: `first();\n${lines(8)}`, [two]: `other(1);\n${lines(8)}` });
-    assert.ok(passes, output);
-  });
+  return Object.fromEntries(pairs);
 }
+
+const LANGUAGES = [
+  ["src/base/one.ts", "src/core/two.ts"],
+  ["native/core/one.cc", "native/net/two.cc"],
+  ["native/core/one.h", "native/net/two.h"],
+] as const;
+
+test("13 lines that stand twice fail, in TypeScript, C++ and its headers", async () => {
+  const { passes, output } = await repeats(pairs(13));
+  assert.ok(!passes, output);
+  for (const path of LANGUAGES.flat()) assert.ok(output.includes(path), `${path}: ${output}`);
+});
+
+test("8 lines that stand twice pass", async () => {
+  const { passes, output } = await repeats(pairs(8));
+  assert.ok(passes, output);
+});
 
 test("comments do not hide what stands twice", async () => {
   const commented = lines(13).replaceAll(";\n", "; // as above\n");
