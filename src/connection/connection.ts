@@ -5,6 +5,7 @@ import { checkBoolean, checkCount, checkDuration, checkFunction, checkInteger, c
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
+import { answeredFor, begun, type Responsible, refusal, responsible } from "../base/outcome.js";
 import type { SystemError } from "../base/system_error.js";
 import type { KeepAlive, SocketOptions } from "../engine/socket_options.js";
 import type { TlsVersion } from "../engine/tls.js";
@@ -236,12 +237,7 @@ export class Connection {
 
   /** The same; `httpChunks` frames the file as one HTTP/1.1 chunk and the last chunk behind it. (stream_file_data.) */
   streamFileData(path: string, options: { httpChunks?: boolean } = {}): Promise<number> {
-    // Not async: the promise of a file under way is one that may be left alone, and has to be handed out itself.
-    try {
-      return this.#sendFile(path, options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return begun(() => this.#sendFile(path, options), this.#owner());
   }
 
   #sendFile(path: string, options: { httpChunks?: boolean }): Promise<number> {
@@ -302,7 +298,8 @@ export class Connection {
   get secured(): Promise<TlsInfo> {
     const { tls } = this.#attached();
     if (tls !== undefined) return tls.secured();
-    return Promise.reject(new StateError("ERR_EM_TLS_NOT_STARTED", "secured: TLS has not begun on this connection"));
+    const error = new StateError("ERR_EM_TLS_NOT_STARTED", "secured: TLS has not begun on this connection");
+    return refusal(error, this.#owner());
   }
 
   /** The peer's certificate; undefined where it showed none. (get_peer_cert, as PEM: `peerCertificate.toString()`.) */
@@ -403,7 +400,11 @@ export class Connection {
    * Sends what is queued, then gives the descriptor to the caller, who owns it, with the bytes that were read and never
    * delivered. `unbind` follows with reason `detached`. Capability `detach`. (EventMachine's detach.)
    */
-  async detach(): Promise<{ fd: number; unread: Buffer }> {
+  detach(): Promise<{ fd: number; unread: Buffer }> {
+    return begun(() => this.#detach(), this.#owner());
+  }
+
+  #detach(): Promise<{ fd: number; unread: Buffer }> {
     const transport = this.#attached();
     if (transport.state !== State.open) throw this.#notOpen("detach");
     if (transport.tls !== undefined) {
@@ -452,7 +453,11 @@ export class Connection {
   }
 
   /** Closes after writing, and waits for the end: `await using connection = …`. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return answeredFor(this.#dispose(), this.#owner());
+  }
+
+  async #dispose(): Promise<void> {
     const transport = this.#attached();
     transport.finish();
     await transport.closed();
@@ -630,6 +635,11 @@ export class Connection {
       throw new StateError("ERR_EM_NOT_ATTACHED", "the connection is not attached to a reactor yet (use postInit)");
     }
     return transport;
+  }
+
+  /** Who answers for its operations; in the constructor that is the reactor. */
+  #owner(): Responsible | undefined {
+    return this.#transport ?? responsible();
   }
 
   #open(method: string): Transport {

@@ -2,6 +2,7 @@ import { describe } from "../base/addresses.js";
 import { checkBoolean, checkInteger } from "../base/checks.js";
 import { markPeer } from "../base/error_marks.js";
 import { ArgumentError, EventMachineError, LimitError } from "../base/errors.js";
+import { type Cutter, ItemReader } from "../base/item_reader.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_BINARY_LENGTH } from "../base/limits.js";
 import { checkSource } from "./lines.js";
@@ -33,19 +34,7 @@ export function frames(
 ): AsyncGenerator<Buffer, undefined, undefined> {
   checkSource(source);
   const layout = checkFrames(options);
-  return read();
-
-  async function* read(): AsyncGenerator<Buffer, undefined, undefined> {
-    const cutter = new FrameCutter(layout);
-    for await (const chunk of source) {
-      cutter.feed(chunk);
-      for (let frame = cutter.next(); frame !== undefined; frame = cutter.next()) yield frame;
-    }
-    if (cutter.isWithinFrame) {
-      throw markPeer(new EventMachineError("ERR_EM_FRAME_TRUNCATED", "the stream ended before the frame it had begun"));
-    }
-    return undefined;
-  }
+  return new ItemReader(source, new FrameCutter(layout));
 }
 
 /** A frame as `frames` reads it: the length, then the bytes. One copy. Throws like `frames`. */
@@ -81,7 +70,7 @@ function checkFrames(options: FramesOptions): Layout {
 }
 
 /** Cuts frames out of bytes in any pieces. */
-class FrameCutter {
+class FrameCutter implements Cutter<Uint8Array, Buffer> {
   readonly #layout: Layout;
   #chunks: Buffer[] = [];
   /** Bytes held, and read of the first chunk. */
@@ -96,27 +85,39 @@ class FrameCutter {
 
   feed(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    this.#chunks.push(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     this.#held += chunk.length;
-  }
-
-  /** Whether a frame has begun and not ended. */
-  get isWithinFrame(): boolean {
-    return this.#held > 0 || this.#length !== undefined;
   }
 
   next(): Buffer | undefined {
     const { header, little, most } = this.#layout;
     if (this.#length === undefined) {
       if (this.#held < header) return undefined;
-      const bytes = this.#take(header);
-      this.#length = little ? bytes.readUIntLE(0, header) : bytes.readUIntBE(0, header);
+      this.#length = this.#takeLength(header, little);
       if (this.#length > most) throw markPeer(tooLong(this.#length, most));
     }
     if (this.#held < this.#length) return undefined;
     const frame = this.#take(this.#length);
     this.#length = undefined;
     return frame;
+  }
+
+  #takeLength(header: number, little: boolean): number {
+    const first = this.#chunks[0] as Buffer;
+    const at = this.#offset;
+    // Where a part of it lies in the next chunk, or a chunk ends with it, the slow way takes care of that.
+    if (first.length - at <= header) {
+      const bytes = this.#take(header);
+      return little ? bytes.readUIntLE(0, header) : bytes.readUIntBE(0, header);
+    }
+    this.#offset += header;
+    this.#held -= header;
+    return little ? first.readUIntLE(at, header) : first.readUIntBE(at, header);
+  }
+
+  rest(): undefined {
+    if (this.#held === 0 && this.#length === undefined) return undefined;
+    throw markPeer(new EventMachineError("ERR_EM_FRAME_TRUNCATED", "the stream ended before the frame it had begun"));
   }
 
   #take(size: number): Buffer {

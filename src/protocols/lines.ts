@@ -1,5 +1,6 @@
 import { describe } from "../base/addresses.js";
 import { ArgumentError, type LimitError } from "../base/errors.js";
+import { type Cutter, ItemReader } from "../base/item_reader.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { LineCodec, type LineOptions } from "./line_codec.js";
 import { textOf } from "./line_input.js";
@@ -23,32 +24,50 @@ export function lines(
 ): AsyncGenerator<string, undefined, undefined> {
   checkSource(source);
   checkOptions(options, OPTIONS);
-  const found: string[] = [];
-  let tooLong: LimitError | undefined;
-  const codec = new LineCodec(
-    {
-      line: (text) => found.push(text),
-      binaryData: () => {},
-      endOfBinaryData: () => {},
-      lineTooLong: (error) => {
-        tooLong = error;
-        codec.stop();
-      },
-    },
-    options,
-  );
-  return read();
+  return new ItemReader(source, new LineCutter(options));
+}
 
-  async function* read(): AsyncGenerator<string, undefined, undefined> {
-    for await (const chunk of source) {
-      codec.feed(chunk);
-      yield* found;
-      found.length = 0;
-      if (tooLong !== undefined) throw tooLong;
+class LineCutter implements Cutter<Uint8Array, string> {
+  readonly #codec: LineCodec;
+  readonly #options: LinesOptions;
+  #lines: string[] = [];
+  /** Lines that were taken. */
+  #taken = 0;
+  #tooLong: LimitError | undefined;
+
+  constructor(options: LinesOptions) {
+    this.#options = options;
+    this.#codec = new LineCodec(
+      {
+        line: (text) => this.#lines.push(text),
+        binaryData: () => {},
+        endOfBinaryData: () => {},
+        lineTooLong: (error) => {
+          this.#tooLong = error;
+          this.#codec.stop();
+        },
+      },
+      options,
+    );
+  }
+
+  feed(chunk: Uint8Array): void {
+    this.#codec.feed(chunk);
+  }
+
+  next(): string | undefined {
+    if (this.#taken < this.#lines.length) return this.#lines[this.#taken++];
+    if (this.#taken > 0) {
+      this.#lines = [];
+      this.#taken = 0;
     }
-    const rest = codec.unfinished();
-    if (rest.length > 0) yield textOf(rest, 0, rest.length, options.encoding ?? "utf8");
+    if (this.#tooLong !== undefined) throw this.#tooLong;
     return undefined;
+  }
+
+  rest(): string | undefined {
+    const rest = this.#codec.unfinished();
+    return rest.length > 0 ? textOf(rest, 0, rest.length, this.#options.encoding ?? "utf8") : undefined;
   }
 }
 

@@ -2,10 +2,11 @@ import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import { checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
-import { isPeers } from "../base/error_marks.js";
+import { isEnd, isPeers } from "../base/error_marks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
+import { answeredFor, type Responsible } from "../base/outcome.js";
 import { isStopped, stopped } from "../base/stopped.js";
 import { isPromise } from "../base/thenable.js";
 import { Connection } from "../connection/connection.js";
@@ -64,7 +65,7 @@ export type ErrorHandler = (error: unknown, source: Connection | undefined) => u
  * One event loop's worth of connections, listeners, timers and ticks, on one engine. A process may have many, in one
  * thread and in workers; they do not disturb each other. (The module EventMachine, as a class.)
  */
-export class Reactor implements Clock {
+export class Reactor implements Clock, Responsible {
   readonly #core: Core;
   readonly #lifecycle: Lifecycle;
   readonly #engine: EngineName;
@@ -109,7 +110,11 @@ export class Reactor implements Clock {
    *
    * On a running reactor it calls `block` at once and resolves with it; its `tail` runs when the outer run ends. (run.)
    */
-  async run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<DrainResult | undefined> {
+  run(block: (reactor: this) => unknown = () => {}, options: RunOptions = {}): Promise<DrainResult | undefined> {
+    return this.#answered(() => this.#run(block, options));
+  }
+
+  async #run(block: (reactor: this) => unknown, options: RunOptions): Promise<DrainResult | undefined> {
     checkFunction(block, "block");
     return this.#lifecycle.run(() => block(this), options);
   }
@@ -137,7 +142,11 @@ export class Reactor implements Clock {
    * const { finished, aborted } = await reactor.drain({ deadline: 30_000, delay: 5_000, closeIdle: true });
    * ```
    */
-  async drain(options: number | DrainOptions = {}): Promise<DrainResult> {
+  drain(options: number | DrainOptions = {}): Promise<DrainResult> {
+    return this.#answered(() => this.#drain(options));
+  }
+
+  async #drain(options: number | DrainOptions): Promise<DrainResult> {
     return this.#lifecycle.drain(checkDrain(options));
   }
 
@@ -274,10 +283,18 @@ export class Reactor implements Clock {
     handler: Handler<A, C>,
     ...args: A
   ): Promise<Listener>;
-  async startServer<A extends unknown[], C extends Connection>(
+  startServer<A extends unknown[], C extends Connection>(
     address: ServerAddress & OnConnection<C>,
     handler: Handler<A, C>,
     ...args: A
+  ): Promise<Listener> {
+    return this.#answered(() => this.#startServer(address, handler, args));
+  }
+
+  async #startServer<A extends unknown[], C extends Connection>(
+    address: ServerAddress & OnConnection<C>,
+    handler: Handler<A, C>,
+    args: A,
   ): Promise<Listener> {
     this.#mustServe("startServer");
     const target = checkServerAddress(address);
@@ -290,10 +307,18 @@ export class Reactor implements Clock {
    * Rejects with `ERR_EM_DESCRIPTOR_OWNED` where a reactor owns it already.
    * (attach_server.)
    */
-  async attachServer<A extends unknown[], C extends Connection>(
+  attachServer<A extends unknown[], C extends Connection>(
     server: { fd: number } & ServerOptions & OnConnection<C>,
     handler: Handler<A, C>,
     ...args: A
+  ): Promise<Listener> {
+    return this.#answered(() => this.#attachServer(server, handler, args));
+  }
+
+  async #attachServer<A extends unknown[], C extends Connection>(
+    server: { fd: number } & ServerOptions & OnConnection<C>,
+    handler: Handler<A, C>,
+    args: A,
   ): Promise<Listener> {
     this.#mustServe("attachServer");
     checkObject(server, "server");
@@ -302,7 +327,11 @@ export class Reactor implements Clock {
   }
 
   /** The same as `listener.close()`. (stop_server.) */
-  async stopServer(listener: Listener): Promise<void> {
+  stopServer(listener: Listener): Promise<void> {
+    return this.#answered(() => this.#stopServer(listener));
+  }
+
+  async #stopServer(listener: Listener): Promise<void> {
     if (!(listener instanceof Listener)) {
       throw new ArgumentError(`listener must be a Listener, not ${describe(listener)}`);
     }
@@ -452,6 +481,16 @@ export class Reactor implements Clock {
     } finally {
       setCurrentReactor(before);
     }
+  }
+
+  /** What the program began on this reactor; outside of `run` it is Node's business. */
+  #answered<T>(begin: () => Promise<T>): Promise<T> {
+    return this.isRunning ? answeredFor(begin(), this) : begin();
+  }
+
+  /** @internal An operation failed, and nobody looks at its promise. What is only a connection's end is its `unbind`'s. */
+  operationFailed(error: unknown): void {
+    if (!isEnd(error)) this.#reportError(error, undefined);
   }
 
   #reportError(error: unknown, source: Connection | undefined): void {

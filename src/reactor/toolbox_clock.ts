@@ -1,3 +1,4 @@
+import { setResponsible } from "../base/outcome.js";
 import { setDefaultClock } from "../toolbox/default_clock.js";
 import { currentReactor } from "./current.js";
 import { reactor } from "./default_reactor.js";
@@ -10,3 +11,6 @@ setDefaultClock(
   () => currentReactor() ?? onlyRunning() ?? reactor(),
   () => currentReactor() ?? onlyRunning() ?? processClock,
 );
+
+// The same reactor answers for operations whose promise nobody looks at.
+setResponsible(() => currentReactor() ?? onlyRunning());

@@ -1,6 +1,7 @@
 import { checkCount } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
+import { type Cutter, ItemReader } from "../base/item_reader.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { MAX_TOKEN_LENGTH } from "../base/limits.js";
 
@@ -95,14 +96,7 @@ export class BufferedTokenizer {
     const isIterable =
       typeof source === "object" && source !== null && (Symbol.asyncIterator in source || Symbol.iterator in source);
     if (!isIterable) throw new ArgumentError(`source must be an iterable of strings, not ${describe(source)}`);
-    return this.#read(source);
-  }
-
-  async *#read(source: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string, undefined, undefined> {
-    for await (const text of source) yield* this.extract(text);
-    const rest = this.flush();
-    if (rest !== "") yield rest;
-    return undefined;
+    return new ItemReader(source, new TokenCutter(this));
   }
 
   #keep(text: string, probe: string): void {
@@ -134,5 +128,29 @@ export class BufferedTokenizer {
   #limitError(): LimitError {
     const message = `a token is longer than ${this.#limit} characters`;
     return new LimitError("ERR_EM_TOKEN_TOO_LONG", message, this.#limit);
+  }
+}
+
+class TokenCutter implements Cutter<string, string> {
+  readonly #tokenizer: BufferedTokenizer;
+  #tokens: string[] = [];
+  #taken = 0;
+
+  constructor(tokenizer: BufferedTokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  feed(text: string): void {
+    this.#tokens = this.#tokenizer.extract(text);
+    this.#taken = 0;
+  }
+
+  next(): string | undefined {
+    return this.#taken < this.#tokens.length ? this.#tokens[this.#taken++] : undefined;
+  }
+
+  rest(): string | undefined {
+    const rest = this.#tokenizer.flush();
+    return rest === "" ? undefined : rest;
   }
 }

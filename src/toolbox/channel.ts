@@ -1,6 +1,7 @@
 import { checkFunction } from "../base/checks.js";
 import { StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
+import { answeredFor, lookAfter } from "../base/outcome.js";
 import { isPromise } from "../base/thenable.js";
 import { ChannelStream, type ChannelStreamOptions } from "./channel_stream.js";
 
@@ -92,7 +93,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
   /** Rejects with `ERR_EM_CLOSED` behind `close`; when it gives up, with the signal's reason, or with `ERR_EM_TIMEOUT`. */
   pop(options?: WaitOptions): Promise<T>;
   pop(taker: ((item: T) => unknown) | WaitOptions = PATIENT): Subscription | Promise<T> {
-    if (typeof taker === "object") return this.#popNext(taker);
+    if (typeof taker === "object") return answeredFor(this.#popNext(taker));
     checkFunction(taker, "callback");
     const subscription = this.subscribe((item) => {
       subscription.unsubscribe();
@@ -153,7 +154,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
           const call = calls[at++];
           if (call === undefined) continue;
           const result = call(item);
-          if (watches && isPromise(result)) result.then(undefined, this.#onError);
+          if (watches && isPromise(result)) lookAfter(result.then(undefined, this.#onError));
         }
       } catch (error) {
         this.#report(error, failures);

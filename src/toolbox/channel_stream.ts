@@ -3,7 +3,7 @@ import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { CHANNEL_BUFFER_LIMIT } from "../base/limits.js";
-
+import { refusal } from "../base/outcome.js";
 import { Fifo } from "./fifo.js";
 import { PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
@@ -86,12 +86,12 @@ export class ChannelStream<T> implements AsyncIterableIterator<T, undefined>, Di
   }
 
   /** @internal `next`, for options that have been checked. */
-  async take(options: WaitOptions): Promise<Step<T>> {
-    if (this.#items.size > 0) return { done: false, value: this.#items.shift() as T };
+  take(options: WaitOptions): Promise<Step<T>> {
+    if (this.#items.size > 0) return Promise.resolve({ done: false, value: this.#items.shift() as T });
     const error = this.#error;
     this.#error = undefined;
-    if (error !== undefined) throw error;
-    if (this.#isEnded) return { done: true, value: undefined };
+    if (error !== undefined) return refusal(error);
+    if (this.#isEnded) return Promise.resolve({ done: true, value: undefined });
     return this.#takers.wait(options, "pop");
   }
 

@@ -3,6 +3,7 @@ import type { Cancellable, Clock } from "../base/clock.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, type EventMachineError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
+import { outcome } from "../base/outcome.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkClock } from "./checks.js";
 import { Failures } from "./failures.js";
@@ -161,7 +162,7 @@ export class Completion<S extends CompletionStates = CompletionStates> implement
    * has completed in a state of your own. Made when first asked for, and always the same one.
    */
   get promise(): Promise<S["succeeded"]> {
-    this.#promise ??= new Promise((resolve, reject) => {
+    this.#promise ??= outcome((resolve, reject) => {
       this.completion((value) => {
         if (this.#state === "succeeded") resolve(value);
         else if (this.#state === "failed") reject(value);

@@ -1,5 +1,6 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { answeredFor } from "../base/outcome.js";
 import { Mutex } from "./mutex.js";
 import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
@@ -19,7 +20,11 @@ export class ConditionVariable {
    * Gives the mutex up, waits for a signal, and takes it again for the same lock, also before it rejects: with the abort
    * signal's reason, or with `ERR_EM_TIMEOUT`. Rejects with `ERR_EM_NOT_LOCKED` when nobody holds the mutex.
    */
-  async wait(mutex: Mutex, options: WaitOptions = PATIENT): Promise<void> {
+  wait(mutex: Mutex, options: WaitOptions = PATIENT): Promise<void> {
+    return answeredFor(this.#wait(mutex, options));
+  }
+
+  async #wait(mutex: Mutex, options: WaitOptions): Promise<void> {
     if (!(mutex instanceof Mutex)) throw new ArgumentError(`mutex must be a Mutex, not ${describe(mutex)}`);
     checkWait(options);
     if (!mutex.isLocked) throw new StateError("ERR_EM_NOT_LOCKED", "wait: nobody holds the mutex");

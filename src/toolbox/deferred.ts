@@ -1,6 +1,7 @@
 import { checkDuration, checkFunction } from "../base/checks.js";
 import type { Cancellable, Clock } from "../base/clock.js";
 import type { EventMachineError } from "../base/errors.js";
+import { outcome } from "../base/outcome.js";
 import { append, type CallbackList, without, withoutFirst } from "./callback_list.js";
 import { checkClock } from "./checks.js";
 import { Failures } from "./failures.js";
@@ -167,7 +168,7 @@ export class Deferred<T = void, E = unknown> {
 function settlement<T>(): Settlement<T> {
   let resolve: (value: T) => void = () => {};
   let reject: (error: unknown) => void = () => {};
-  const promise = new Promise<T>((accept, refuse) => {
+  const promise = outcome<T>((accept, refuse) => {
     resolve = accept;
     reject = refuse;
   });

@@ -1,6 +1,6 @@
 import { checkDuration } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
-
+import { answeredSteps } from "../base/outcome.js";
 import { defaultTimers } from "./default_clock.js";
 import { checkSleepOptions, type SleepOptions, sleep } from "./sleep.js";
 
@@ -17,7 +17,7 @@ export function interval(period: number, options: SleepOptions = {}): AsyncGener
   checkDuration(period, "period");
   checkSleepOptions(options);
   const { clock = defaultTimers() } = options;
-  return beats(period, clock, clock.now(), { ...options, clock });
+  return answeredSteps(beats(period, clock, clock.now(), { ...options, clock }));
 }
 
 async function* beats(

@@ -2,6 +2,7 @@ import { checkBoolean } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
+import { lookAfter } from "../base/outcome.js";
 import { isThenable } from "../base/thenable.js";
 
 import { Deferrable } from "./deferrable.js";
@@ -45,7 +46,7 @@ export class IOStreamer extends Deferrable<number, unknown> {
     this.#sink = sink;
     this.#source = open(source);
     this.#httpChunks = httpChunks;
-    void this.#run();
+    lookAfter(this.#run());
   }
 
   /** Bytes (characters, for text) sent so far, without the frames of chunks. */
@@ -62,7 +63,7 @@ export class IOStreamer extends Deferrable<number, unknown> {
     this.#giveBack = this.#standIn();
     const closed = () => this.#end(new EventMachineError("ERR_EM_CLOSED", "the sink closed before all was sent"));
     try {
-      this.#sink.closed?.then(closed, closed);
+      lookAfter(this.#sink.closed?.then(closed, closed));
       while (!this.#isOver) {
         const step = await this.#source.next();
         if (this.#isOver) return;

@@ -1,6 +1,7 @@
 import { checkCount, checkFunction } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, StateError } from "../base/errors.js";
+import { answeredFor, type Responsible, responsible } from "../base/outcome.js";
 import { isThenable } from "../base/thenable.js";
 
 /** How the work of `each` says that it is through with an item, where it returns no promise. Once only. */
@@ -65,6 +66,7 @@ export class Iterator<T> {
   #isPumping = false;
   #isEnded = false;
   #failure: { readonly error: unknown } | undefined;
+  #owner: Responsible | undefined;
 
   /** `concurrency` is how many items are worked on at a time, from 1 on. */
   constructor(source: IteratorSource<T>, concurrency = 1) {
@@ -83,7 +85,11 @@ export class Iterator<T> {
   }
 
   /** Does the work for each item; `after` runs when all is done, before the promise resolves. Once only. */
-  async each(work: (item: T, step: EachStep) => unknown, after?: () => unknown): Promise<void> {
+  each(work: (item: T, step: EachStep) => unknown, after?: () => unknown): Promise<void> {
+    return answeredFor(this.#each(work, after));
+  }
+
+  async #each(work: (item: T, step: EachStep) => unknown, after?: () => unknown): Promise<void> {
     checkFunction(work, "work");
     if (after !== undefined) checkFunction(after, "after");
     await this.#run("each", (item, _index, ends) => {
@@ -95,7 +101,14 @@ export class Iterator<T> {
   }
 
   /** The results of the work in the order of the items. Once only. */
-  async map<R>(
+  map<R>(
+    work: (item: T, step: ResultStep<R>) => R | PromiseLike<R> | undefined,
+    after?: (results: R[]) => unknown,
+  ): Promise<R[]> {
+    return answeredFor(this.#map(work, after));
+  }
+
+  async #map<R>(
     work: (item: T, step: ResultStep<R>) => R | PromiseLike<R> | undefined,
     after?: (results: R[]) => unknown,
   ): Promise<R[]> {
@@ -116,7 +129,15 @@ export class Iterator<T> {
    * Hands a value on from item to item. With more than one at a time each begins with the value as it is then, and the last
    * result counts, as in the original. Once only.
    */
-  async inject<A>(
+  inject<A>(
+    initial: A,
+    work: (value: A, item: T, step: ResultStep<A>) => A | PromiseLike<A> | undefined,
+    after?: (value: A) => unknown,
+  ): Promise<A> {
+    return answeredFor(this.#inject(initial, work, after));
+  }
+
+  async #inject<A>(
     initial: A,
     work: (value: A, item: T, step: ResultStep<A>) => A | PromiseLike<A> | undefined,
     after?: (value: A) => unknown,
@@ -139,6 +160,7 @@ export class Iterator<T> {
       throw new StateError("ERR_EM_ALREADY_STARTED", `${method}: an Iterator works through its items once`);
     }
     this.#work = work;
+    this.#owner = responsible();
     return new Promise((resolve, reject) => {
       this.#finish = () => {
         this.#finish = undefined;
@@ -199,11 +221,16 @@ export class Iterator<T> {
     (this.#work as Worker<T>)(item as T, this.#count++, { settle: through, fail, late: this.#late });
   }
 
-  /** Fails for what went wrong behind an item's end; when all is over, nobody but the process is left to be told. */
+  /** Fails for what went wrong behind an item's end; when all is over, it is told to whoever answers for the work. */
   readonly #late = (error: unknown): void => {
-    if (this.#finish === undefined) throw error;
-    this.#fail(error);
-    this.#pump();
+    if (this.#finish !== undefined) {
+      this.#fail(error);
+      this.#pump();
+    } else if (this.#owner !== undefined) {
+      this.#owner.operationFailed(error);
+    } else {
+      throw error;
+    }
   };
 
   #fail(error: unknown): void {

@@ -1,3 +1,4 @@
+import { answeredFor } from "../base/outcome.js";
 import { type Syncable, sync } from "./sync.js";
 
 type ValueOf<S> = S extends PromiseLike<infer T> ? T : S extends { readonly promise: Promise<infer T> } ? T : never;
@@ -11,7 +12,11 @@ export interface MultiResult<R> {
 }
 
 /** Waits until all requests have settled; never rejects. (em-synchrony's Multi, and its `responses`.) */
-export async function multi<R extends Record<string, Syncable<unknown>>>(requests: R): Promise<MultiResult<R>> {
+export function multi<R extends Record<string, Syncable<unknown>>>(requests: R): Promise<MultiResult<R>> {
+  return answeredFor(settleAll(requests));
+}
+
+async function settleAll<R extends Record<string, Syncable<unknown>>>(requests: R): Promise<MultiResult<R>> {
   const callback: { [K in keyof R]?: ValueOf<R[K]> } = {};
   const errback: { [K in keyof R]?: unknown } = {};
   const names = Object.keys(requests) as (keyof R)[];

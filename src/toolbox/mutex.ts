@@ -1,6 +1,6 @@
 import { checkFunction } from "../base/checks.js";
 import { StateError } from "../base/errors.js";
-
+import { answeredFor, begun } from "../base/outcome.js";
 import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /** Held by one at a time, handed on in the order it was asked for. (em-synchrony's Thread::Mutex.) */
@@ -22,10 +22,13 @@ export class Mutex {
    * Waits for the mutex and takes it: `using lock = await mutex.lock()`, or `unlock` later. Rejects with the signal's
    * reason, and with `ERR_EM_TIMEOUT`.
    */
-  async lock(options: WaitOptions = PATIENT): Promise<MutexLock> {
-    checkWait(options);
-    options.signal?.throwIfAborted();
-    return this.tryLock() ?? this.#waiting.wait(options, "lock");
+  lock(options: WaitOptions = PATIENT): Promise<MutexLock> {
+    return begun(() => {
+      checkWait(options);
+      options.signal?.throwIfAborted();
+      const lock = this.tryLock();
+      return lock === undefined ? this.#waiting.wait(options, "lock") : Promise.resolve(lock);
+    });
   }
 
   /** Takes it if nobody holds it. */
@@ -40,7 +43,11 @@ export class Mutex {
   }
 
   /** Runs `work` while holding it, until what it returned has settled. */
-  async synchronize<T>(work: () => T | PromiseLike<T>, options: WaitOptions = PATIENT): Promise<T> {
+  synchronize<T>(work: () => T | PromiseLike<T>, options: WaitOptions = PATIENT): Promise<T> {
+    return answeredFor(this.#synchronize(work, options));
+  }
+
+  async #synchronize<T>(work: () => T | PromiseLike<T>, options: WaitOptions): Promise<T> {
     checkFunction(work, "work");
     using _ = await this.lock(options);
     return await work();

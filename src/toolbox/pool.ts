@@ -3,6 +3,8 @@ import type { Cancellable, Clock } from "../base/clock.js";
 import { ArgumentError, LimitError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { POOL_WAITING_LIMIT } from "../base/limits.js";
+import { answeredFor, lookAfter, refusal } from "../base/outcome.js";
+import { isPromise } from "../base/thenable.js";
 import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 import { Lease } from "./lease.js";
@@ -135,7 +137,11 @@ export class Pool<R> implements Disposable {
    * Does work with a resource, and gives the resource back when what the work returned has settled. Resolves and rejects
    * like the work; else like `acquire`. (perform, reschedule.)
    */
-  async perform<T>(work: (resource: R) => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+  perform<T>(work: (resource: R) => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+    return answeredFor(this.#perform(work, options));
+  }
+
+  async #perform<T>(work: (resource: R) => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
     checkFunction(work, "work");
     const lease = await this.acquire(options);
     try {
@@ -155,12 +161,12 @@ export class Pool<R> implements Disposable {
   acquire(options: WaitOptions = PATIENT): Promise<Lease<R>> {
     const refused = refusedWait(options);
     if (refused !== undefined) return refused;
-    if (this.#isClosed) return Promise.reject(closed("acquire"));
+    if (this.#isClosed) return refusal(closed("acquire"));
     // Those for whom a check or a creation is under way do not count, and who can be served at once is always taken.
     const waiting = this.#waiting.size - this.#checking - this.#creating;
     if (waiting >= this.#waitingLimit + this.#free.length + this.#room()) {
       const message = `acquire: ${this.#waitingLimit} wait for a resource already`;
-      return Promise.reject(new LimitError("ERR_EM_POOL_WAITING_LIMIT", message, this.#waitingLimit));
+      return refusal(new LimitError("ERR_EM_POOL_WAITING_LIMIT", message, this.#waitingLimit));
     }
     const { signal, timeout = this.#waitTimeout, clock = this.#options.clock } = options;
     const lease = this.#waiting.wait({ signal, timeout, clock }, "acquire");
@@ -173,7 +179,7 @@ export class Pool<R> implements Disposable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#waiting.refuseAll(() => closed("acquire"));
-    for (const entry of [...this.#free]) this.#discard(entry);
+    for (const entry of [...this.#free]) lookAfter(this.#discard(entry));
   }
 
   /** The same as `close`. */
@@ -189,13 +195,13 @@ export class Pool<R> implements Disposable {
   /** Brings free resources and those who wait together, and has more made where it may. */
   #serve(): void {
     while (this.#waiting.size > this.#checking && this.#free.length > 0) this.#offer(this.#free.at(-1) as Entry<R>);
-    while (this.#waiting.size > this.#checking + this.#creating && this.#room() > 0) void this.#create();
+    while (this.#waiting.size > this.#checking + this.#creating && this.#room() > 0) lookAfter(this.#create());
   }
 
   #offer(entry: Entry<R>): void {
     this.#takeOut(entry);
     if (this.#options.healthCheck === undefined) this.#lend(entry);
-    else void this.#check(entry, this.#options.healthCheck);
+    else lookAfter(this.#check(entry, this.#options.healthCheck));
   }
 
   async #check(entry: Entry<R>, healthCheck: (resource: R) => boolean | PromiseLike<boolean>): Promise<void> {
@@ -209,14 +215,15 @@ export class Pool<R> implements Disposable {
     this.#checking--;
     if (!this.#owns(entry)) this.#serve();
     else if (isHealthy) this.#lend(entry);
-    else this.#discard(entry);
+    else await this.#discard(entry);
   }
 
   async #create(): Promise<void> {
     this.#creating++;
+    let late: { resource: R } | undefined;
     try {
       const resource = await (this.#options.create as () => R | PromiseLike<R>)();
-      if (this.#isClosed) this.#options.onDiscard?.(resource);
+      if (this.#isClosed) late = { resource };
       else this.add(resource);
     } catch (error) {
       this.#waiting.shift()?.refuse?.(error);
@@ -224,6 +231,8 @@ export class Pool<R> implements Disposable {
       this.#creating--;
       this.#serve();
     }
+    // Not among the above: what goes wrong here is no failure to make one.
+    if (late !== undefined) await this.#tell(late.resource);
   }
 
   #lend(entry: Entry<R>): void {
@@ -241,7 +250,7 @@ export class Pool<R> implements Disposable {
     }
     this.#entries.delete(entry.resource);
     try {
-      this.#onError(entry.resource, failure.error);
+      lookAfter(this.#onError(entry.resource, failure.error));
     } finally {
       this.#serve();
     }
@@ -249,14 +258,14 @@ export class Pool<R> implements Disposable {
 
   #putBack(entry: Entry<R>, isSuspect: boolean): void {
     if (this.#isClosed) {
-      this.#discard(entry);
+      lookAfter(this.#discard(entry));
       return;
     }
     if (isSuspect) this.#free.unshift(entry);
     else this.#free.push(entry);
     if (this.#idleTimeout > 0) {
       const clock = this.#options.clock ?? defaultTimers();
-      entry.idle = clock.addTimer(this.#idleTimeout, () => this.#discard(entry));
+      entry.idle = clock.addTimer(this.#idleTimeout, () => lookAfter(this.#discard(entry)));
     }
     this.#serve();
   }
@@ -268,14 +277,20 @@ export class Pool<R> implements Disposable {
     entry.idle = undefined;
   }
 
-  #discard(entry: Entry<R>): void {
+  #discard(entry: Entry<R>): Promise<unknown> | undefined {
     this.#entries.delete(entry.resource);
     this.#takeOut(entry);
     try {
-      this.#options.onDiscard?.(entry.resource);
+      return this.#tell(entry.resource);
     } finally {
       if (!this.#isClosed) this.#serve();
     }
+  }
+
+  /** The promise that `onDiscard` returned, where it did. */
+  #tell(resource: R): Promise<unknown> | undefined {
+    const result = this.#options.onDiscard?.(resource);
+    return isPromise(result) ? result : undefined;
   }
 
   #owns(entry: Entry<R>): boolean {

@@ -1,7 +1,7 @@
 import { checkCount, checkFunction } from "../base/checks.js";
 import { StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
-
+import { refusal } from "../base/outcome.js";
 import { Failures } from "./failures.js";
 import { Fifo } from "./fifo.js";
 import { PATIENT, refusedWait, WaitingList, type WaitOptions } from "./waiting_list.js";
@@ -68,7 +68,7 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
    * order. Rejects with `ERR_EM_CLOSED` behind `close`, and takes nothing then.
    */
   push(item: T, ...more: T[]): Promise<void> {
-    if (this.#isClosed) return Promise.reject(new StateError("ERR_EM_CLOSED", "push: the queue is closed"));
+    if (this.#isClosed) return refusal(new StateError("ERR_EM_CLOSED", "push: the queue is closed"));
     let room = ROOM;
     if (this.#items.size < this.#limit) this.#items.push(item);
     else room = this.#waitForRoom(item);
@@ -125,14 +125,16 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
     const end = { done: true, value: undefined } as const;
     return {
-      next: async () => {
-        if (this.#isOver) return end;
-        try {
-          return { done: false, value: await this.pop() };
-        } catch (error) {
-          if (this.#isOver) return end;
-          throw error;
-        }
+      next: () => {
+        if (this.#isOver) return Promise.resolve(end);
+        const step = new Promise<IteratorResult<T, undefined>>((resolve) => {
+          this.#takers.add(
+            (value) => resolve({ done: false, value }),
+            () => resolve(end),
+          );
+        });
+        if (this.#items.size > 0) this.#serve();
+        return step;
       },
       return: async () => end,
     };
@@ -145,7 +147,7 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
   #popLater(options: WaitOptions): Promise<T> {
     const refused = refusedWait(options);
     if (refused !== undefined) return refused;
-    if (this.#isOver) return Promise.reject(closed());
+    if (this.#isOver) return refusal(closed());
     const popped = this.#takers.wait(options, "pop");
     if (this.#items.size > 0) this.#serve();
     return popped;

@@ -1,6 +1,7 @@
 import { checkDuration, checkSignal } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { checkOptions, type Names } from "../base/known_names.js";
+import { outcome } from "../base/outcome.js";
 import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 
@@ -18,12 +19,12 @@ const OPTIONS: Names<SleepOptions> = { signal: true, clock: true };
  * Resolves after `delay` milliseconds, and no earlier; rejects with `ERR_EM_NOT_RUNNING` when its reactor stops before.
  * (em-synchrony's sleep; seconds there.)
  */
-export async function sleep(delay: number, options: SleepOptions = {}): Promise<void> {
-  checkDuration(delay, "delay");
-  checkSleepOptions(options);
-  const { signal, clock = defaultTimers() } = options;
-  signal?.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
+export function sleep(delay: number, options: SleepOptions = {}): Promise<void> {
+  return outcome((resolve, reject) => {
+    checkDuration(delay, "delay");
+    checkSleepOptions(options);
+    const { signal, clock = defaultTimers() } = options;
+    signal?.throwIfAborted();
     const awake = () => signal?.removeEventListener("abort", abort);
     const timer = clock.addTimer(
       delay,

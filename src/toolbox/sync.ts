@@ -1,5 +1,7 @@
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
+import { outcome } from "../base/outcome.js";
+import { isPromise } from "../base/thenable.js";
 
 /** What `sync` and `multi` wait for: a promise, a Deferrable, or an object of a class made with `withDeferrable`. */
 export type Syncable<T> = PromiseLike<T> | { readonly promise: Promise<T> };
@@ -10,5 +12,6 @@ export function sync<T>(source: Syncable<T>): Promise<T> {
     throw new ArgumentError(`source must be a promise or a deferrable object, not ${describe(source)}`);
   }
   const { promise } = source as { readonly promise?: Promise<T> };
-  return promise ?? Promise.resolve(source as PromiseLike<T>);
+  if (promise !== undefined) return promise;
+  return isPromise(source) ? (source as Promise<T>) : outcome((resolve) => resolve(source as PromiseLike<T>));
 }

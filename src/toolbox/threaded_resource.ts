@@ -5,6 +5,7 @@ import { describe } from "../base/describe.js";
 import { ArgumentError, EventMachineError, LimitError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { RESOURCE_CALL_LIMIT } from "../base/limits.js";
+import { answeredFor } from "../base/outcome.js";
 import { unpackError } from "./carried_error.js";
 import { checkClock } from "./checks.js";
 import { Completion } from "./completion.js";
@@ -183,7 +184,11 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
    * `Symbol.dispose`) and ends the thread. Rejects with what the disposal threw, with `ERR_EM_TIMEOUT` behind `timeout`
    * (calls not answered by then fail with it, too), and when the thread ends before that.
    */
-  async shutdown(options: ShutdownOptions = {}): Promise<void> {
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    return answeredFor(this.#shutdown(options));
+  }
+
+  async #shutdown(options: ShutdownOptions): Promise<void> {
     checkOptions(options, SHUTDOWN_OPTIONS);
     const timeout = checkDuration(options.timeout ?? 0, "timeout");
     if (this.#end === undefined) this.#closing ??= this.#close();
@@ -207,8 +212,8 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
   }
 
   /** The same as `shutdown()`: `await using resource = new ThreadedResource(…)`. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
   }
 
   #refusal(): EventMachineError | undefined {

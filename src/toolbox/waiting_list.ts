@@ -2,6 +2,7 @@ import { checkDuration, checkSignal } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { EventMachineError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
+import { outcome, refusal } from "../base/outcome.js";
 import { checkClock } from "./checks.js";
 import { defaultTimers } from "./default_clock.js";
 
@@ -35,7 +36,7 @@ export function refusedWait(options: WaitOptions): Promise<never> | undefined {
     checkWait(options);
     return undefined;
   } catch (error) {
-    return Promise.reject(error);
+    return refusal(error);
   }
 }
 
@@ -89,13 +90,13 @@ export class WaitingList<T> {
   /** A promise in the list, for options that have been checked; `what` names the call in errors. */
   wait(options: WaitOptions, what: string): Promise<T> {
     const { signal, timeout = 0, clock } = options;
-    if (signal?.aborted === true) return Promise.reject(signal.reason);
+    if (signal?.aborted === true) return refusal(signal.reason);
     if (signal === undefined && timeout === 0) {
-      return new Promise((resolve, reject) => {
+      return outcome((resolve, reject) => {
         this.add(resolve, reject);
       });
     }
-    return new Promise((resolve, reject) => {
+    return outcome((resolve, reject) => {
       const leave = (error: unknown) => {
         if (this.remove(waiter)) refuse(error);
       };

@@ -8,7 +8,7 @@ import { address, checkComplete, flag, type Member, nothing, optional, outcome, 
 const SERVER_TLS = serverContext();
 
 /** Not in the published types: for the toolbox alone, which asks nothing wrong of them. */
-const INTERNAL = ["atEnd", "ownTick"];
+const INTERNAL = ["atEnd", "operationFailed", "ownTick"];
 
 onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
   const noAddress = { host: "127.0.0.1", port: 1 };
