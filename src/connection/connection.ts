@@ -77,7 +77,17 @@ export class Connection {
     return undefined;
   }
 
-  /** Unsent output has fallen to the low-water mark, after `sendData` had returned false. */
+  /**
+   * Unsent output has fallen to the low-water mark, after `sendData` had returned false.
+   *
+   * ```ts
+   * override drained() {
+   *   while (this.#lines.length > 0 && this.sendData(`${this.#lines.shift()}\n`));
+   * }
+   *
+   * #lines: string[] = [];
+   * ```
+   */
   drained(): unknown {
     return undefined;
   }
@@ -92,6 +102,12 @@ export class Connection {
    * refuses it, and the connection ends with `tls-error`. Until the answer nothing is secured, delivered or sent. With
    * `rejectUnauthorized: false` this is also called for certificates that do not hold, and is the only judge. Default: OpenSSL's
    * verdict. (ssl_verify_peer, called once for each certificate of the chain, and there the only judge.)
+   *
+   * ```ts
+   * override sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict) {
+   *   return verdict.isAuthorized && certificate.fingerprint256 === PINNED;
+   * }
+   * ```
    */
   sslVerifyPeer(_certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean> {
     return verdict.isAuthorized;
@@ -230,6 +246,11 @@ export class Connection {
    * with its length when the last byte is with the kernel; rejects with the system's error where it cannot be opened, and
    * with `ERR_EM_CLOSED` when the connection ends under it. A file that shrinks meanwhile ends the connection (reason
    * `file-truncated`). (send_file_data, without its 32 KiB limit.)
+   *
+   * ```ts
+   * const length = await connection.sendFileData("/srv/files/image.png");
+   * connection.closeConnectionAfterWriting();
+   * ```
    */
   sendFileData(path: string): Promise<number> {
     return this.streamFileData(path);
@@ -272,6 +293,14 @@ export class Connection {
    * Throws ArgumentError and TlsError for options it cannot take, `ERR_EM_NOT_OPEN` on a connection that is closing or closed,
    * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` behind `halfClose`, UnsupportedError over a stream
    * of Node's (`fromDuplex`): give that stream to node:tls first.
+   *
+   * ```ts
+   * override receiveLine(line: string) {
+   *   if (line !== "STARTTLS") return;
+   *   this.sendData("220 ready\r\n");
+   *   this.startTls(context);
+   * }
+   * ```
    */
   startTls(tls: TlsContext | TlsStartOptions = {}): void {
     const transport = this.#attached();
@@ -399,6 +428,12 @@ export class Connection {
   /**
    * Sends what is queued, then gives the descriptor to the caller, who owns it, with the bytes that were read and never
    * delivered. `unbind` follows with reason `detached`. Capability `detach`. (EventMachine's detach.)
+   *
+   * ```ts
+   * const { fd } = await connection.detach();
+   * const child = spawnProgram("cat", { stdio: [fd, fd, "inherit"] });
+   * closeSync(fd); // The child has its own.
+   * ```
    */
   detach(): Promise<{ fd: number; unread: Buffer }> {
     return begun(() => this.#detach(), this.#owner());
@@ -434,7 +469,9 @@ export class Connection {
    * Throws ArgumentError for a bad delay or callback, `ERR_EM_CLOSED` on a connection that has ended.
    *
    * ```ts
-   * override receiveLine(line: string) {
+   * #reminder: Timer | undefined;
+   *
+   * override receiveLine() {
    *   this.#reminder?.cancel();
    *   this.#reminder = this.addTimer(30_000, () => this.sendData("are you there?\r\n"));
    * }

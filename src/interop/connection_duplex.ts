@@ -279,6 +279,11 @@ function writeAfterPeerEnded(this: Duplex, ...args: Parameters<Duplex["write"]>)
  *
  * Throws `ERR_EM_CLAIMED` where a stream or an iterator has the connection already, `ERR_EM_CLOSED` where it is closing
  * or closed, `ERR_EM_NOT_ATTACHED` in its constructor.
+ *
+ * ```ts
+ * const socket = toDuplex(connect({ host: "127.0.0.1", port: 80 }));
+ * const request = http.get({ host: "example.com", createConnection: () => socket });
+ * ```
  */
 export function toDuplex(connection: Connection, options: DuplexOptions = {}): ConnectionDuplex {
   checkConnection(connection);

@@ -23,6 +23,11 @@ export interface WebStreams {
  * A connection as a pair of web streams, for `pipeTo`, `pipeThrough` and what the web's own APIs take. Each direction ends
  * for itself, and when both have ended the connection has: close `writable` also when `readable` has ended. A connection that fails errors both. The streams take the connection's data, as `toDuplex` does,
  * and on the same terms: it throws `ERR_EM_CLAIMED`, `ERR_EM_CLOSED` and `ERR_EM_NOT_ATTACHED`.
+ *
+ * ```ts
+ * const { readable, writable } = toWeb(connect({ host: "127.0.0.1", port: 7000 }));
+ * await readable.pipeThrough(new TransformStream()).pipeTo(writable);
+ * ```
  */
 export function toWeb(connection: Connection): WebStreams {
   checkConnection(connection);

@@ -27,6 +27,11 @@ const OPTIONS: Names<FramesOptions> = { headerSize: true, littleEndian: true, ma
  *
  * Throws ArgumentError for bad options; the loop throws LimitError `ERR_EM_FRAME_TOO_LONG` for a frame over the limit,
  * `ERR_EM_FRAME_TRUNCATED` where the source ends inside one, and what the source fails with.
+ *
+ * ```ts
+ * connection.sendData(frame(Buffer.from("hello"), { headerSize: 2 }));
+ * for await (const answer of frames(connection, { headerSize: 2 })) console.log(String(answer));
+ * ```
  */
 export function frames(
   source: AsyncIterable<Uint8Array>,

@@ -25,6 +25,15 @@ import type { DelimiterPattern } from "./line_delimiter.js";
  * Where it differs from the original on purpose: a delimiter of several bytes may be cut by the network; setting the mode
  * or the delimiter while a line is half there reads that half anew instead of losing it; `unfinished` tells what has come
  * of a line or block that was never completed.
+ *
+ * ```ts
+ * class Shout extends LineText2 {
+ *   override receiveLine(line: string) {
+ *     this.sendData(`${line.toUpperCase()}\n`);
+ *   }
+ * }
+ * await startServer({ host: "127.0.0.1", port: 0 }, Shout);
+ * ```
  */
 export class LineText2 extends Connection {
   static override readonly borrowsData: boolean = true;

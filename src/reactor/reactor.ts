@@ -185,6 +185,10 @@ export class Reactor implements Clock, Responsible {
   /**
    * Takes errors that no connection's `onError` took: from callbacks, ticks, timers, constructors of accepted connections.
    * Without a handler such an error ends the run, which rejects with it. `undefined` removes the handler. (error_handler.)
+   *
+   * ```ts
+   * reactor.onError((error, source) => console.error(source?.remoteAddress, error));
+   * ```
    */
   onError(handler: ErrorHandler | undefined): void {
     this.#errorHandler = handler === undefined ? undefined : (checkFunction(handler, "handler") as ErrorHandler);
@@ -272,6 +276,11 @@ export class Reactor implements Clock, Responsible {
    * Rejects with ArgumentError for a bad address, option or handler, SystemError (`EADDRINUSE`, `EACCES`, …),
    * `ERR_EM_NOT_A_SOCKET`, `ERR_EM_NOT_RUNNING` outside of `run` and where a stop came before it was listening, and
    * UnsupportedError for an option the engine lacks.
+   *
+   * ```ts
+   * const server = await reactor.startServer({ host: "127.0.0.1", port: 0, maxConnections: 1_000 }, LineText2);
+   * console.log(server.port);
+   * ```
    */
   startServer<A extends unknown[], C extends Connection>(
     address: InetServerAddress & ServerOptions & OnConnection<C>,
@@ -363,6 +372,11 @@ export class Reactor implements Clock, Responsible {
    *
    * Throws, before the handler is made, ArgumentError for a bad address, option or handler and `ERR_EM_NOT_RUNNING`
    * outside of `run`; what the handler's constructor throws comes through.
+   *
+   * ```ts
+   * const client = reactor.connect({ host: "localhost", port: 7000, connectTimeout: 2_000 }, LineText2, { delimiter: "\r\n" });
+   * await client.opened;
+   * ```
    */
   connect(address: ConnectAddress & OnConnection): Connection;
   connect<A extends unknown[], C extends Connection>(
@@ -431,6 +445,12 @@ export class Reactor implements Clock, Responsible {
    *
    * Throws ArgumentError for anything but a Duplex of bytes, `ERR_EM_CLOSED` for one that is destroyed or has ended
    * writing, `ERR_EM_NOT_RUNNING`. What needs a descriptor (`detach`, socket options) throws UnsupportedError.
+   *
+   * ```ts
+   * const child = spawnProgram("cat");
+   * const talk = reactor.fromDuplex(Duplex.from({ writable: child.stdin, readable: child.stdout }), LineText2);
+   * talk.sendData("a line\n");
+   * ```
    */
   fromDuplex(duplex: Duplex | ({ duplex: Duplex } & StreamOptions & OnConnection)): Connection;
   fromDuplex<A extends unknown[], C extends Connection>(

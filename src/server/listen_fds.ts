@@ -4,6 +4,10 @@ const FIRST = 3;
 /**
  * The listening descriptors that a service manager passed to this process by the `LISTEN_FDS` protocol (systemd's
  * sd_listen_fds): to be given to `attachServer`. Empty when there are none or they were meant for another process.
+ *
+ * ```ts
+ * for (const { fd, name } of listenFds()) if (name === "http") await attachServer({ fd }, LineText2);
+ * ```
  */
 export function listenFds(environment: NodeJS.ProcessEnv = process.env): { fd: number; name: string | undefined }[] {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = environment;

@@ -24,7 +24,18 @@ export type TlsRole = "server" | "client";
 /** What a lookup of a server name comes to: another context, undefined to go on as TLS began, null to refuse the client. */
 export type SelectedContext = TlsContext | undefined | null;
 
-/** What a context is made of. */
+/**
+ * What a context is made of.
+ *
+ * ```ts
+ * const served = new TlsContext({
+ *   cert: await readFile("server.crt"),
+ *   key: await readFile("server.key"),
+ *   contexts: { "*.example.org": { cert: await readFile("org.crt"), key: await readFile("org.key") } },
+ *   alpn: ["h2", "http/1.1"],
+ * });
+ * ```
+ */
 export interface TlsOptions extends TlsSettingsOptions {
   /**
    * Server: contexts by the name the client asks for, exact or `*.example.com`. Of such a context the identities, the trust and

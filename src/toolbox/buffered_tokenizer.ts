@@ -47,6 +47,12 @@ export class BufferedTokenizer {
   /**
    * Takes text, and returns the tokens it completes. A token over the limit is `ERR_EM_TOKEN_TOO_LONG`: tokens before it are
    * returned first, then every call throws until `flush`.
+   *
+   * ```ts
+   * const tokenizer = new BufferedTokenizer({ delimiter: ";" });
+   * console.log(tokenizer.extract("one;tw")); // ["one"]
+   * console.log(tokenizer.extract("o;")); // ["two"]
+   * ```
    */
   extract(text: string): string[] {
     if (typeof text !== "string") throw new ArgumentError(`text must be a string, not ${describe(text)}`);

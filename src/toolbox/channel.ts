@@ -28,6 +28,13 @@ const FEW = 32;
  * called inside `push`, in the order they came. Everyone gets all items in the order they were pushed: what a subscriber
  * pushes goes out when the item under way has reached all. One that throws keeps the others from nothing. (EventMachine's
  * Channel.)
+ *
+ * ```ts
+ * const news = new Channel<string>();
+ * const subscription = news.subscribe((item) => console.log(item));
+ * news.push("first", "second");
+ * subscription.unsubscribe();
+ * ```
  */
 export class Channel<T> implements AsyncIterable<T>, Disposable {
   readonly #onError: ((error: unknown) => unknown) | undefined;
@@ -113,6 +120,11 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
   /**
    * An async iteration that subscribes at once, with a buffer of its own. A buffer that is full does not hold up `push`:
    * see `overflow`.
+   *
+   * ```ts
+   * const prices = new Channel<number>();
+   * for await (const price of prices.stream({ limit: 16, overflow: "drop-oldest" })) console.log(price);
+   * ```
    */
   stream(options: ChannelStreamOptions = {}): ChannelStream<T> {
     const stream = new ChannelStream<T>(options, (ended) => {

@@ -44,6 +44,14 @@ interface Waiting {
  * of the next time. Those of `completion` run behind those of the completing state. Once completed, waiting callbacks of
  * other completing states are dropped; those of the others stay, as it may be set going again. One that throws keeps the others from nothing: `changeState` throws what it
  * threw when all are through. (EventMachine's Completion.)
+ *
+ * ```ts
+ * const copy = new Completion<{ succeeded: string; failed: Error; progress: number }>();
+ * copy.stateback("progress", (percent) => console.log(percent));
+ * copy.callback((path) => console.log("copied to", path));
+ * copy.changeState("progress", 50);
+ * copy.succeed("/tmp/copy");
+ * ```
  */
 export class Completion<S extends CompletionStates = CompletionStates> implements PromiseLike<S["succeeded"]> {
   #state: keyof S | "unknown" = "unknown";

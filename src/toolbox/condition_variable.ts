@@ -19,6 +19,15 @@ export class ConditionVariable {
   /**
    * Gives the mutex up, waits for a signal, and takes it again for the same lock, also before it rejects: with the abort
    * signal's reason, or with `ERR_EM_TIMEOUT`. Rejects with `ERR_EM_NOT_LOCKED` when nobody holds the mutex.
+   *
+   * ```ts
+   * const mutex = new Mutex();
+   * const changed = new ConditionVariable();
+   * const items: string[] = [];
+   * await mutex.synchronize(async () => {
+   *   while (items.length === 0) await changed.wait(mutex);
+   * });
+   * ```
    */
   wait(mutex: Mutex, options: WaitOptions = PATIENT): Promise<void> {
     return answeredFor(this.#wait(mutex, options));

@@ -10,6 +10,11 @@ interface Settling<T, E> {
 /**
  * Evaluates what may be a value, a function that gives one, or something that settles later; attaches the callbacks to
  * the latter, and returns it. A plain value comes back as it is, and the callbacks are not called. (Deferrable.future.)
+ *
+ * ```ts
+ * future(new Deferrable<number>(), (value) => console.log("later", value));
+ * console.log("at once", future(() => 42));
+ * ```
  */
 export function future<T, E = unknown>(
   source: Settling<T, E> | (() => Settling<T, E>),

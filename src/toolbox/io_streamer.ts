@@ -26,6 +26,10 @@ const taken = new WeakSet<StreamSink>();
  * a piece more than its high-water mark is under way at most. It succeeds with the number of bytes (characters, for text)
  * when the last piece has been sent, and fails with what the source threw, and with `ERR_EM_CLOSED` when the sink has
  * closed or `stop` was called; the source is closed then. (EventMachine's IOStreamer.)
+ *
+ * ```ts
+ * const bytes = await new IOStreamer(connection, createReadStream("/var/log/syslog"));
+ * ```
  */
 export class IOStreamer extends Deferrable<number, unknown> {
   readonly #sink: StreamSink;

@@ -100,7 +100,13 @@ export class Iterator<T> {
     if (after !== undefined) await after();
   }
 
-  /** The results of the work in the order of the items. Once only. */
+  /**
+   * The results of the work in the order of the items. Once only.
+   *
+   * ```ts
+   * const sizes = await new Iterator(["/etc/hosts", "/etc/passwd"], 2).map(async (path) => (await readFile(path)).length);
+   * ```
+   */
   map<R>(
     work: (item: T, step: ResultStep<R>) => R | PromiseLike<R> | undefined,
     after?: (results: R[]) => unknown,
@@ -128,6 +134,10 @@ export class Iterator<T> {
   /**
    * Hands a value on from item to item. With more than one at a time each begins with the value as it is then, and the last
    * result counts, as in the original. Once only.
+   *
+   * ```ts
+   * const sum = await new Iterator([1, 2, 3]).inject(0, (total, number) => total + number);
+   * ```
    */
   inject<A>(
     initial: A,

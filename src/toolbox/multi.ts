@@ -11,7 +11,14 @@ export interface MultiResult<R> {
   readonly errback: { readonly [K in keyof R]?: unknown };
 }
 
-/** Waits until all requests have settled; never rejects. (em-synchrony's Multi, and its `responses`.) */
+/**
+ * Waits until all requests have settled; never rejects. (em-synchrony's Multi, and its `responses`.)
+ *
+ * ```ts
+ * const { callback, errback } = await multi({ hosts: readFile("/etc/hosts", "utf8"), other: readFile("/nowhere") });
+ * console.log(callback.hosts, errback.other);
+ * ```
+ */
 export function multi<R extends Record<string, Syncable<unknown>>>(requests: R): Promise<MultiResult<R>> {
   return answeredFor(settleAll(requests));
 }

@@ -21,6 +21,14 @@ export class Mutex {
   /**
    * Waits for the mutex and takes it: `using lock = await mutex.lock()`, or `unlock` later. Rejects with the signal's
    * reason, and with `ERR_EM_TIMEOUT`.
+   *
+   * ```ts
+   * const mutex = new Mutex();
+   * {
+   *   using lock = await mutex.lock({ timeout: 1_000 });
+   *   console.log("nobody else is here");
+   * }
+   * ```
    */
   lock(options: WaitOptions = PATIENT): Promise<MutexLock> {
     return begun(() => {

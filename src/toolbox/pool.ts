@@ -136,6 +136,11 @@ export class Pool<R> implements Disposable {
   /**
    * Does work with a resource, and gives the resource back when what the work returned has settled. Resolves and rejects
    * like the work; else like `acquire`. (perform, reschedule.)
+   *
+   * ```ts
+   * const pool = new Pool<Connection>({ create: () => connect({ host: "127.0.0.1", port: 6379 }), size: 4, waitTimeout: 1_000 });
+   * const sent = await pool.perform((connection) => connection.sendData("PING\r\n"));
+   * ```
    */
   perform<T>(work: (resource: R) => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
     return answeredFor(this.#perform(work, options));

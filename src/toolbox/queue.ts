@@ -22,6 +22,12 @@ const ROOM = Promise.resolve();
  * that brought item and taker together; what they push and pop in turn is served when they have returned. A callback that
  * throws keeps the others from nothing: that `push` or `pop` throws what it threw when all are served. (EventMachine's
  * Queue, with a bound, promises and an end.)
+ *
+ * ```ts
+ * const jobs = new Queue<string>({ limit: 100 });
+ * await jobs.push("first");
+ * for await (const job of jobs) console.log(job);
+ * ```
  */
 export class Queue<T> implements AsyncIterable<T>, Disposable {
   readonly #limit: number;

@@ -30,6 +30,11 @@ export function spawn<A extends unknown[]>(body: ProcessBody<A>, clock?: Clock):
  * A body that runs once for each notification, in a later turn, in the order they came: a light process in Erlang's
  * manner. A body that returns `SpawnedProcess.yield(other)` hands the process over to the other one. What a body throws
  * goes where a tick's error goes; the process lives on. (EventMachine's spawn.)
+ *
+ * ```ts
+ * const greeter = spawn((name: string) => console.log(`hello ${name}`));
+ * greeter.notify("world");
+ * ```
  */
 export class SpawnedProcess<A extends unknown[] = []> {
   #body: ProcessBody<A>;

@@ -90,6 +90,13 @@ interface Call {
  *
  * It keeps the process alive while it is being made or shut down and while there are calls to answer, and no longer.
  * (EventMachine's ThreadedResource, which ran blocks in its thread; here functions do not go from thread to thread.)
+ *
+ * ```ts
+ * // sums.js: export default () => ({ add: (left, right) => left + right });
+ * const sums = new ThreadedResource<{ add(left: number, right: number): number }>(new URL("./sums.js", import.meta.url));
+ * console.log(await sums.dispatch("add", 1, 2));
+ * await sums.shutdown();
+ * ```
  */
 export class ThreadedResource<R extends object> implements AsyncDisposable {
   readonly #worker: Worker;

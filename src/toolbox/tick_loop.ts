@@ -15,6 +15,11 @@ export function tickLoop(work: () => unknown, clock?: Clock): TickLoop {
  * Does a piece of work in every turn of the reactor, until it returns "stop" or is stopped. Work that returns a promise is
  * awaited before the next turn counts. Work that throws stops the loop; the error goes where a tick's goes. A stop of the
  * reactor stops it when the shutdown hooks are through. A loop keeps the processor busy: for what happens now and then there are timers. (EventMachine's TickLoop; `:stop` there.)
+ *
+ * ```ts
+ * const work = [1, 2, 3];
+ * await tickLoop(() => (work.pop() === undefined ? "stop" : undefined)).stopped;
+ * ```
  */
 export class TickLoop implements Disposable {
   readonly #work: () => unknown;

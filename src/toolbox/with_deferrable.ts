@@ -36,6 +36,17 @@ export interface DeferrableFacet<T, E> {
  * Makes a class a deferrable one: `class Lookup extends withDeferrable<string>()(Connection)`. It has `promise`, and no
  * `then`: an object that lives on after it has settled must be able to come out of an async function as itself.
  * (include EM::Deferrable.)
+ *
+ * ```ts
+ * class Lookup extends withDeferrable<string, Error>()(Connection) {
+ *   override receiveData(data: Buffer) {
+ *     this.succeed(String(data));
+ *   }
+ * }
+ * const lookup = connect({ host: "127.0.0.1", port: 4000 }, Lookup);
+ * lookup.sendData("what?\n");
+ * console.log(await lookup.promise);
+ * ```
  */
 export function withDeferrable<T = void, E = unknown>() {
   return <B extends Constructor<object>>(Base: B): B & Constructor<DeferrableFacet<T, E>> =>

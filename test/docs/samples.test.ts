@@ -3,10 +3,11 @@ import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+import * as eventmachine from "eventmachine";
 import { type CodeBlock, codeBlocks, ROOT, readDocument } from "./markdown.js";
 
 /**
- * Every TypeScript block of the documents compiles as it stands; those marked `complete` run to their end, and print what
+ * Every TypeScript block of the documents compiles as it stands, and every one in a docstring with what it takes for granted; those marked `complete` run to their end, and print what
  * the `text` block behind them says. They run in a folder with the test certificates.
  */
 
@@ -25,7 +26,7 @@ interface Sample {
   readonly block: CodeBlock;
 }
 
-const samples: Sample[] = DOCUMENTS.flatMap((document) =>
+const written: Sample[] = DOCUMENTS.flatMap((document) =>
   codeBlocks(readDocument(document))
     .filter(({ language }) => language === "ts")
     .map((block) => ({
@@ -34,6 +35,50 @@ const samples: Sample[] = DOCUMENTS.flatMap((document) =>
       block,
     })),
 );
+
+/** What the examples of docstrings take for granted: the package, some of Node, and that there are a reactor and a connection. */
+const GRANTED = `
+import { spawn as spawnProgram } from "node:child_process";
+import type { X509Certificate } from "node:crypto";
+import { closeSync, createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import http from "node:http";
+import { Duplex } from "node:stream";
+import { TransformStream } from "node:stream/web";
+import type { ConnectAddress, TlsVerdict } from "eventmachine";
+import { ${Object.keys(eventmachine)
+  .filter((name) => name !== "reactor")
+  .join(", ")} } from "eventmachine";
+declare const reactor: Reactor;
+declare const connection: Connection;
+declare const context: TlsContext;
+declare const ADDRESS: ConnectAddress;
+declare const PINNED: string;
+export {};
+`;
+
+/** Members stand in a class of their own. */
+function example(code: string): string {
+  return /^(?:override|#)/.test(code) ? `class Example extends LineText2 {\n${code}}\nvoid Example;\n` : code;
+}
+
+/** The examples in the docstrings of a source file. */
+function examples(source: string): Sample[] {
+  const text = readDocument(source).replace(/^ *(?:\/\*)?\*(?: |$)/gm, "");
+  return codeBlocks(text)
+    .filter(({ language }) => language === "ts")
+    .map((block) => ({
+      place: `${source}:${block.line}`,
+      file: `${source.replace(/[/.]/g, "_")}_${block.line}`,
+      block: { ...block, text: GRANTED + example(block.text) },
+    }));
+}
+
+const SOURCES = readdirSync(`${ROOT}src`, { recursive: true })
+  .map((name) => `src/${String(name)}`)
+  .filter((name) => name.endsWith(".ts"));
+const told = SOURCES.flatMap(examples);
+const samples = [...written, ...told];
 
 const CONFIGURATION = {
   extends: "../../tsconfig.json",
@@ -69,7 +114,8 @@ before(async () => {
 });
 
 test("there are samples, and every complaint is about one of them", () => {
-  assert.ok(samples.length > 10, `only ${samples.length} samples were found`);
+  assert.ok(written.length > 10, `only ${written.length} samples were found`);
+  assert.ok(told.length > 30, `only ${told.length} examples were found`);
   const known = samples.map(({ file }) => `${file}.ts(`);
   const stray = complaints.filter((line) => !line.startsWith(" ") && !known.some((file) => line.startsWith(file)));
   assert.deepEqual(stray, []);
