@@ -7,6 +7,7 @@ import { pattern } from "../support/bytes.js";
 import { onEveryEngine } from "../support/harness.js";
 import { Recorder, type Script, type Witness } from "../support/recorder.js";
 import type { Trial } from "../support/trial.js";
+import { pending } from "../support/wait.js";
 
 const BROKEN = Object.assign(new Error("broken"), { code: "E_BROKEN", errno: -3 });
 
@@ -60,6 +61,7 @@ onEveryEngine("a Node stream that fails or throws", (engine) => {
     }
   });
 
+  const begun = pending<void>();
   const failing: readonly [string, DuplexOptions, Script][] = [
     [
       "write, that calls back",
@@ -70,15 +72,18 @@ onEveryEngine("a Node stream that fails or throws", (engine) => {
     [
       "a later write, from the callback of the first",
       {
-        write: (chunk: Buffer, _encoding, done) => {
+        write(this: Duplex, chunk: Buffer, _encoding, done) {
           if (String(chunk) === "b") throw BROKEN;
-          setImmediate(done);
+          begun.resolve();
+          // The next one waits by then: its write is called from inside this callback.
+          const goOn = (): unknown => this.destroyed || (this.writableLength > 1 ? done() : setImmediate(goOn));
+          goOn();
         },
       },
       {
         connectionCompleted: async (me) => {
           me.sendData("a");
-          await new Promise((resolve) => setTimeout(resolve, 0));
+          await begun.promise;
           me.sendData("b");
         },
       },
