@@ -25,7 +25,7 @@
         "native/tls/tls_context.cc",
         "native/tls/tls_ends.cc",
         "native/tls/tls_handshake.cc",
-        "native/tls/tls_hello.cc",
+        "native/tls/tls_flight.cc",
         "native/tls/tls_output.cc",
         "native/tls/tls_connection.cc",
         "native/tls/tls_stream.cc",

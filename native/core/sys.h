@@ -46,11 +46,10 @@ class Sys {
     return count;
   }
 
-  // Whether there is something to read, without reading it: 0 at the peer's FIN.
-  ssize_t peek(int fd) {
+  // What there is to read, without reading it: 0 at the peer's FIN.
+  ssize_t peek(int fd, void* to, size_t length) {
     if (int fault = io_fault(fd); fault != 0) return fault;
-    char byte;
-    return result(::recv(fd, &byte, 1, MSG_PEEK));
+    return result(::recv(fd, to, length, MSG_PEEK));
   }
 
   ssize_t send(int fd, const void* from, size_t length) {

@@ -13,7 +13,7 @@
 #include "core/core.h"
 #include "tls/openssl.h"
 #include "tls/tls_context.h"
-#include "tls/tls_hello.h"
+#include "tls/tls_flight.h"
 
 namespace em {
 
@@ -81,7 +81,10 @@ struct TlsConnection {
   uint32_t early_at = 0;
   uint64_t data_batch = 0;  // the batch with its last data event
   std::string early;
-  HelloWatch hello;
+  FlightWatch flight;        // of the handshake
+  bool wants_input = false;  // nothing goes on in the handshake before there is some
+  bool is_ready = false;     // in this round the poller says that there is
+  uint32_t needed = 0;       // how much the kernel was asked to have before the poller says so
 
   // Output. The counts are of bytes.
   OutQueue plain;

@@ -256,6 +256,7 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   min_version = settings.min_version;
   max_version = settings.max_version;
   most_hello = settings.most_hello;
+  most_chain = settings.most_chain;
   most_key_updates = settings.most_key_updates;
   curves = settings.curves;
   alpn = settings.alpn;

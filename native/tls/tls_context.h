@@ -67,7 +67,7 @@ struct TlsContext {
   uint32_t references = 1;
   uint32_t options = 0;
   int min_version = 0, max_version = 0;
-  uint32_t most_hello = 0, most_key_updates = 0;
+  uint32_t most_hello = 0, most_chain = 0, most_key_updates = 0;
   std::string curves, alpn, staple;
   std::vector<TicketKey> ticket_keys;
   EVP_CIPHER* ticket_cipher = nullptr;

@@ -14,6 +14,8 @@ constexpr size_t kWireSize = 4 * (kMostPlaintext + kRecordOverhead);
 // What is sent by itself waits for the kernel in this measure at most: beyond it, a peer asks and asks (for new keys,
 // for a renegotiation) and reads none of the answers. A batch of records and a long certificate chain fit well.
 constexpr uint64_t kMostAnswers = 256 * 1024;
+// Of a handshake's input, looked at before it is read: a chain as long as may be by default, in records.
+constexpr size_t kLookAhead = 64 * 1024;
 // A storm of handshakes, each of which costs as much as a hundred messages, leaves the open connections their turn.
 constexpr uint32_t kHandshakesARound = 8;
 
@@ -34,6 +36,7 @@ struct TlsCore {
   double stamp = 0;
   uint8_t wire[kWireSize];
   uint8_t record[kMostPlaintext];  // small writes on their way into one record
+  uint8_t ahead[kLookAhead];       // a handshake's input as it lies in the kernel
 
   TlsContext* find(int32_t id) {
     auto found = contexts.find(id);

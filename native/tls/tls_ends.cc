@@ -9,6 +9,14 @@ namespace {
 
 constexpr int kDrains = 4;
 
+// Closed with input unread, the kernel would reset the connection, and what we said last might never be read.
+void drain(Core& core, Slot& slot) {
+  for (int i = 0; i < kDrains; i++) {
+    const ssize_t got = core.sys.recv(slot.fd, core.tls->wire, kWireSize);
+    if (got == 0 || (got < 0 && !is_transient(got))) return;
+  }
+}
+
 TlsError failure_code(const TlsConnection& tls, int reason) {
   if (tls.name_answer == TlsConnection::Answer::no) return TlsError::noContext;
   if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
@@ -34,6 +42,8 @@ void tls_closing(Core& core, Slot& slot) {
     tls_send_last(tls);
     ERR_clear_error();
   }
+  // What waits to be whole is nothing that the peer should be reset for.
+  if (tls.needed > 0 && slot.fd >= 0) drain(core, slot);
   tls.write_error = tls.write_error != 0 ? tls.write_error : -EPIPE;  // nothing goes out from here on
   tls.plain.clear(core.live);
   tls.file.reset();
@@ -62,13 +72,9 @@ void tls_fail(Core& core, Slot& slot, TlsError code, std::string reason) {
   tls.failure.reset(new TlsFailure{code, std::move(reason)});
   tls_send_last(tls);  // the alert, if there is one
   tls.phase = TlsConnection::Phase::failed;
-  // Closed with input unread, the kernel would reset the connection, and the alert might never be read.
   shutdown(slot.fd, SHUT_WR);
   core.sys.calls++;
-  for (int i = 0; i < kDrains; i++) {
-    const ssize_t got = core.sys.recv(slot.fd, core.tls->wire, kWireSize);
-    if (got == 0 || (got < 0 && !is_transient(got))) break;
-  }
+  drain(core, slot);
   close_stream(core, slot, Ended::tls, 0, Syscall::none);
 }
 

@@ -57,9 +57,10 @@ const char* create_ssl(TlsConnection& tls, TlsStart& start, BIO_METHOD* transpor
   BIO_set_data(bio, &tls);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
+  tls.flight.start(start.is_server, start.context->most_hello, start.context->most_chain);
+  tls.wants_input = start.is_server;
   if (kTorture) SSL_set_max_send_fragment(ssl, tls.core.sys.record_size());
   if (start.is_server) {
-    tls.hello.start(start.context->most_hello);
     SSL_set_verify(ssl, start.context->server_verify_mode(), nullptr);
     SSL_set_accept_state(ssl);
     return nullptr;
@@ -169,16 +170,19 @@ void refuse_client(Core& core, Slot& slot) {
   tls_fail(core, slot, TlsError::verify, "the certificate was refused by the application");
 }
 
-// In clear, as everything is until a hello has been answered.
-void refuse_hello(Core& core, Slot& slot) {
+// In clear, as everything is that can be seen to be too long.
+void refuse_message(Core& core, Slot& slot) {
   TlsConnection& tls = *slot.tls;
   static constexpr uint8_t kIllegal[] = {SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, SSL_AD_ILLEGAL_PARAMETER};
   ERR_clear_error();
   tls_put(tls, kIllegal, sizeof kIllegal);
   tls.alert = SSL_AD_ILLEGAL_PARAMETER;
   tls.alert_from_peer = false;
+  const bool hello = tls.flight.excess() == FlightWatch::Excess::hello;
+  const uint32_t most = hello ? tls.first_context->most_hello : kMostKeyExchange;
   tls_fail(core, slot, TlsError::handshake,
-           "the client's hello has more than " + std::to_string(tls.first_context->most_hello) + " bytes");
+           std::string(hello ? "the client's hello" : "the server's key exchange") + " has more than " +
+               std::to_string(most) + " bytes");
 }
 
 // Takes over the identities, the trust and the staple; everything else stays as TLS began.
@@ -254,14 +258,19 @@ void answer_verify(Core& core, Slot& slot, bool accepted) {
 
 // Rounds -------------------------------------------------------------------------------------------------------------
 
-void handshake_step(Core& core, Slot& slot) {
+static void handshake_step(Core& core, Slot& slot) {
   TlsConnection& tls = *slot.tls;
   tls_begin(tls, core.now);
-  tls.may_read = kMayRead;
+  tls.may_read = 0;
   tls.kernel_empty = false;
-  const int result = SSL_do_handshake(tls.ssl);
-  const int error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(tls.ssl, result);
-  if (tls.hello.too_long()) return refuse_hello(core, slot);
+  int error = SSL_ERROR_WANT_READ;
+  // OpenSSL sets memory aside when it is called: not before there is something to read.
+  if (!tls.wants_input || tls_has_input(tls)) {
+    const int result = SSL_do_handshake(tls.ssl);
+    error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(tls.ssl, result);
+    tls.wants_input = error == SSL_ERROR_WANT_READ;
+  }
+  if (tls.flight.excess() != FlightWatch::Excess::none) return refuse_message(core, slot);
   if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
   tls_send_wire(tls);
   if (slot.state != State::open) return;
@@ -275,6 +284,12 @@ void handshake_step(Core& core, Slot& slot) {
   } else if (tls.fin) {
     tls_fail(core, slot, TlsError::handshake, kEndedEarly);
   }
+}
+
+void handshake_ready(Core& core, Slot& slot) {
+  slot.tls->is_ready = true;
+  handshake_step(core, slot);
+  slot.tls->is_ready = false;
 }
 
 void handshake_due(Core& core, Slot& slot) {

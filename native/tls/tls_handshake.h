@@ -20,8 +20,8 @@ void answer_server_name(Core& core, Slot& slot, NameAnswer answer, TlsContext* o
 void answer_verify(Core& core, Slot& slot, bool accepted);
 
 // Rounds, in a handshake that no question suspends. Both may end it, or the connection.
-// There is something to read, or nothing yet.
-void handshake_step(Core& core, Slot& slot);
+// There is something to read.
+void handshake_ready(Core& core, Slot& slot);
 // The same without the poller: TLS is to begin, or an answer has come.
 void handshake_due(Core& core, Slot& slot);
 

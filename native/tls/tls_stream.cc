@@ -120,7 +120,7 @@ void look_once_more(Core& core, Slot& slot) {
   TlsConnection& tls = *slot.tls;
   for (int i = 0; i < kLastReads && slot.state == State::open; i++) {
     if (tls.phase == TlsConnection::Phase::handshake && tls.awaits == TlsConnection::Awaits::nothing) {
-      handshake_step(core, slot);
+      handshake_ready(core, slot);
     } else if (tls.is_secured() && !tls.ended_by_peer()) {
       receive(core, slot, kMayRead);
     }
@@ -143,7 +143,8 @@ void discard(Core& core, Slot& slot) {
 
 // The program is asked something; what the peer says meanwhile waits in the kernel, unless it says that it is gone.
 void watch_suspended(Core& core, Slot& slot, uint32_t interest) {
-  const ssize_t seen = core.sys.peek(slot.fd);
+  uint8_t byte;
+  const ssize_t seen = core.sys.peek(slot.fd, &byte, sizeof byte);
   if (seen == 0) {
     tls_fail(core, slot, TlsError::handshake, kEndedEarly);
   } else if (seen > 0) {
@@ -164,7 +165,7 @@ void input_ready(Core& core, Slot& slot, uint32_t interest) {
       // Level-triggered: it is ready again in the next round.
       if (core.tls->handshakes_left == 0) return;
       core.tls->handshakes_left--;
-      handshake_step(core, slot);
+      handshake_ready(core, slot);
       if (slot.state == State::open && !emit_reports(core, slot)) core.defer(slot, kDueTls);
       return;
     case TlsConnection::Phase::secured:

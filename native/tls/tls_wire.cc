@@ -166,6 +166,39 @@ int transport_write(BIO* bio, const char* data, int length) {
   return length;  // what the kernel does not take is queued
 }
 
+// The poller is to wake when the kernel has so much. A Unix socket tells of every byte all the same.
+void need(TlsConnection& tls, uint32_t bytes) {
+  if (tls.needed == bytes) return;
+  tls.needed = bytes;
+  const int mark = static_cast<int>(std::max(bytes, 1u));
+  setsockopt(tls.slot.fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark);
+  tls.core.sys.calls++;
+}
+
+// Sets `may_read`. Records that OpenSSL has begun are read to their end, others when what they bring is whole; and
+// whatever has come when no more will.
+void look_ahead(TlsConnection& tls) {
+  Core& core = tls.core;
+  tls.may_read = tls.flight.record_left();
+  if (tls.may_read > 0) return;
+  uint8_t* ahead = core.tls->ahead;
+  const ssize_t seen = core.sys.peek(tls.slot.fd, ahead, kLookAhead);
+  if (seen <= 0) {
+    tls.kernel_empty = true;
+    tls.fin = seen == 0;
+    if (seen < 0 && !is_transient(seen)) tls.read_error = static_cast<int32_t>(seen);
+    return;
+  }
+  const auto length = static_cast<size_t>(seen);
+  FlightWatch::Part part = tls.flight.next(ahead, length, SSL_version(tls.ssl));
+  const auto needed = static_cast<uint32_t>(std::min(part.needed, kLookAhead));
+  const bool waits = tls.slot.has(kInternet) && length < needed && !(tls.is_ready && tls.needed == needed);
+  if (part.ready == 0 && !waits) part.ready = length;
+  need(tls, part.ready == 0 ? needed : 0);
+  tls.may_read = static_cast<uint32_t>(part.ready);
+  tls.kernel_empty = part.ready == 0;
+}
+
 // Straight from the kernel into OpenSSL's own buffer.
 int read_wire(TlsConnection& tls, BIO* bio, char* to, int room) {
   BIO_clear_retry_flags(bio);
@@ -179,6 +212,7 @@ int read_wire(TlsConnection& tls, BIO* bio, char* to, int room) {
     }
     return static_cast<int>(part);
   }
+  if (tls.may_read == 0 && tls.phase == TlsConnection::Phase::handshake && !tls.kernel_empty) look_ahead(tls);
   const size_t asked = std::min(static_cast<size_t>(room), size_t{tls.may_read});
   if (asked > 0 && !tls.kernel_empty) {
     const ssize_t got = tls.core.sys.recv(tls.slot.fd, to, asked);
@@ -203,14 +237,20 @@ int read_wire(TlsConnection& tls, BIO* bio, char* to, int room) {
 int transport_read(BIO* bio, char* to, int room) {
   auto& tls = *static_cast<TlsConnection*>(BIO_get_data(bio));
   const int got = read_wire(tls, bio, to, room);
-  if (!tls.hello.active() || got <= 0) return got;
-  const bool fits = tls.hello.take(reinterpret_cast<uint8_t*>(to), static_cast<size_t>(got), SSL_version(tls.ssl));
+  if (tls.phase != TlsConnection::Phase::handshake || got <= 0) return got;
+  const bool fits = tls.flight.take(reinterpret_cast<uint8_t*>(to), static_cast<size_t>(got), SSL_version(tls.ssl));
   return fits ? got : -1;
 }
 
 long transport_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
 
 }  // namespace
+
+bool tls_has_input(TlsConnection& tls) {
+  if (tls.early_at < tls.early.size()) return true;
+  look_ahead(tls);
+  return tls.may_read > 0;
+}
 
 BIO_METHOD* make_transport() {
   BIO_METHOD* method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "eventmachine");

@@ -16,6 +16,10 @@ namespace em {
 // plaintext fits the room for a read.
 constexpr uint32_t kMayRead = kReadQuota - kMostPlaintext - kRecordOverhead;
 
+// In a handshake: whether OpenSSL may be given something now, in `may_read`, or has to be told of an end. Where it may
+// not, the poller wakes when there is enough, or when the kernel will hold no more.
+bool tls_has_input(TlsConnection& tls);
+
 // `stamp` is the time that what is sent from here on counts as sent.
 void tls_begin(TlsConnection& tls, double stamp);
 // Bytes for the wire, behind all that waits for it: OpenSSL's records, or what it was made to hold.

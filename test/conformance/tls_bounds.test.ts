@@ -4,21 +4,15 @@ import { connect, createServer, type Socket } from "node:net";
 import { connect as secure } from "node:tls";
 import { ArgumentError, TlsContext } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
-import { serverContext } from "../support/pki.js";
+import { clientContext, serverContext } from "../support/pki.js";
 import type { Recorder } from "../support/recorder.js";
+import { answerOf, helloOf, message, record, records, TYPE } from "../support/tls_flights.js";
 import type { Served } from "../support/trial.js";
 import { until } from "../support/wait.js";
 
-const HANDSHAKE = 22;
-const CLIENT_HELLO = 1;
-
-function record(type: number, payload: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([type, 3, 1, payload.length >> 8, payload.length & 0xff]), payload]);
-}
-
 /** The beginning of a hello that declares to be so long. */
 function declared(length: number, ...rest: Buffer[]): Buffer {
-  const header = Buffer.from([CLIENT_HELLO, length >> 16, (length >> 8) & 0xff, length & 0xff]);
+  const header = Buffer.from([TYPE.clientHello, length >> 16, (length >> 8) & 0xff, length & 0xff]);
   return Buffer.concat([header, ...rest]);
 }
 
@@ -34,22 +28,6 @@ async function answer(socket: Socket): Promise<Buffer> {
   await once(socket, "end");
   socket.destroy();
   return Buffer.concat(parts);
-}
-
-/** The hello of a node:tls client, one record. */
-async function helloOf(options: object): Promise<Buffer> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  const client = secure({ port, host: "127.0.0.1", ...options }).on("error", () => {});
-  const [socket] = (await once(server, "connection")) as [Socket];
-  socket.on("error", () => {});
-  const [hello] = (await once(socket, "data")) as [Buffer];
-  client.destroy();
-  socket.destroy();
-  server.close();
-  return hello;
 }
 
 /** So many names of protocols that a hello has about this size. */
@@ -69,16 +47,16 @@ const LONGEST = 2 ** 24 - 1;
 
 /** Hellos that declare too much, by how they come. */
 const TOO_LONG: Record<string, Buffer[]> = {
-  "in one record": [record(HANDSHAKE, declared(LONGEST, Buffer.alloc(1_000)))],
-  "of a byte more": [record(HANDSHAKE, declared(16_385))],
+  "in one record": [record(TYPE.handshake, declared(LONGEST, Buffer.alloc(1_000)))],
+  "of a byte more": [record(TYPE.handshake, declared(16_385))],
   "in records of one byte": [
-    Buffer.concat([...declared(131_000, Buffer.alloc(50))].map((byte) => record(HANDSHAKE, Buffer.of(byte)))),
+    Buffer.concat([...declared(131_000, Buffer.alloc(50))].map((byte) => record(TYPE.handshake, Buffer.of(byte)))),
   ],
-  "in segments of one byte": [...record(HANDSHAKE, declared(20_000))].map((byte) => Buffer.of(byte)),
+  "in segments of one byte": [...record(TYPE.handshake, declared(20_000))].map((byte) => Buffer.of(byte)),
   "behind empty records": [
     Buffer.concat([
-      ...Array.from({ length: 20 }, () => record(HANDSHAKE, Buffer.alloc(0))),
-      record(HANDSHAKE, declared(LONGEST)),
+      ...Array.from({ length: 20 }, () => record(TYPE.handshake, Buffer.alloc(0))),
+      record(TYPE.handshake, declared(LONGEST)),
     ]),
   ],
 };
@@ -117,9 +95,11 @@ onEveryEngine("bounds of TLS", (engine) => {
       const socket = raw(served);
       socket.write(hello);
       const [retry] = (await once(socket, "data")) as [Buffer];
-      assert.equal(retry[0], HANDSHAKE, "the server asks for another hello");
+      assert.equal(retry[0], TYPE.handshake, "the server asks for another hello");
       const answered = answer(socket);
-      socket.write(Buffer.concat([record(20, Buffer.of(1)), record(HANDSHAKE, declared(LONGEST))]));
+      socket.write(
+        Buffer.concat([record(TYPE.changeCipherSpec, Buffer.of(1)), record(TYPE.handshake, declared(LONGEST))]),
+      );
       assert.ok((await answered).subarray(-ALERT.length).equals(ALERT));
       await trial.allUnbound(await served.peer());
       checkTooLong(await served.peer());
@@ -164,7 +144,7 @@ onEveryEngine("bounds of TLS", (engine) => {
       const hello = await helloOf({ minVersion: "TLSv1.3" });
       const body = hello.subarray(5);
       const socket = raw(served);
-      socket.write(Buffer.concat([...body].map((byte) => record(HANDSHAKE, Buffer.of(byte)))));
+      socket.write(Buffer.concat([...body].map((byte) => record(TYPE.handshake, Buffer.of(byte)))));
       const [flight] = (await once(socket, "data")) as [Buffer];
       assert.equal(flight[5], 2, "a ServerHello");
       socket.destroy();
@@ -185,6 +165,27 @@ onEveryEngine("bounds of TLS", (engine) => {
       }
     },
     refused({ maxKeyUpdates: 32 }),
+  );
+
+  engine.ruleNeeding(
+    "tlsBounds",
+    "a server that declares too long a key exchange is refused",
+    async (trial) => {
+      const { certified } = await answerOf();
+      const server = createServer((socket) => {
+        socket.on("error", () => {});
+        socket.write(Buffer.concat([certified, records(message(TYPE.serverKeyExchange, 16_385)).subarray(0, 100)]));
+      });
+      const port = await trial.listen(server);
+      const tls = { context: clientContext({ maxVersion: "TLSv1.2" }), serverName: "server.test" };
+      const client = trial.dial({ host: "127.0.0.1", port }, {}, { tls });
+      await trial.allUnbound(client);
+      const { reason } = client;
+      assert.ok(reason?.kind === "tls-error", reason?.kind);
+      assert.equal(reason.error.reason, "the server's key exchange has more than 16384 bytes");
+      assert.deepEqual(reason.error.alert, { name: "illegal_parameter", from: "local" });
+    },
+    refused({ maxClientHello: 2_048 }),
   );
 
   engine.rule("bounds are checked", () => {
