@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { TlsError } from "../base/errors.js";
+import { type PemKind, pemError, pemOf, readPem } from "./pem.js";
 
 /**
  * The certificate in these bytes, which are DER.
@@ -22,10 +23,28 @@ export function certificateOf(der: Buffer): X509Certificate {
   throw new TlsError("ERR_EM_TLS_VERIFY", `a certificate cannot be shown: ${reason}`, { reason });
 }
 
-function pemOf(der: Buffer): string {
-  // OpenSSL reads lines of at most 254 characters, and takes an empty one for the end of a header.
-  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
-  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+const CERTIFICATE: PemKind = {
+  what: "certificate",
+  label: /^(?:X509 |TRUSTED )?CERTIFICATE$/,
+  code: "ERR_EM_TLS_BAD_CERTIFICATE",
+};
+
+/**
+ * Every certificate of a PEM text, in order; at least one. `option` is what the text was given as. A TRUSTED CERTIFICATE is taken
+ * where it is a certificate and nothing more: rules of trust in it may say that it is trusted for nothing, and are not followed.
+ */
+export function readCertificates(pem: Buffer, option: string): [X509Certificate, ...X509Certificate[]] {
+  const read = readPem(pem, option, CERTIFICATE).map(({ label, base64 }, index) => {
+    try {
+      return certificateOf(Buffer.from(base64, "base64"));
+    } catch (cause) {
+      const { reason = "" } = cause as TlsError;
+      const isTrusted = label === "TRUSTED CERTIFICATE";
+      const words = isTrusted ? "has rules of trust, which are not followed" : `is not one: ${reason}`;
+      throw pemError(option, CERTIFICATE, `certificate ${index + 1} ${words}`, cause as TlsError);
+    }
+  });
+  return read as [X509Certificate, ...X509Certificate[]];
 }
 
 /** The certificates that a peer has shown, its own first: parsed when they are asked for. */

@@ -1,8 +1,10 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
 import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import type { TlsIdentity } from "../engine/tls.js";
+import { readCertificates } from "./certificates.js";
 import { readMaterial, type TlsMaterial } from "./material.js";
+import { type PemKind, pemError, readPem } from "./pem.js";
 
 /** Who one is: a certificate with those that vouch for it, and its key. */
 export interface TlsIdentityOptions {
@@ -17,35 +19,7 @@ export interface TlsIdentityOptions {
   passphrase?: string;
 }
 
-const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]+?-----END \1-----/g;
-
-/** Control characters that no text has, and every certificate in DER: its version and serial number are integers, of tag 2. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const BINARY = /[\x00-\x08\x0e-\x1f]/;
-
-/** Every certificate of a PEM text, in order; at least one. */
-export function readCertificates(pem: Buffer, name: string): X509Certificate[] {
-  // A certificate in DER may carry the PEM of another one, and that is not the one that was given.
-  if (BINARY.test(pem.toString("latin1"))) {
-    throw new TlsError(
-      "ERR_EM_TLS_BAD_CERTIFICATE",
-      `${name} holds no certificate in PEM: it is not text, perhaps DER`,
-    );
-  }
-  const blocks = pem.toString("latin1").match(CERTIFICATE);
-  if (blocks === null) throw new TlsError("ERR_EM_TLS_BAD_CERTIFICATE", `${name} holds no certificate in PEM`);
-  return blocks.map((block, index) => {
-    try {
-      return new X509Certificate(block);
-    } catch (cause) {
-      const { message } = cause as Error;
-      throw new TlsError("ERR_EM_TLS_BAD_CERTIFICATE", `${name}: certificate ${index + 1} is not one: ${message}`, {
-        cause,
-        reason: message,
-      });
-    }
-  });
-}
+const PRIVATE_KEY: PemKind = { what: "private key", label: /PRIVATE KEY$/, code: "ERR_EM_TLS_BAD_KEY" };
 
 /** Reads and checks an identity: the certificate is one, the key is one, and they belong together. */
 export function readIdentity(
@@ -59,32 +33,38 @@ export function readIdentity(
   if (options.cert === undefined) {
     throw new TlsError("ERR_EM_TLS_NO_CERTIFICATE", `${name}key stands alone: ${name}cert is needed beside it`);
   }
-  const certificate = readMaterial(options.cert, `${name}cert`);
-  const [leaf] = readCertificates(certificate, `${name}cert`) as [X509Certificate];
-  const key = options.key === undefined ? certificate : readMaterial(options.key, `${name}key`);
-  const keyObject = readKey(key, passphrase, options.key === undefined ? `${name}cert` : `${name}key`);
-  if (!leaf.checkPrivateKey(keyObject)) {
+  const pem = readMaterial(options.cert, `${name}cert`);
+  const chain = readCertificates(pem, `${name}cert`);
+  const [leaf] = chain;
+  const from = options.key === undefined ? `${name}cert` : `${name}key`;
+  const key = readKey(options.key === undefined ? pem : readMaterial(options.key, from), passphrase, from);
+  if (!leaf.checkPrivateKey(key.object)) {
     throw new TlsError(
       "ERR_EM_TLS_KEY_MISMATCH",
-      `${name}key is not the key of the certificate for ${oneLine(leaf.subject)}`,
+      `${from} is not the key of the certificate for ${oneLine(leaf.subject)}`,
     );
   }
-  const identity = { certificate, key, ...(passphrase === undefined ? {} : { passphrase }) };
+  const certificate = Buffer.from(chain.join(""));
+  const identity = { certificate, key: Buffer.from(key.text), ...(passphrase === undefined ? {} : { passphrase }) };
   return { identity, leaf };
 }
 
-function readKey(pem: Buffer, passphrase: string | undefined, name: string): KeyObject {
+function readKey(pem: Buffer, passphrase: string | undefined, name: string): { object: KeyObject; text: string } {
+  const [{ text }, ...others] = readPem(pem, name, PRIVATE_KEY);
+  if (others.length > 0)
+    throw pemError(name, PRIVATE_KEY, `it holds ${others.length + 1} private keys, and may hold one`);
   try {
-    return createPrivateKey({ key: pem, format: "pem", ...(passphrase === undefined ? {} : { passphrase }) });
+    const object = createPrivateKey({ key: text, format: "pem", ...(passphrase === undefined ? {} : { passphrase }) });
+    return { object, text };
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    let what = `holds no private key in PEM: ${message}`;
-    const isEncrypted = code === "ERR_MISSING_PASSPHRASE" || pem.includes("ENCRYPTED");
-    if (passphrase === undefined && isEncrypted) what = "is encrypted: a passphrase is needed";
+    let what = `it holds no private key that can be read: ${message}`;
+    const isEncrypted = code === "ERR_MISSING_PASSPHRASE" || text.includes("ENCRYPTED");
+    if (passphrase === undefined && isEncrypted) what = "it is encrypted: a passphrase is needed";
     else if (passphrase !== undefined && /bad decrypt|bad password|maybe wrong password/.test(message)) {
-      what = "cannot be decrypted with this passphrase";
+      what = "it cannot be decrypted with this passphrase";
     }
-    throw new TlsError("ERR_EM_TLS_BAD_KEY", `${name} ${what}`, { cause, reason: message });
+    throw pemError(name, PRIVATE_KEY, what, cause as Error);
   }
 }
 

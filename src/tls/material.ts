@@ -3,7 +3,7 @@ import { describe } from "../base/describe.js";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import { MAX_TLS_FILE_SIZE } from "../base/limits.js";
 
-/** Where a key or certificate comes from: PEM text or bytes, or, where a string holds no PEM, the path of a file. */
+/** Where a key or certificate comes from: PEM text or bytes, or, where a string is one line without PEM, the path of a file. */
 export type TlsMaterial = string | Uint8Array;
 
 /** Reads it, synchronously: contexts are made once. `name` is the option it was given as. */
@@ -12,7 +12,8 @@ export function readMaterial(value: unknown, name: string): Buffer {
   if (typeof value !== "string" || value === "" || value.includes("\0")) {
     throw new ArgumentError(`${name} must be a file's path, PEM text or PEM bytes, not ${describe(value)}`);
   }
-  if (value.includes("-----BEGIN ")) return checkCount(Buffer.from(value), name);
+  // A text that is damaged is no path, and would stand in the error: it may be a key.
+  if (value.includes("-----BEGIN ") || /[\r\n]/.test(value)) return checkCount(Buffer.from(value), name);
   return readFile(value, name);
 }
 

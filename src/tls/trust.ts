@@ -1,8 +1,9 @@
+import { X509Certificate } from "node:crypto";
 import * as tls from "node:tls";
 import { isMainThread } from "node:worker_threads";
 import { ArgumentError, TlsError } from "../base/errors.js";
 import type { TlsTrust } from "../engine/tls.js";
-import { readCertificates } from "./identity.js";
+import { readCertificates } from "./certificates.js";
 import { readFile, readMaterial, type TlsMaterial } from "./material.js";
 import { startedWith, startVariable } from "./process_start.js";
 
@@ -16,6 +17,8 @@ export type TlsAuthorities = "default" | "system" | TlsMaterial | readonly ("def
 type ReadAuthorities = ((which: "default" | "system" | "extra") => string[]) | undefined;
 
 const readAuthorities = (tls as unknown as { getCACertificates?: ReadAuthorities }).getCACertificates;
+
+const NODES_BLOCK = /^-----BEGIN ((?:X509 )?CERTIFICATE)-----[\s\S]+?^-----END \1-----/gm;
 
 /** Trusts nobody: for servers that ask no client for a certificate. */
 export const NO_TRUST: TlsTrust = { certificates: [], openSslDefaults: false, isNodeDefault: false };
@@ -124,12 +127,16 @@ function systemAuthorities(): string[] {
   );
 }
 
+/** What Node reads of its own file: until the first block that is damaged; of that it has warned when the process started. */
 function extraAuthorities(): string[] {
   const path = startVariable("NODE_EXTRA_CA_CERTS");
   if (path === undefined || path === "") return [];
+  const read: string[] = [];
   try {
-    return readCertificates(readFile(path, "NODE_EXTRA_CA_CERTS"), "NODE_EXTRA_CA_CERTS").map(String);
+    const text = readFile(path, "NODE_EXTRA_CA_CERTS").toString("latin1");
+    for (const [block] of text.matchAll(NODES_BLOCK)) read.push(String(new X509Certificate(block)));
   } catch {
-    return []; // Node has warned of it when the process started, and does without.
+    // What was read until then is what Node trusts.
   }
+  return read;
 }
