@@ -14,7 +14,8 @@ const STAGES = [
         node_modules/.bin/biome ci --colors=off .
         clang-format --dry-run --Werror native/*/*.cc native/*/*.h
         node scripts/check_native_calls.mjs
-        npm run check:imports`,
+        npm run check:imports
+        npm run check:repeats`,
     },
     {
       name: "types and API documentation",

@@ -211,6 +211,10 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     this.#endIfDone();
   }
 
+  holdOpen(): void {
+    if (!this.#peerEnded) this.#halfOpen = true;
+  }
+
   pause(): void {
     if (this.#hasEnded || this.#discards) return;
     this.#isPaused = true;
@@ -225,10 +229,6 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   }
 
   // Ending -----------------------------------------------------------------------------------------------------------
-
-  holdOpen(): void {
-    if (!this.#peerEnded) this.#halfOpen = true;
-  }
 
   shutdown(): void {
     if (!this.#takesOutput) return;
