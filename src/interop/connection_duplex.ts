@@ -19,7 +19,7 @@ import { TlsMembers } from "./tls_members.js";
 /** What `toDuplex` may be given. */
 export interface DuplexOptions {
   /**
-   * Leave the stream open for writing when the peer has sent its FIN; without it the stream ends itself then, behind what
+   * Leave the stream open for writing when the peer has sent its FIN; without it the stream ends itself then, after what
    * was written. Default false, as for node:net's sockets; node:http's server wants true.
    */
   allowHalfOpen?: boolean;
@@ -260,7 +260,7 @@ export class ConnectionDuplex extends TlsMembers {
   }
 }
 
-/** A stream that its peer has ended blames him for the writes behind the end, as node:net's sockets do. */
+/** A stream that its peer has ended blames it for the writes after the end, as node:net's sockets do. */
 function writeAfterPeerEnded(this: Duplex, ...args: Parameters<Duplex["write"]>): boolean {
   if (!this.writableEnded) return Duplex.prototype.write.apply(this, args);
   const error = peerEnded();
@@ -274,7 +274,7 @@ function writeAfterPeerEnded(this: Duplex, ...args: Parameters<Duplex["write"]>)
  * A connection as a Duplex for Node's own modules and other people's libraries: `http.Server`, `tls.connect`, `ws`, `pg`.
  *
  * The stream takes the connection's data from here on: `receiveData`, `receiveEnd` and `drained` of its class are called
- * no more; `connectionCompleted`, `shutdownRequested`, `onError` and `unbind` still are, behind the stream's own events.
+ * no more; `connectionCompleted`, `shutdownRequested`, `onError` and `unbind` still are, after the stream's own events.
  * Pausing, sending and closing are the stream's. A connection that was made without a handler waits, paused, for this.
  *
  * Throws `ERR_EM_CLAIMED` where a stream or an iterator has the connection already, `ERR_EM_CLOSED` where it is closing

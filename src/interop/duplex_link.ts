@@ -141,7 +141,7 @@ export class DuplexLink implements ConnectionCallbacks {
       if (!this.#peerEnded && !duplex.destroyed) this.receiveEnd();
     } else {
       const error = this.transport.asEnd(streamError(reason));
-      // What waited for a connection that never came hears of it behind `close`.
+      // What waited for a connection that never came hears of it after `close`.
       if (this.transport.wasOpened) this.outgoing.fail(error ?? this.transport.asEnd(writeLost(reason)));
       // Where its last write or its end has failed by that, it is destroyed already.
       duplex.destroy(error);

@@ -4,8 +4,8 @@ import { createSecureContext, TLSSocket } from "node:tls";
 /**
  * Whether node:tls or node:http2 stands on this stream. They work below JavaScript, on a socket's handle; on any other
  * stream Node puts an adapter with a handle of its own, which is a `net.Socket` and ends what it stands on as a socket ends
- * itself: when its user has read everything and said his last word, and TLS its close_notify. Nothing outside can tell when
- * that is, for the user may take his time; a stream that ended itself would cut him off.
+ * itself: when its user has read everything and written the last byte, and TLS its close_notify. Nothing outside can tell when
+ * that is, for the user may take time; a stream that ended itself would cut the user off.
  *
  * The adapter cannot be asked for. It is known by what it listens to `end` with: every one of them does so with another
  * closure of the same function. Ask before `end` is emitted, for it listens once.

@@ -11,7 +11,7 @@ export class IdleTimeout {
   readonly #passed: () => void;
   #timer: Timer | undefined;
   #from = 0;
-  /** The activity behind which the silence was told of already. */
+  /** The activity after which the silence was told of already. */
   #told = -1;
   ms = 0;
 

@@ -51,7 +51,7 @@ export function brokenPipe(): SystemError {
   return new SystemError(-constants.errno.EPIPE, "write");
 }
 
-/** What is written behind the end that the peer's brought about. */
+/** What is written after the end that the peer's brought about. */
 export function peerEnded(): EventMachineError {
   return new EventMachineError("EPIPE", "the peer has ended this stream");
 }

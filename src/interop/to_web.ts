@@ -15,7 +15,7 @@ import { checkConnection } from "./connection_duplex.js";
 export interface WebStreams {
   /** What comes in, as fast as it is read; it ends with the peer's FIN. Cancelling it discards what still comes. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** Takes bytes and text. `close` sends the FIN behind all of it; `abort` resets the connection. */
+  /** Takes bytes and text. `close` sends the FIN after all of it; `abort` resets the connection. */
   readonly writable: WritableStream<Uint8Array | string>;
 }
 
@@ -79,7 +79,7 @@ class WebLink extends ChunkReader {
     if (!goOn) await this.#whenDrained();
   }
 
-  /** All that was written is with the kernel, and the FIN behind it. */
+  /** All that was written is with the kernel, and the FIN after it. */
   async close(): Promise<void> {
     const transport = this.#transport;
     this.#isClosed = true;

@@ -16,7 +16,7 @@ export interface LineEvents {
   binaryData(data: Buffer): void;
   /** A sized block is complete, and was given; what follows is lines, unless a callback has set a mode. */
   endOfBinaryData(): void;
-  /** A line passed the limit (`ERR_EM_LINE_TOO_LONG`). It is dropped up to its delimiter; reading goes on behind it. */
+  /** A line passed the limit (`ERR_EM_LINE_TOO_LONG`). It is dropped up to its delimiter; reading goes on after it. */
   lineTooLong(error: LimitError): void;
 }
 
@@ -337,7 +337,7 @@ export class LineCodec {
     }
   }
 
-  /** Copies bytes behind those held. The room doubles as it is needed, up to `most`. */
+  /** Copies bytes after those held. The room doubles as it is needed, up to `most`. */
   #hold(bytes: Buffer, from: number, to: number, most: number): void {
     const length = this.#heldLength + to - from;
     if (length > this.#held.length) {

@@ -13,7 +13,7 @@ export function textOf(bytes: Buffer, start: number, end: number, encoding: Line
   return encoding === "utf8" ? slicing.utf8Slice(start, end) : slicing.latin1Slice(start, end);
 }
 
-/** Bytes that a codec has been given and has not read to their end; what stands behind them is `next`. */
+/** Bytes that a codec has been given and has not read to their end; what stands after them is `next`. */
 export class LineInput {
   bytes: Buffer;
   /** The first byte not read yet. */

@@ -20,7 +20,7 @@ import type { DelimiterPattern } from "./line_delimiter.js";
  *
  * A line longer than `maxLineLength` is an error of that kind too: LimitError `ERR_EM_LINE_TOO_LONG` goes to `onError`,
  * and the connection closes (reason `handler-error`) unless that returns true; the line is then dropped as a whole, and
- * reading goes on behind it. (EventMachine enforced no limits.)
+ * reading goes on after it. (EventMachine enforced no limits.)
  *
  * Where it differs from the original on purpose: a delimiter of several bytes may be cut by the network; setting the mode
  * or the delimiter while a line is half there reads that half anew instead of losing it; `unfinished` tells what has come
@@ -174,7 +174,7 @@ export class LineText2 extends Connection {
   }
 
   /**
-   * Begins TLS behind the line that was delivered last (STARTTLS). What came in behind that line came in clear: it ends the
+   * Begins TLS after the line that was delivered last (STARTTLS). What came in after that line came in clear: it ends the
    * connection (`ERR_EM_TLS_PLAINTEXT`), and is never read as if it were protected. Where the protocol wants those bytes to be
    * TLS's already, pass them on: `startTls({ received: this.unfinished })`.
    */

@@ -12,7 +12,7 @@ const OPTIONS: Names<LinesOptions> = { delimiter: true, maxLineLength: true, enc
 
 /**
  * `for await (const line of lines(connection))`: the lines of a connection, or of any async iterable of bytes (a Node
- * stream, a web stream), without their delimiters. What stands behind the last delimiter when the source ends is the last
+ * stream, a web stream), without their delimiters. What stands after the last delimiter when the source ends is the last
  * line. Leaving the loop early leaves the source's loop: a connection then closes after writing.
  *
  * Throws ArgumentError for bad options; the loop throws LimitError `ERR_EM_LINE_TOO_LONG` for a line over `maxLineLength`,

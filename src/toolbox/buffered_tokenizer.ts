@@ -94,8 +94,8 @@ export class BufferedTokenizer {
 
   /**
    * `for await (const token of tokenizer.tokens(source))`: the tokens of text that comes in pieces, an async iterable or an
-   * iterable of strings. What stands behind the last delimiter when the source ends is the last token, unless it is empty.
-   * The loop throws `ERR_EM_TOKEN_TOO_LONG` behind the tokens before it, and what the source fails with; leaving it early
+   * iterable of strings. What stands after the last delimiter when the source ends is the last token, unless it is empty.
+   * The loop throws `ERR_EM_TOKEN_TOO_LONG` after the tokens before it, and what the source fails with; leaving it early
    * leaves the source's loop. For the bytes of a connection there is `lines`. Throws ArgumentError for what is no source.
    */
   tokens(source: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string, undefined, undefined> {

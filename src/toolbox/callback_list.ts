@@ -9,7 +9,7 @@ interface Link<V> {
   next: Link<V>;
 }
 
-/** The list with a callback behind the others. */
+/** The list with a callback after the others. */
 export function append<V>(last: CallbackList<V>, call: (value: V) => unknown): Link<V> {
   const link = { call, next: undefined } as unknown as Link<V>;
   link.next = last?.next ?? link;
@@ -17,7 +17,7 @@ export function append<V>(last: CallbackList<V>, call: (value: V) => unknown): L
   return link;
 }
 
-/** The rest behind the first, which is `last.next`. */
+/** The rest after the first, which is `last.next`. */
 export function withoutFirst<V>(last: Link<V>): CallbackList<V> {
   if (last.next === last) return undefined;
   last.next = last.next.next;

@@ -64,7 +64,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
     return this.#isClosed;
   }
 
-  /** Calls back with every item from now on, until the subscription is disposed of. Throws `ERR_EM_CLOSED` behind `close`. */
+  /** Calls back with every item from now on, until the subscription is disposed of. Throws `ERR_EM_CLOSED` after `close`. */
   subscribe(subscriber: (item: T) => unknown): Subscription {
     checkFunction(subscriber, "subscriber");
     if (this.#isClosed) throw closed("subscribe");
@@ -79,7 +79,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
     subscription.unsubscribe();
   }
 
-  /** Sends items to all subscribers. Throws `ERR_EM_CLOSED` behind `close`. */
+  /** Sends items to all subscribers. Throws `ERR_EM_CLOSED` after `close`. */
   push(...items: T[]): void {
     if (this.#isClosed) throw closed("push");
     if (this.#isDelivering) {
@@ -97,7 +97,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
 
   /** The next item alone: calls back with it, or resolves with it. (pop.) */
   pop(callback: (item: T) => unknown): Subscription;
-  /** Rejects with `ERR_EM_CLOSED` behind `close`; when it gives up, with the signal's reason, or with `ERR_EM_TIMEOUT`. */
+  /** Rejects with `ERR_EM_CLOSED` after `close`; when it gives up, with the signal's reason, or with `ERR_EM_TIMEOUT`. */
   pop(options?: WaitOptions): Promise<T>;
   pop(taker: ((item: T) => unknown) | WaitOptions = PATIENT): Subscription | Promise<T> {
     if (typeof taker === "object") return answeredFor(this.#popNext(taker));
@@ -141,7 +141,7 @@ export class Channel<T> implements AsyncIterable<T>, Disposable {
     return this.stream();
   }
 
-  /** Ends every iteration, behind what it holds, and lets go of all subscribers. */
+  /** Ends every iteration, after what it holds, and lets go of all subscribers. */
   close(): void {
     this.#isClosed = true;
     for (const stream of [...this.#streams]) stream.finish();

@@ -9,7 +9,7 @@ import { PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /**
  * What an iteration does with an item that its buffer has no room for. `error`: it takes nothing more, and ends with
- * `ERR_EM_CHANNEL_OVERFLOW` behind what it holds. `drop-oldest` and `drop-newest`: one item is lost, and counted.
+ * `ERR_EM_CHANNEL_OVERFLOW` after what it holds. `drop-oldest` and `drop-newest`: one item is lost, and counted.
  */
 export type Overflow = "error" | "drop-oldest" | "drop-newest";
 

@@ -41,7 +41,7 @@ interface Waiting {
 /**
  * A Deferrable with states of your own: `Completion<{ succeeded: string; failed: Error; progress: number }>`. Callbacks
  * run inside `changeState`, in the order they were added, and are gone when they have run: one that adds itself again hears
- * of the next time. Those of `completion` run behind those of the completing state. Once completed, waiting callbacks of
+ * of the next time. Those of `completion` run after those of the completing state. Once completed, waiting callbacks of
  * other completing states are dropped; those of the others stay, as it may be set going again. One that throws keeps the others from nothing: `changeState` throws what it
  * threw when all are through. (EventMachine's Completion.)
  *

@@ -5,7 +5,7 @@ import { Mutex } from "./mutex.js";
 import { checkWait, PATIENT, WaitingList, type WaitOptions } from "./waiting_list.js";
 
 /**
- * Lets holders of a mutex wait for one another. Look at the condition again behind every `wait`: others may have been there
+ * Lets holders of a mutex wait for one another. Look at the condition again after every `wait`: others may have been there
  * first. (em-synchrony's Thread::ConditionVariable.)
  */
 export class ConditionVariable {

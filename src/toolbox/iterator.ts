@@ -35,7 +35,7 @@ export type IteratorSource<T> =
 type Fetched<T> = T | typeof Iterator.STOP;
 type Worker<T> = (item: T, index: number, ends: Ends) => void;
 
-/** How work on an item ends: once, by one of the first two; what goes wrong behind that is `late`. */
+/** How work on an item ends: once, by one of the first two; what goes wrong after that is `late`. */
 interface Ends {
   readonly settle: (result: unknown) => void;
   readonly fail: (error: unknown) => void;
@@ -48,11 +48,11 @@ interface Ends {
  *
  * Work that returns a promise is through with its item when that settles. Other work is through when it calls the step it
  * is given (`next` for `each`, `return` for the others), and work that takes no step is through when it returns. After the
- * first failure, be it behind a step, no more items are taken; when the work under way is through, the promise rejects with it. (EventMachine's
+ * first failure, be it after a step, no more items are taken; when the work under way is through, the promise rejects with it. (EventMachine's
  * Iterator.)
  */
 export class Iterator<T> {
-  /** What a source that is a function returns behind its last item. */
+  /** What a source that is a function returns after its last item. */
   static readonly STOP: unique symbol = Symbol("eventmachine.Iterator.STOP");
 
   readonly #fetch: () => Fetched<T> | PromiseLike<Fetched<T>>;
@@ -231,7 +231,7 @@ export class Iterator<T> {
     (this.#work as Worker<T>)(item as T, this.#count++, { settle: through, fail, late: this.#late });
   }
 
-  /** Fails for what went wrong behind an item's end; when all is over, it is told to whoever answers for the work. */
+  /** Fails for what went wrong after an item's end; when all is over, it is told to whoever answers for the work. */
   readonly #late = (error: unknown): void => {
     if (this.#finish !== undefined) {
       this.#fail(error);

@@ -85,7 +85,7 @@ export class Pool<R> implements Disposable {
     this.#size = options.create === undefined ? 0 : checkCount(options.size ?? 1, "size", 1);
   }
 
-  /** Takes a resource in, free. Throws ArgumentError when it is in, `ERR_EM_CLOSED` behind `close`. */
+  /** Takes a resource in, free. Throws ArgumentError when it is in, `ERR_EM_CLOSED` after `close`. */
   add(resource: R): this {
     if (this.#isClosed) throw closed("add");
     if (this.#entries.has(resource)) throw new ArgumentError("resource must not be in the pool already");

@@ -71,7 +71,7 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
 
   /**
    * Adds items, and resolves when all are in: at once as long as there is room. What has to wait keeps its place in the
-   * order. Rejects with `ERR_EM_CLOSED` behind `close`, and takes nothing then.
+   * order. Rejects with `ERR_EM_CLOSED` after `close`, and takes nothing then.
    */
   push(item: T, ...more: T[]): Promise<void> {
     if (this.#isClosed) return refusal(new StateError("ERR_EM_CLOSED", "push: the queue is closed"));

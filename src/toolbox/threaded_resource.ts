@@ -167,7 +167,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
    * fails with what it threw; in a turn of the reactor, and while that stops or does not run, in one of Node's. Its
    * `timeout` gives up waiting, and does not stop the method.
    *
-   * Fails with `ERR_EM_RESOURCE_CALL_LIMIT` when too many calls wait, `ERR_EM_CLOSED` behind `shutdown` and `terminate`,
+   * Fails with `ERR_EM_RESOURCE_CALL_LIMIT` when too many calls wait, `ERR_EM_CLOSED` after `shutdown` and `terminate`,
    * `ERR_EM_RESOURCE_FAILED` where the resource could not be made, `ERR_EM_THREAD_ENDED` where its thread has ended by
    * itself, and `ERR_EM_NOT_CLONEABLE` for a result that cannot be copied. Throws that for arguments that cannot be.
    */
@@ -188,7 +188,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
 
   /**
    * Takes no more calls, answers those it has, then disposes of the resource (its `Symbol.asyncDispose` or
-   * `Symbol.dispose`) and ends the thread. Rejects with what the disposal threw, with `ERR_EM_TIMEOUT` behind `timeout`
+   * `Symbol.dispose`) and ends the thread. Rejects with what the disposal threw, with `ERR_EM_TIMEOUT` after `timeout`
    * (calls not answered by then fail with it, too), and when the thread ends before that.
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
