@@ -274,7 +274,7 @@ export class Reactor implements Clock, Responsible {
    * begun when this returns; the promise tells how it went. A name is listened to on all its addresses. (start_server.)
    *
    * Rejects with ArgumentError for a bad address, option or handler, SystemError (`EADDRINUSE`, `EACCES`, …),
-   * `ERR_EM_NOT_A_SOCKET`, `ERR_EM_NOT_RUNNING` outside of `run` and where a stop came before it was listening, and
+   * `ERR_EM_NOT_A_SOCKET`, `ERR_EM_NOT_RUNNING` outside of `run` and where a stop or a drain came before it was listening, and
    * UnsupportedError for an option the engine lacks.
    *
    * ```ts

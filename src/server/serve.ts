@@ -8,6 +8,7 @@ import { HandshakeLimit } from "../connection/handshake_limit.js";
 import { attachError } from "../connection/reasons.js";
 import type { Core } from "../core/core.js";
 import { Endpoint } from "../core/endpoint.js";
+import type { Member } from "../core/members.js";
 import { resolveHost } from "../dns/resolver.js";
 import type { Ended, Handle, ListenFile, ListenOptions } from "../engine/streams.js";
 import type { ListenSettings, ServerTarget } from "../options/options.js";
@@ -28,7 +29,7 @@ export class ServerStarter {
   readonly #options: ListenOptions;
   readonly #tls: ListenerTls | undefined;
   readonly #handshakes: HandshakeLimit;
-  /** Aborted when the run that it began in ends: a resolver then need not go on. */
+  /** Aborted when the reactor stops or drains first: a resolver then need not go on. */
   readonly #over = new AbortController();
 
   constructor(core: Core, maker: ConnectionMaker, listen: ListenSettings, tls: ListenerTls | undefined) {
@@ -47,21 +48,27 @@ export class ServerStarter {
 
   /**
    * Listens; on literal addresses and free paths the listening has begun when this returns its promise. Where the reactor
-   * stops first it rejects at once, whatever it waits for: a resolver may never answer.
+   * stops or drains first it rejects at once, whatever it waits for: a resolver may never answer.
    */
   start(target: ServerTarget): Promise<Listener> {
+    const { members } = this.#core;
     return new Promise((resolve, reject) => {
-      const forget = this.#core.atEnd(() => {
+      const over = (): void => {
         const error = this.#stopped();
         reject(error);
         this.#over.abort(error);
-      });
-      this.#start(target).then(resolve, reject).finally(forget);
+      };
+      // As with the listening sockets that come of it: behind every connection, and bringing new ones.
+      const member: Member = { age: Number.POSITIVE_INFINITY, takesNew: true, shutdown: over, end: over };
+      members.add(member);
+      this.#start(target)
+        .then(resolve, reject)
+        .finally(() => members.delete(member));
     });
   }
 
   #stopped(): StateError {
-    return stopped(this.#core.host.reactor, "the reactor stopped before it was listening");
+    return stopped(this.#core.host.reactor, "the reactor stopped, or began to drain, before it was listening");
   }
 
   async #start(target: ServerTarget): Promise<Listener> {

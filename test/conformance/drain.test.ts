@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { Duplex } from "node:stream";
 import { type CloseReason, Connection } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 import { rejection } from "../support/throwing.js";
+
+/** A port that nothing listens on. */
+async function reserved(): Promise<{ port: number; release: () => Promise<unknown> }> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return { port, release: () => once(server.close(), "close") };
+}
 
 /** A signal that nothing else here uses. */
 const SIGNAL = "SIGUSR2";
@@ -291,5 +301,45 @@ onEveryEngine("drain and signals", (engine) => {
       reactor.stop();
     });
     assert.deepEqual(kinds, ["stop", "stop"]);
+  });
+
+  engine.rule("a server whose name is found when a drain has begun does not start", async (trial) => {
+    let found: (addresses: string[]) => void = () => {};
+    const reactor = trial.makeReactor({ resolver: () => new Promise((resolve) => (found = resolve)) });
+    const taken = await reserved();
+    const free = taken.port;
+    await taken.release();
+    let aborted: AbortSignal | undefined;
+    const other = trial.makeReactor({
+      resolver: (_host, signal) => {
+        aborted = signal;
+        return new Promise(() => {});
+      },
+    });
+    await reactor.run(async () => {
+      const starting = reactor.startServer({ host: "late.test", port: free }, Connection);
+      await trial.turn();
+      const drained = reactor.drain(5_000);
+      found(["127.0.0.1"]);
+      await assert.rejects(starting, { code: "ERR_EM_NOT_RUNNING" });
+      assert.deepEqual(await drained, { finished: 0, aborted: 0 });
+      await trial.turn();
+      const probe = reactor.connect({ host: "127.0.0.1", port: free }, class extends Connection {});
+      assert.equal((await probe.closed).kind, "connect-refused");
+      // The reactor goes on, and what is asked for after the drain is done.
+      const later = await reactor.startServer({ host: "127.0.0.1", port: free }, Connection);
+      await later.close();
+      reactor.stop();
+    });
+    await other.run(async () => {
+      const starting = other.startServer({ host: "never.test", port: 0 }, Connection);
+      await trial.turn();
+      void other.drain({ deadline: 5_000, delay: 30 }).catch(() => {});
+      await trial.turn();
+      assert.equal(aborted?.aborted, false);
+      await assert.rejects(starting, { code: "ERR_EM_NOT_RUNNING" });
+      assert.equal(aborted?.aborted, true);
+      other.stop();
+    });
   });
 });

@@ -297,6 +297,20 @@ onEveryEngine("unix sockets", (engine) => {
     await served.peer();
   });
 
+  engine.rule("a drain that begins while a stale file is looked at is not outlived", async (trial) => {
+    const path = trial.path();
+    await leaveStale(trial, path);
+    const { reactor } = trial;
+    const starting = reactor.startServer({ path }, Connection);
+    await trial.turn();
+    const drained = reactor.drain(5_000);
+    await assert.rejects(starting, { code: "ERR_EM_NOT_RUNNING" });
+    await drained;
+    await trial.settle(150);
+    const late = trial.dial({ path });
+    assert.equal((await late.closed).kind, "connect-refused");
+  });
+
   engine.rule("a live one is refused, and lives on", async (trial) => {
     const path = trial.path();
     const served = await trial.serve({}, { path });

@@ -8,6 +8,7 @@ import { pattern, sameBytes } from "../support/bytes.js";
 import { onEveryEngine } from "../support/harness.js";
 import { Recorder, type Script, type Witness } from "../support/recorder.js";
 import type { Trial } from "../support/trial.js";
+import { within } from "../support/wait.js";
 
 /** Two streams, each of which gives what is written to the other, at once and within the write. */
 function streamPair(): [Duplex, Duplex] {
@@ -341,5 +342,35 @@ onEveryEngine("a connection over a Node stream", (engine) => {
       () => trial.makeReactor().fromDuplex(new PassThrough(), Connection),
       (error) => error instanceof EventMachineError && error.code === "ERR_EM_NOT_RUNNING",
     );
+  });
+
+  engine.rule("one that ends before it is open holds up neither a stop nor a drain", async (trial) => {
+    const ways: Record<string, (connection: Connection, duplex: Duplex) => unknown> = {
+      close: (connection) => connection.closeConnection(),
+      abort: (connection) => connection.abort(),
+      finish: (connection) => connection.closeConnectionAfterWriting(),
+      destroy: (_connection, duplex) => duplex.destroy(),
+      fail: (_connection, duplex) => duplex.destroy(new Error("boom")),
+    };
+    for (const [name, end] of Object.entries(ways)) {
+      for (const how of ["stop", "drain", "unbind"]) {
+        const reactor = trial.makeReactor();
+        let unbound = 0;
+        class Over extends Connection {
+          override unbind(): void {
+            unbound++;
+            if (how === "unbind") reactor.stop();
+          }
+        }
+        const running = reactor.run(async () => {
+          const duplex = new PassThrough();
+          end(reactor.fromDuplex(duplex, Over), duplex);
+          if (how === "drain") assert.deepEqual(await reactor.drain(5_000), { finished: 1, aborted: 0 });
+          if (how !== "unbind") reactor.stop();
+        });
+        await within(running, `${name}, ${how}: the run ends`);
+        assert.equal(unbound, 1, `${name}, ${how}`);
+      }
+    }
   });
 });
