@@ -13,6 +13,7 @@ import {
   TLS_SESSION_TIMEOUT,
 } from "../base/limits.js";
 import type { TlsContextSettings, TlsIdentity, TlsVersion } from "../engine/tls.js";
+import { readDhParameters } from "./dh_parameters.js";
 import { keyKind, readIdentity, type TlsIdentityOptions } from "./identity.js";
 import { readMaterial, type TlsMaterial } from "./material.js";
 import { sessionId } from "./session_id.js";
@@ -34,7 +35,7 @@ export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
   cipherSuites?: string;
   /** Whether a server goes by its own order of suites. Default true. */
   preferServerCiphers?: boolean;
-  /** Groups for the key exchange, in order, separated by colons. Default: OpenSSL's. (ecdh_curve.) */
+  /** Groups for the key exchange, in order, separated by colons. Default, and "auto": OpenSSL's. (ecdh_curve.) */
   curves?: string;
   /** Parameters for DHE suites: "auto", or PEM. Default: no DHE. (dhparam.) */
   dhParameters?: "auto" | TlsMaterial;
@@ -53,7 +54,7 @@ export interface TlsSettingsOptions extends Partial<TlsIdentityOptions> {
   sessionTickets?: boolean;
   /** Keys of 48 bytes for session tickets, shared by servers that resume each other's sessions. Default: random ones. */
   ticketKeys?: readonly Uint8Array[];
-  /** How long a session can be resumed. Default 5 minutes. */
+  /** How long a session can be resumed. Default 5 minutes; at most 7 days (RFC 8446 section 4.6.1). */
   sessionTimeout?: number;
   /**
    * Sessions are resumed only in contexts with the same id that demand the same of the client and trust the same authorities. At
@@ -140,6 +141,7 @@ export const DEFAULT_CIPHERS = [
 
 const TICKET_KEY_SIZE = 48;
 const MAX_TICKET_KEYS = 16;
+const MAX_SESSION_TIMEOUT = 604_800_000;
 
 export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
   const { identities, leaves } = readIdentities(options);
@@ -175,15 +177,17 @@ export function checkTlsSettings(options: TlsSettingsOptions): CheckedOptions {
     ciphers: text(options.ciphers, "ciphers") ?? DEFAULT_CIPHERS,
     cipherSuites: text(options.cipherSuites, "cipherSuites"),
     preferServerCiphers: flag(options.preferServerCiphers, "preferServerCiphers", true),
-    curves: text(options.curves, "curves"),
+    curves: options.curves === "auto" ? undefined : text(options.curves, "curves"),
     dhParameters:
       options.dhParameters === undefined || options.dhParameters === "auto"
         ? options.dhParameters
-        : readMaterial(options.dhParameters, "dhParameters"),
+        : readDhParameters(readMaterial(options.dhParameters, "dhParameters"), "dhParameters"),
     alpn: checkAlpn(options.alpn),
     sessionTickets: flag(options.sessionTickets, "sessionTickets", true),
     ticketKeys: options.ticketKeys === undefined ? [] : checkTicketKeys(options.ticketKeys),
-    sessionTimeout: Math.ceil(duration(options.sessionTimeout, "sessionTimeout", TLS_SESSION_TIMEOUT) / 1000),
+    sessionTimeout: Math.ceil(
+      duration(options.sessionTimeout, "sessionTimeout", TLS_SESSION_TIMEOUT, MAX_SESSION_TIMEOUT) / 1000,
+    ),
     sessionIdContext: sessionId(options.sessionIdContext, demands),
     reportSessions: sessionCacheSize > 0,
     keyLog: keyLog !== undefined,
@@ -268,10 +272,10 @@ function bound(value: unknown, name: string, otherwise: number, least: number, m
   return value;
 }
 
-function duration(value: unknown, name: string, otherwise: number): number {
+function duration(value: unknown, name: string, otherwise: number, most = MAX_TIMER_DELAY): number {
   if (value === undefined) return otherwise;
-  if (typeof value !== "number" || !(value >= 0 && value <= MAX_TIMER_DELAY)) {
-    throw new ArgumentError(`${name} must be milliseconds from 0 to ${MAX_TIMER_DELAY}, not ${describe(value)}`);
+  if (typeof value !== "number" || !(value >= 0 && value <= most)) {
+    throw new ArgumentError(`${name} must be milliseconds from 0 to ${most}, not ${describe(value)}`);
   }
   return value;
 }
@@ -306,24 +310,26 @@ export function checkOcspResponse(response: unknown): Buffer {
 }
 
 /** What only OpenSSL knows to be right, asked before an engine is: one setting at a time, so that the error can name it. */
-function checkWithOpenSsl({ ciphers, cipherSuites, curves, dhParameters }: TlsContextSettings): void {
-  if (ciphers !== DEFAULT_CIPHERS && ciphers !== undefined) ask("ciphers", { ciphers });
-  if (cipherSuites !== undefined) {
-    const stray = cipherSuites.split(":").find((suite) => !suite.startsWith("TLS_"));
+function checkWithOpenSsl({ identities, ciphers, cipherSuites, curves, dhParameters }: TlsContextSettings): void {
+  if (ciphers !== DEFAULT_CIPHERS && ciphers !== undefined) {
+    const stray = ciphers.split(/[:, ]/).find((name) => /^[!+-]?TLS_/.test(name));
     if (stray !== undefined) {
-      throw new ArgumentError(`cipherSuites are those of TLS 1.3, which begin with TLS_, not ${describe(stray)}`);
+      throw new ArgumentError(`ciphers are those of TLS 1.2 and below: ${describe(stray)} belongs into cipherSuites`);
     }
-    ask("cipherSuites", { ciphers: cipherSuites });
+    ask("ciphers", { ciphers });
+  }
+  for (const suite of cipherSuites?.split(":") ?? []) {
+    if (!suite.startsWith("TLS_")) {
+      throw new ArgumentError(`cipherSuites are those of TLS 1.3, which begin with TLS_, not ${describe(suite)}`);
+    }
+    // Each by itself: in a list OpenSSL passes over those it does not know.
+    ask("cipherSuites", { ciphers: suite });
   }
   if (curves !== undefined) ask("curves", { ecdhCurve: curves });
-  // Older versions of Node pass over what holds no parameters.
-  if (
-    dhParameters instanceof Buffer &&
-    !/-----BEGIN (X9\.42 )?DH PARAMETERS-----/.test(dhParameters.toString("latin1"))
-  ) {
-    throw new TlsError("ERR_EM_TLS_CONTEXT", "dhParameters holds no DH parameters in PEM");
-  }
   if (dhParameters instanceof Buffer) ask("dhParameters", { dhparam: dhParameters });
+  for (const { certificate: cert, key, passphrase } of identities) {
+    ask("cert", { cert, key, ...(passphrase === undefined ? {} : { passphrase }) });
+  }
 }
 
 function ask(name: string, setting: Parameters<typeof createSecureContext>[0]): void {

@@ -8,6 +8,23 @@ import { inspect } from "node:util";
 import { ArgumentError, EventMachineError, Reactor, TlsContext, TlsError, type TlsOptions } from "eventmachine";
 import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../support/pki.js";
 
+const DH = pkiFile("dh.pem").toString();
+
+function dhPem(der: Buffer): string {
+  return `-----BEGIN DH PARAMETERS-----\n${der.toString("base64")}\n-----END DH PARAMETERS-----\n`;
+}
+
+/** An odd number of so many bits, a generator, and some bytes after them. */
+function dhDer(bits: number, generator: number | null, after = 0): Buffer {
+  const element = (tag: number, content: Buffer) => {
+    const size = Buffer.of(tag, 0x82, content.length >> 8, content.length & 0xff);
+    return Buffer.concat([size, content]);
+  };
+  const prime = element(2, Buffer.concat([Buffer.of(0), Buffer.alloc(bits / 8, 0xff)]));
+  const numbers = generator === null ? [prime] : [prime, element(2, Buffer.of(generator))];
+  return Buffer.concat([element(0x30, Buffer.concat(numbers)), Buffer.alloc(after)]);
+}
+
 /** What is wrong, the code it is refused with, and what the message must say. */
 const REFUSED: readonly [string, TlsOptions, string, RegExp][] = [
   ["a key without its certificate", { key: identity("server").key }, "ERR_EM_TLS_NO_CERTIFICATE", /cert is needed/],
@@ -58,6 +75,32 @@ const REFUSED: readonly [string, TlsOptions, string, RegExp][] = [
   ["a suite of TLS 1.2 as one of TLS 1.3", { cipherSuites: "AES128-SHA" }, "ERR_EM_INVALID_ARGUMENT", /TLS_/],
   ["an unknown group", { curves: "P-257" }, "ERR_EM_TLS_CONTEXT", /curves/],
   ["parameters that are none", { dhParameters: pkiPath("ca.pem") }, "ERR_EM_TLS_CONTEXT", /dhParameters/],
+  ["a suite of TLS 1.3 as a cipher", { ciphers: "TLS_AES_128_GCM_SHA256" }, "ERR_EM_INVALID_ARGUMENT", /cipherSuites/],
+  [
+    "a suite of TLS 1.3 among the ciphers",
+    { ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256:!TLS_AES_128_GCM_SHA256" },
+    "ERR_EM_INVALID_ARGUMENT",
+    /"!TLS_AES_128_GCM_SHA256" belongs into cipherSuites/,
+  ],
+  [
+    "an unknown suite among others",
+    { cipherSuites: "TLS_AES_128_GCM_SHA256:TLS_ROT13" },
+    "ERR_EM_TLS_CONTEXT",
+    /cipherSuites/,
+  ],
+  ["an unknown group among others", { curves: "X25519:P-257" }, "ERR_EM_TLS_CONTEXT", /curves/],
+  ["automatic groups among others", { curves: "auto:P-256" }, "ERR_EM_TLS_CONTEXT", /curves/],
+  ["parameters that are cut off", { dhParameters: DH.slice(0, -30) }, "ERR_EM_TLS_CONTEXT", /is cut off/],
+  ["parameters that are garbage", { dhParameters: dhPem(Buffer.alloc(300, 7)) }, "ERR_EM_TLS_CONTEXT", /a prime and/],
+  ["parameters without a generator", { dhParameters: dhPem(dhDer(2048, null)) }, "ERR_EM_TLS_CONTEXT", /a prime and/],
+  ["parameters with the generator 1", { dhParameters: dhPem(dhDer(2048, 1)) }, "ERR_EM_TLS_CONTEXT", /a prime and/],
+  ["a prime of 1,024 bits", { dhParameters: dhPem(dhDer(1024, 2)) }, "ERR_EM_TLS_CONTEXT", /1024 bits.* 2048 to 8192/],
+  ["a prime of 16,384 bits", { dhParameters: dhPem(dhDer(16384, 2)) }, "ERR_EM_TLS_CONTEXT", /16384 bits/],
+  ["bytes after the parameters", { dhParameters: dhPem(dhDer(2048, 2, 1)) }, "ERR_EM_TLS_CONTEXT", /a prime and/],
+  ["parameters twice", { dhParameters: DH + DH }, "ERR_EM_TLS_CONTEXT", /2 sets/],
+  ["a session of more than a week", { sessionTimeout: 604_800_001 }, "ERR_EM_INVALID_ARGUMENT", /604800000/],
+  ["a session for ever", { sessionTimeout: Number.POSITIVE_INFINITY }, "ERR_EM_INVALID_ARGUMENT", /604800000/],
+  ["signature algorithms", { sigalgs: "RSA+SHA256" } as never, "ERR_EM_INVALID_ARGUMENT", /"sigalgs"/],
   ["an empty protocol", { alpn: ["h2", ""] }, "ERR_EM_INVALID_ARGUMENT", /alpn/],
   ["a long protocol", { alpn: ["x".repeat(256)] }, "ERR_EM_INVALID_ARGUMENT", /255/],
   ["a ticket key of the wrong size", { ticketKeys: [Buffer.alloc(32)] }, "ERR_EM_INVALID_ARGUMENT", /48 bytes/],
