@@ -140,3 +140,12 @@ function extraAuthorities(): string[] {
   }
   return read;
 }
+
+// An empty list may be Node's under --use-openssl-ca, or set by the program; and so may be its own list in a worker that was
+// given no NODE_EXTRA_CA_CERTS. They are told apart by what the list was before a program could set it.
+if (
+  readAuthorities !== undefined &&
+  (startedWith("use-openssl-ca") || (!isMainThread && (startVariable("NODE_EXTRA_CA_CERTS") ?? "") !== ""))
+) {
+  defaultTrust();
+}
