@@ -34,6 +34,9 @@ const FLOORS = [
   ["base"],
 ];
 
+/** Rooms that stand on connections: what they do to one goes through the class, or through its StreamPort. */
+const CLAIMANTS = ["websocket", "interop", "http", "protocols"];
+
 const rooms = FLOORS.flat();
 const placed = new Set(rooms.map((room) => room.split("/")[0]));
 const unplaced = readdirSync(join(__dirname, "src")).filter((name) => !placed.has(name));
@@ -60,6 +63,12 @@ const upward = FLOORS.flatMap((floor, height) =>
 module.exports = {
   forbidden: [
     ...upward,
+    {
+      name: "through-the-port",
+      severity: "error",
+      from: { path: CLAIMANTS.map(pathOf) },
+      to: { path: pathOf("connection"), pathNot: "^src/connection/connection\\.ts$" },
+    },
     {
       name: "no-circles",
       comment:

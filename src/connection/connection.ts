@@ -7,6 +7,8 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
 import { answeredFor, begun, type Responsible, refusal, responsible } from "../base/outcome.js";
 import type { SystemError } from "../base/system_error.js";
+import { ChunkReader } from "../core/chunk_reader.js";
+import { State, type StreamPort } from "../core/stream_port.js";
 import type { KeepAlive, SocketOptions } from "../engine/socket_options.js";
 import type { TlsVersion } from "../engine/tls.js";
 import { checkKernelNumber } from "../options/kernel_numbers.js";
@@ -17,11 +19,8 @@ import type { Timer, TimerCallback } from "../timers/timer.js";
 import type { TlsContext } from "../tls/tls_context.js";
 import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "../tls/tls_start.js";
-import { ChunkReader } from "./chunk_reader.js";
 import { openForSending } from "./file_sends.js";
-import * as reasons from "./reasons.js";
 import type { Transport } from "./transport.js";
-import { State } from "./transport_state.js";
 
 /** What `sendData` takes: bytes, text, or a list of them that leaves as one. */
 export type SendData = Uint8Array | string | readonly (Uint8Array | string)[];
@@ -309,7 +308,7 @@ export class Connection {
     if (transport.isWriteEnded)
       throw new StateError("ERR_EM_WRITE_AFTER_END", "startTls: behind halfClose nothing is sent");
     const plan = planStart(tls, transport.origin);
-    transport.core.tlsContexts.idFor(plan.context, plan.role);
+    transport.home.tlsContexts.idFor(plan.context, plan.role);
     Connection.startTls(this, plan);
   }
 
@@ -403,7 +402,7 @@ export class Connection {
     const transport = this.#attached();
     checkBoolean(afterWriting, "afterWriting");
     if (afterWriting) transport.finish();
-    else transport.end(transport.state === State.connecting ? transport.calledOff() : reasons.LOCAL_CLOSE);
+    else transport.close();
   }
 
   /**
@@ -421,8 +420,7 @@ export class Connection {
 
   /** Resets the connection: both sides lose what is under way. `unbind` comes as after `closeConnection`. */
   abort(): void {
-    const transport = this.#attached();
-    transport.end(transport.state === State.connecting ? transport.calledOff() : reasons.LOCAL_ABORT, "abort");
+    this.#attached().abort();
   }
 
   /**
@@ -621,17 +619,17 @@ export class Connection {
 
   /** Any socket option by its numbers, as the kernel gives it. Capability `socketOptions`. (get_sock_opt.) */
   getSockOpt(level: number, name: number, size = 4): Buffer {
-    const { core, handle } = this.#open("getSockOpt");
+    const { engine, handle } = this.#open("getSockOpt");
     checkInteger(level, "level", 0);
     checkInteger(name, "name", 0);
     if (checkInteger(size, "size", 1) > 1024) throw new ArgumentError(`size must be at most 1024, not ${size}`);
-    return core.engine.getSocketOption(handle, level, name, size);
+    return engine.getSocketOption(handle, level, name, size);
   }
 
   /** Sets any socket option; a number is passed as a C int. Capability `socketOptions`. (set_sock_opt.) */
   setSockOpt(level: number, name: number, value: number | Uint8Array): void {
     const transport = this.#settable("setSockOpt");
-    requireCapability(transport.core.engine, "socketOptions");
+    requireCapability(transport.engine, "socketOptions");
     checkInteger(level, "level", 0);
     checkInteger(name, "name", 0);
     if (typeof value !== "number" && !types.isUint8Array(value)) {
@@ -639,7 +637,7 @@ export class Connection {
     }
     // A copy: the caller may reuse its buffer.
     const bytes = typeof value === "number" ? cInt(value) : Uint8Array.from(value);
-    transport.set(() => transport.core.engine.setSocketOption(transport.handle, level, name, bytes));
+    transport.set(() => transport.engine.setSocketOption(transport.handle, level, name, bytes));
   }
 
   /**
@@ -652,8 +650,8 @@ export class Connection {
 
   /** The process at the other end of a Unix socket when it connected. Capability `peerCredentials`. */
   peerCredentials(): { pid: number; uid: number; gid: number } {
-    const { core, handle } = this.#open("peerCredentials");
-    return core.engine.peerCredentials(handle);
+    const { engine, handle } = this.#open("peerCredentials");
+    return engine.peerCredentials(handle);
   }
 
   // Insides ------------------------------------------------------------------------------------------------------
@@ -698,8 +696,8 @@ export class Connection {
 
   #setOptions(method: string, options: SocketOptions & { keepAliveOff?: boolean }): void {
     const transport = this.#settable(method);
-    requireOptions(transport.core.engine, options);
-    transport.set(() => transport.core.engine.setOptions(transport.handle, options));
+    requireOptions(transport.engine, options);
+    transport.set(() => transport.setOptions(options));
   }
 
   /** @internal */
@@ -730,8 +728,8 @@ export class Connection {
     });
   }
 
-  /** @internal For protocol classes, whose callbacks are called, and fail, like the connection's own. */
-  static transportOf(connection: Connection): Transport {
+  /** @internal For claimants and protocol classes, whose callbacks are called, and fail, like the connection's own. */
+  static portOf(connection: Connection): StreamPort {
     return connection.#attached();
   }
 }

@@ -1,5 +1,6 @@
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
-import type { TransportHome } from "../core/transport_home.js";
+import type { TransportCore } from "../core/transport_home.js";
+import type { StreamEngine } from "../engine/engine.js";
 import type { Handle } from "../engine/streams.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Timer } from "../timers/timer.js";
@@ -18,7 +19,8 @@ const CLOCKS = [
 
 /** What deadlines look at, and what they end: an open connection. */
 export interface DeadlinesOwner {
-  readonly core: TransportHome;
+  readonly core: TransportCore;
+  readonly engine: StreamEngine;
   readonly handle: Handle;
   readonly settings: StreamSettings;
   readonly isPaused: boolean;
@@ -96,15 +98,14 @@ export class Deadlines {
   }
 
   #readBase(): number {
-    const { core, handle } = this.#owner;
-    return Math.max(this.#from.read, core.engine.lastRead(handle));
+    const { engine, handle } = this.#owner;
+    return Math.max(this.#from.read, engine.lastRead(handle));
   }
 
   /** The deadline that passes first, and when. */
   #earliest(): { name: Clock; at: number; after: number } | undefined {
     const owner = this.#owner;
-    const { settings, handle } = owner;
-    const { engine } = owner.core;
+    const { settings, handle, engine } = owner;
     let first: { name: Clock; at: number; after: number } | undefined;
     const consider = (name: Clock, after: number, from: number) => {
       if (after > 0 && (first === undefined || from + after < first.at)) first = { name, at: from + after, after };

@@ -1,20 +1,16 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
-import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
+import type { CloseReason } from "../base/close_reason.js";
 import { isCode } from "../base/error_code.js";
 import { ArgumentError, EventMachineError, StateError, UnsupportedError } from "../base/errors.js";
 import { errnoName, SystemError } from "../base/system_error.js";
 import type { Core } from "../core/core.js";
-import type { CoreHost } from "../core/core_host.js";
 import type { Endpoint } from "../core/endpoint.js";
-import type { Members } from "../core/members.js";
-import type { OwnTick } from "../core/tick_queue.js";
 import type { TransportHome } from "../core/transport_home.js";
 import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Ended, Handle } from "../engine/streams.js";
 import type { StreamSettings } from "../options/options.js";
-import type { Timer, TimerCallback, TimerHost } from "../timers/timer.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
 import type { Transport } from "./transport.js";
@@ -22,10 +18,7 @@ import type { Transport } from "./transport.js";
 /** The handle of a stream: each has a driver of its own, which does not ask. */
 const ONLY: Handle = 0;
 
-/**
- * Stands for the core, and for its engine, to the one transport of a stream: everything of the reactor is the core's own,
- * and the engine is the driver of this stream.
- */
+/** The home of the one transport of a stream: the reactor is the core, and the engine is the driver of this stream. */
 export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly accepts = true;
   readonly handshakes = undefined;
@@ -33,7 +26,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly peer = undefined;
   readonly sharedLocalAddress = undefined;
   readonly sharedRemoteAddress = undefined;
-  readonly #core: Core;
+  readonly core: Core;
   readonly #duplex: Duplex;
   #engine: DuplexStream | undefined;
   #transport: Transport | undefined;
@@ -41,15 +34,15 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   #isForgotten = false;
 
   constructor(core: Core, duplex: Duplex) {
-    this.#core = core;
+    this.core = core;
     this.#duplex = checkDuplex(duplex);
   }
 
   start(transport: Transport, settings: StreamSettings): void {
     this.#transport = transport;
-    this.#core.members.add(transport);
-    this.#core.foreign.transports.add(transport);
-    this.#engine = new DuplexStream(this.#duplex, settings, this.#core.foreign.turn, this);
+    this.core.members.add(transport);
+    this.core.foreign.transports.add(transport);
+    this.#engine = new DuplexStream(this.#duplex, settings, this.core.foreign.turn, this);
   }
 
   /** The stream is ours, and there is no connection for it. */
@@ -75,8 +68,8 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   }
 
   ended(): void {
-    this.#core.members.delete(this.#transport as Transport);
-    this.#core.foreign.transports.delete(this.#transport as Transport);
+    this.core.members.delete(this.#transport as Transport);
+    this.core.foreign.transports.delete(this.#transport as Transport);
   }
 
   // What the stream tells --------------------------------------------------------------------------------------------
@@ -107,91 +100,28 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     if (error !== undefined && !isSystems(error)) transport.reason ??= streamFailed(error);
     if (transport.handle === ONLY) transport.onClosed(ONLY, ended, error?.errno ?? 0, error?.syscall ?? "read");
     else transport.failed(reasons.connectFailure("a stream", [attemptError(error)]));
-    this.#core.checkIdle();
+    this.core.checkIdle();
   }
 
-  // The core ---------------------------------------------------------------------------------------------------------
+  // What carries the transport ---------------------------------------------------------------------------------------
 
   get engine(): StreamEngine {
     return this.#engine as DuplexStream;
-  }
-
-  get isOpen(): boolean {
-    return this.#core.isOpen;
   }
 
   get tlsContexts(): never {
     throw noTls();
   }
 
-  get host(): CoreHost {
-    return this.#core.host;
-  }
-
-  get outboundLimit(): number {
-    return this.#core.outboundLimit;
-  }
-
   /** No handle of an engine does. */
   carries(): void {}
 
-  get members(): Members {
-    return this.#core.members;
-  }
-
-  get connectionCount(): number {
-    return this.#core.connectionCount;
-  }
-  set connectionCount(count: number) {
-    this.#core.connectionCount = count;
-  }
-
-  nextId(): number {
-    return this.#core.nextId();
-  }
-
-  now(): number {
-    return this.#core.now();
-  }
-
-  get seenAt(): number {
-    return this.#core.seenAt;
-  }
-
-  turnTime(): number {
-    return this.#core.turnTime();
-  }
-
-  addTimer(delay: number, callback: TimerCallback): Timer {
-    return this.#core.addTimer(delay, callback);
-  }
-
-  ownTick(tick: OwnTick): void {
-    this.#core.ownTick(tick);
-  }
-
-  get isAccepting(): boolean {
-    return this.#core.isAccepting;
-  }
-
-  get timers(): TimerHost {
-    return this.#core.timers;
-  }
-
   endpoints(): Endpoint[] {
-    return [...this.#core.foreign.transports];
+    return [...this.core.foreign.transports];
   }
 
   forget(): void {
     this.#isForgotten = true;
-  }
-
-  connectionEnded(kind: CloseReasonKind): void {
-    this.#core.connectionEnded(kind);
-  }
-
-  checkIdle(): void {
-    this.#core.checkIdle();
   }
 }
 

@@ -3,10 +3,10 @@ import type { CloseReason } from "../base/close_reason.js";
 import { isEndOf, markEnd } from "../base/error_marks.js";
 import { isStopped, markStopped } from "../base/stopped.js";
 import { isPromise, isThenable } from "../base/thenable.js";
+import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
 import { Endpoint } from "../core/endpoint.js";
-import type { TransportHome } from "../core/transport_home.js";
+import type { TransportCore, TransportHome } from "../core/transport_home.js";
 import { connectionError } from "../observe/channels.js";
-import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
 
 /** What Node's streams tell those who still read and write them when they are destroyed. */
@@ -23,16 +23,21 @@ const STREAM_ENDS: ReadonlySet<unknown> = new Set([
  * throws or whose promise is rejected.
  */
 export abstract class HandlerCalls extends Endpoint {
-  readonly core: TransportHome;
+  readonly home: TransportHome;
   /** Whom events are told: the connection, or who has claimed it. One object either way, so that no event asks. */
   protected receiver: ConnectionCallbacks;
   protected readonly context: AsyncResource | undefined;
 
-  constructor(core: TransportHome, receiver: ConnectionCallbacks, context: AsyncResource | undefined) {
+  constructor(home: TransportHome, receiver: ConnectionCallbacks, context: AsyncResource | undefined) {
     super();
-    this.core = core;
+    this.home = home;
     this.receiver = receiver;
     this.context = context;
+  }
+
+  /** The reactor it lives in. */
+  get core(): TransportCore {
+    return this.home.core;
   }
 
   /** The connection itself, also where another has claimed its callbacks. */

@@ -1,5 +1,6 @@
 import type { CloseReason } from "../base/close_reason.js";
-import type { TransportHome } from "../core/transport_home.js";
+import type { TransportCore } from "../core/transport_home.js";
+import type { StreamEngine } from "../engine/engine.js";
 import type { Handle } from "../engine/streams.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Timer } from "../timers/timer.js";
@@ -7,7 +8,8 @@ import { LINGER_EXPIRED } from "./reasons.js";
 
 /** What the linger deadline looks at, and what it ends: a connection that closes after writing. */
 export interface LingerOwner {
-  readonly core: TransportHome;
+  readonly core: TransportCore;
+  readonly engine: StreamEngine;
   readonly handle: Handle;
   readonly settings: StreamSettings;
   end(reason: CloseReason): void;
@@ -35,9 +37,9 @@ export class Linger {
 
   /** Counts from now. */
   begin(): void {
-    const { core, handle } = this.#owner;
+    const { core, engine, handle } = this.#owner;
     this.#from = core.now();
-    this.#untaken = core.engine.unacknowledged(handle);
+    this.#untaken = engine.unacknowledged(handle);
     this.#arm();
   }
 
@@ -47,8 +49,8 @@ export class Linger {
   }
 
   get #due(): number {
-    const { core, handle, settings } = this.#owner;
-    return Math.max(this.#from, core.engine.lastWrite(handle)) + settings.lingerTimeout;
+    const { engine, handle, settings } = this.#owner;
+    return Math.max(this.#from, engine.lastWrite(handle)) + settings.lingerTimeout;
   }
 
   #arm(): void {
@@ -62,8 +64,8 @@ export class Linger {
   }
 
   #look(): void {
-    const { core, handle } = this.#owner;
-    const untaken = core.engine.unacknowledged(handle);
+    const { core, engine, handle } = this.#owner;
+    const untaken = engine.unacknowledged(handle);
     if (untaken < this.#untaken) this.#from = core.now();
     this.#untaken = untaken;
     if (this.#due <= core.seenAt) this.#owner.end(LINGER_EXPIRED);

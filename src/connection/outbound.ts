@@ -1,6 +1,8 @@
 import type { CloseReason } from "../base/close_reason.js";
 import { EventMachineError } from "../base/errors.js";
+import { State } from "../core/stream_port.js";
 import type { TransportHome } from "../core/transport_home.js";
+import type { StreamEngine } from "../engine/engine.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { StreamSettings } from "../options/options.js";
 import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
@@ -9,7 +11,7 @@ import { OpeningQueue } from "./opening_queue.js";
 import * as reasons from "./reasons.js";
 import { writeEnded } from "./refusals.js";
 import type { TransportExtras } from "./transport_extras.js";
-import { AWAITS_DRAIN, FINISHING, State, WRITE_ENDED } from "./transport_state.js";
+import { AWAITS_DRAIN, FINISHING, WRITE_ENDED } from "./transport_state.js";
 
 /**
  * What a connection sends: bytes and files in the order of the calls, from before it is open; the water marks, between
@@ -32,9 +34,14 @@ export abstract class Outbound extends HandlerCalls {
 
   abstract adjust(changes: Partial<StreamSettings>): void;
 
+  /** What carries the connection: the reactor's engine, or the driver of one stream. */
+  get engine(): StreamEngine {
+    return this.home.engine;
+  }
+
   /** Unsent bytes, file bytes apart. */
   outboundSize(): number {
-    if (this.handle !== NO_HANDLE) return this.core.engine.outboundSize(this.handle);
+    if (this.handle !== NO_HANDLE) return this.engine.outboundSize(this.handle);
     return this.extras?.opening?.size ?? 0;
   }
 
@@ -57,7 +64,7 @@ export abstract class Outbound extends HandlerCalls {
 
   sendBytes(data: Uint8Array): boolean {
     if (this.state !== State.open) return this.sendUnopened(data);
-    const { engine } = this.core;
+    const { engine } = this.home;
     const { handle } = this;
     if (!this.mayWrite(engine.outboundSize(handle))) return false;
     engine.write(handle, data);
@@ -67,7 +74,7 @@ export abstract class Outbound extends HandlerCalls {
 
   sendString(text: string, encoding: BufferEncoding): boolean {
     if (this.state !== State.open) return this.sendUnopened(Buffer.from(text, encoding));
-    const { engine } = this.core;
+    const { engine } = this.home;
     const { handle } = this;
     if (!this.mayWrite(engine.outboundSize(handle))) return false;
     this.#written += engine.writeString(handle, text, encoding);
@@ -95,16 +102,16 @@ export abstract class Outbound extends HandlerCalls {
   }
 
   protected belowHighWater(unsent: number): boolean {
-    const { core } = this;
+    const { core, engine } = this.home;
     if (unsent >= this.settings.highWaterMark) {
-      if (core.engine.totalOutbound() > core.outboundLimit) relieve(core);
+      if (engine.totalOutbound() > core.outboundLimit) relieve(this.home);
       if (this.state === State.open && (this.flags & AWAITS_DRAIN) === 0) {
         this.flags |= AWAITS_DRAIN;
-        core.engine.awaitWritable(this.handle);
+        engine.awaitWritable(this.handle);
       }
       return false;
     }
-    if (unsent > 0 && core.engine.totalOutbound() > core.outboundLimit) relieve(core);
+    if (unsent > 0 && engine.totalOutbound() > core.outboundLimit) relieve(this.home);
     return true;
   }
 
@@ -119,7 +126,7 @@ export abstract class Outbound extends HandlerCalls {
     this.adjust({ lowWaterMark: 0 });
     if (this.flags & AWAITS_DRAIN) return;
     this.flags |= AWAITS_DRAIN;
-    if (this.state === State.open) this.core.engine.awaitWritable(this.handle);
+    if (this.state === State.open) this.engine.awaitWritable(this.handle);
   }
 
   // Before the connection is open --------------------------------------------------------------------------------
@@ -153,7 +160,7 @@ export abstract class Outbound extends HandlerCalls {
 
   /** The connection is open: what waited for it leaves. */
   protected sendQueued(opening: OpeningQueue): void {
-    const { engine } = this.core;
+    const { engine } = this.home;
     const extras = this.more();
     extras.opening = undefined;
     extras.deadlines?.outputBegins();
@@ -180,7 +187,7 @@ export abstract class Outbound extends HandlerCalls {
     extras.files ??= new FileSends();
     if (this.outboundSize() === 0) this.outputBegins();
     const sent = extras.files.add(file);
-    this.whenOpen(() => this.core.engine.sendFile(this.handle, file.fd, 0, file.size));
+    this.whenOpen(() => this.engine.sendFile(this.handle, file.fd, 0, file.size));
     return sent;
   }
 
@@ -196,7 +203,7 @@ export abstract class Outbound extends HandlerCalls {
 
   /** The engine is about to forget the handle, and what of its output it has not sent. */
   protected dropUnsent(): void {
-    const unsent = this.core.engine.outboundSize(this.handle);
+    const unsent = this.engine.outboundSize(this.handle);
     if (unsent === 0) return;
     this.#written -= unsent;
     this.more().unsent = unsent;
@@ -211,15 +218,16 @@ export abstract class Outbound extends HandlerCalls {
 }
 
 /** The reactor as a whole holds too much unsent output: the largest queues go, until it does not. */
-function relieve(core: TransportHome): void {
-  const holders = core
+function relieve(home: TransportHome): void {
+  const { core, engine } = home;
+  const holders = home
     .endpoints()
     .filter((endpoint): endpoint is Outbound => endpoint instanceof Outbound && endpoint.state === State.open)
     .sort((a, b) => b.outboundSize() - a.outboundSize());
-  let excess = core.engine.totalOutbound() - core.outboundLimit;
+  let excess = engine.totalOutbound() - core.outboundLimit;
   for (const holder of holders) {
     if (excess <= 0) return;
     excess -= holder.outboundSize();
-    holder.end(reasons.outboundLimitPassed(core.engine.totalOutbound(), core.outboundLimit, "reactor"));
+    holder.end(reasons.outboundLimitPassed(engine.totalOutbound(), core.outboundLimit, "reactor"));
   }
 }

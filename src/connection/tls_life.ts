@@ -3,7 +3,8 @@ import type { CloseReason } from "../base/close_reason.js";
 import { TlsError } from "../base/errors.js";
 import { receivedName } from "../base/host_names.js";
 import { endable, type Settling } from "../base/settling.js";
-import type { TransportHome } from "../core/transport_home.js";
+import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
+import type { TransportCore, TransportHome } from "../core/transport_home.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
 import type { TlsFailure, TlsState } from "../engine/tls.js";
 import type { Timer } from "../timers/timer.js";
@@ -13,15 +14,15 @@ import { type SelectedContext, TlsContext } from "../tls/tls_context.js";
 import { TlsInfo, type TlsVerdict } from "../tls/tls_info.js";
 import type { TlsPlan } from "../tls/tls_start.js";
 import { trustNumber } from "../tls/trust.js";
-import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { Unfinished } from "./handshake_limit.js";
 import type { Origin } from "./origin.js";
 import * as reasons from "./reasons.js";
 import { notSecured } from "./refusals.js";
 
-/** The connection that TLS is on: its engine, how its user is called, and how it ends. */
+/** The connection that TLS is on: what carries it, how its user is called, and how it ends. */
 export interface TlsOwner {
-  readonly core: TransportHome;
+  readonly core: TransportCore;
+  readonly home: TransportHome;
   readonly handle: Handle;
   readonly isOpen: boolean;
   readonly isClosed: boolean;
@@ -75,16 +76,16 @@ export class TlsLife implements Unfinished {
 
   /** The connection is open: the engine starts TLS behind what it has queued. */
   begin(): void {
-    const { core, handle } = this.#owner;
+    const { core, home, handle } = this.#owner;
     const { context, role, serverName, verifyName, received } = this.#plan;
     const { handshakeTimeout, sessions, names, selectContext } = TlsContext.insides(context);
     this.#handle = handle;
     if (role === "client") this.#sessionKey = this.#sessionKeyNow();
     if (role === "client") this.#offered = sessions.get(this.#sessionKey);
     try {
-      core.engine.startTls(handle, {
+      home.engine.startTls(handle, {
         role,
-        context: core.tlsContexts.idFor(context, role),
+        context: home.tlsContexts.idFor(context, role),
         serverName,
         verifyName,
         session: this.#offered?.session,
@@ -108,13 +109,13 @@ export class TlsLife implements Unfinished {
   /** Engines write sessions down in forms of their own. */
   #sessionKeyNow(): string {
     const { trustFor } = TlsContext.insides(this.#plan.context);
-    return `${this.#owner.core.engine.name} ${trustNumber(trustFor("client"))} ${this.#plan.sessionKey}`;
+    return `${this.#owner.home.engine.name} ${trustNumber(trustFor("client"))} ${this.#plan.sessionKey}`;
   }
 
   /** What the handshake came to; undefined before it is through, and where nobody asked before `unbind` had returned. */
   get info(): TlsInfo | undefined {
     if (this.#info === undefined && this.isSecured && this.#handle !== NO_HANDLE) {
-      const state = this.#owner.core.engine.tlsState(this.#handle);
+      const state = this.#owner.home.engine.tlsState(this.#handle);
       if (state !== undefined) this.#info = new TlsInfo(state, this.#certificates(state));
     }
     return this.#info;
@@ -153,15 +154,15 @@ export class TlsLife implements Unfinished {
   }
 
   #answerName(selected: SelectedContext): void {
-    const { core } = this.#owner;
+    const { engine, tlsContexts } = this.#owner.home;
     if (selected === undefined || selected === null) {
-      core.engine.answerServerName(this.#handle, selected === null ? "refuse" : "same");
+      engine.answerServerName(this.#handle, selected === null ? "refuse" : "same");
       return;
     }
     try {
       if (!(selected instanceof TlsContext)) throw notAContext();
       TlsContext.requireNamed(selected, this.#plan.context);
-      core.engine.answerServerName(this.#handle, core.tlsContexts.idFor(selected, "server"));
+      engine.answerServerName(this.#handle, tlsContexts.idFor(selected, "server"));
     } catch (error) {
       this.#owner.handlerFailed(error);
       this.#refuseName();
@@ -169,12 +170,12 @@ export class TlsLife implements Unfinished {
   }
 
   readonly #refuseName = (): void => {
-    this.#owner.core.engine.answerServerName(this.#handle, "refuse");
+    this.#owner.home.engine.answerServerName(this.#handle, "refuse");
   };
 
   onVerify(): void {
-    const { callbacks, core } = this.#owner;
-    const state = core.engine.tlsState(this.#handle);
+    const { callbacks, home } = this.#owner;
+    const state = home.engine.tlsState(this.#handle);
     const shown = new ShownCertificates(state?.peerCertificates ?? [], (error) =>
       this.#owner.end({ kind: "tls-error", error }),
     );
@@ -210,7 +211,7 @@ export class TlsLife implements Unfinished {
       const what = accepts === null ? "null" : typeof accepts;
       this.#refusal = `sslVerifyPeer answered with ${what}: true alone accepts a certificate`;
     }
-    this.#owner.core.engine.answerVerify(this.#handle, accepts === true);
+    this.#owner.home.engine.answerVerify(this.#handle, accepts === true);
   }
 
   giveWay(limit: number): void {
@@ -247,7 +248,7 @@ export class TlsLife implements Unfinished {
 
   /** Why TLS ended the connection, while its `closed` is delivered. */
   failure(): CloseReason {
-    const { engine } = this.#owner.core;
+    const { engine } = this.#owner.home;
     if (!this.isSecured) TlsContext.insides(this.#plan.context).sessions.forget(this.#sessionKey);
     const failure = engine.tlsFailure(this.#handle);
     const isOurs = this.#refusal !== undefined && failure.code === "ERR_EM_TLS_VERIFY";
@@ -257,7 +258,7 @@ export class TlsLife implements Unfinished {
   /** The peer's end, while `closed` is delivered. */
   peerClosed(): CloseReason {
     if (!this.isSecured) return reasons.PEER_CLOSED;
-    return { kind: "peer-closed", truncated: this.#owner.core.engine.tlsTruncated(this.#handle) };
+    return { kind: "peer-closed", truncated: this.#owner.home.engine.tlsTruncated(this.#handle) };
   }
 
   /** The connection has ended, and `unbind` is about to be called. */
@@ -270,7 +271,8 @@ export class TlsLife implements Unfinished {
   /** `unbind` has returned. */
   forget(): void {
     this.#handle = NO_HANDLE;
-    if (this.#plan.isOwned && this.#owner.core.isOpen) this.#owner.core.tlsContexts.release(this.#plan.context);
+    const { core, home } = this.#owner;
+    if (this.#plan.isOwned && core.isOpen) home.tlsContexts.release(this.#plan.context);
   }
 }
 

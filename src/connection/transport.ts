@@ -3,15 +3,17 @@ import { ipv4Address, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ConnectError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
+import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
 import type { Member } from "../core/members.js";
+import { State, type StreamPort } from "../core/stream_port.js";
 import type { OwnTick } from "../core/tick_queue.js";
 import type { TransportHome } from "../core/transport_home.js";
+import type { SocketOptions } from "../engine/socket_options.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import { connectionClose, connectionOpen } from "../observe/channels.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Timer, TimerCallback } from "../timers/timer.js";
 import type { TlsPlan } from "../tls/tls_start.js";
-import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
 import { type Detached, LifePromises } from "./life_promises.js";
@@ -21,7 +23,7 @@ import type { Origin } from "./origin.js";
 import { Outbound } from "./outbound.js";
 import * as reasons from "./reasons.js";
 import { alreadyClaimed, inputDiscarded, nothingToClaim } from "./refusals.js";
-import { type TlsHooks, TlsLife } from "./tls_life.js";
+import { plaintextLeft, type TlsHooks, TlsLife } from "./tls_life.js";
 import type { TransportExtras } from "./transport_extras.js";
 import {
   AWAITS_DRAIN,
@@ -33,7 +35,6 @@ import {
   MARKS_CHANGED,
   PAUSED,
   PEER_ENDED,
-  State,
   WRITE_ENDED,
 } from "./transport_state.js";
 
@@ -46,7 +47,7 @@ const NO_PEER = -2;
  * One life of a connection: the state machine between a user's object and an engine's handle. A connection that
  * reconnects gets a new transport, and with it fresh reason, counters, promises and deadlines.
  */
-export class Transport extends Outbound implements OwnTick {
+export class Transport extends Outbound implements OwnTick, StreamPort {
   /** The connection's number: the same in all its lives. */
   id = 0;
   readonly origin: Origin;
@@ -61,7 +62,7 @@ export class Transport extends Outbound implements OwnTick {
   #peerPort = NO_PEER;
 
   constructor(
-    core: TransportHome,
+    home: TransportHome,
     origin: Origin,
     connection: ConnectionCallbacks,
     settings: StreamSettings,
@@ -69,11 +70,11 @@ export class Transport extends Outbound implements OwnTick {
     borrows: boolean,
     paused: boolean,
   ) {
-    super(core, connection, context);
+    super(home, connection, context);
     this.origin = origin;
     this.settings = settings;
     this.flags = (borrows ? BORROWS : 0) | (paused ? PAUSED : 0);
-    core.connectionCount++;
+    home.core.connectionCount++;
   }
 
   get connection(): ConnectionCallbacks {
@@ -98,7 +99,7 @@ export class Transport extends Outbound implements OwnTick {
 
   /** A connect went through. */
   connected(handle: Handle): void {
-    this.core.carries(this);
+    this.home.carries(this);
     this.#peerPort = ASK_ENGINE;
     this.flags |= LIVE_ADDRESS;
     this.#open(handle);
@@ -111,10 +112,10 @@ export class Transport extends Outbound implements OwnTick {
   #open(handle: Handle): void {
     this.handle = handle;
     this.state = State.open;
-    if (this.flags & PAUSED) this.core.engine.pause(handle);
-    if (this.flags & HELD_OPEN) this.core.engine.holdOpen(handle);
+    if (this.flags & PAUSED) this.engine.pause(handle);
+    if (this.flags & HELD_OPEN) this.engine.holdOpen(handle);
     if (Deadlines.wanted(this.settings)) this.#deadlines().start();
-    if (this.flags & MARKS_CHANGED) this.core.engine.setLowWaterMark(handle, this.settings.lowWaterMark);
+    if (this.flags & MARKS_CHANGED) this.engine.setLowWaterMark(handle, this.settings.lowWaterMark);
     if (connectionOpen.hasSubscribers) connectionOpen.publish(this.message());
     const opening = this.extras?.opening;
     if (opening !== undefined) this.sendQueued(opening);
@@ -176,7 +177,7 @@ export class Transport extends Outbound implements OwnTick {
     if (this.isPaused || this.state > State.open) return;
     this.flags |= PAUSED;
     if (this.state === State.open) {
-      this.core.engine.pause(this.handle);
+      this.engine.pause(this.handle);
       this.extras?.deadlines?.paused();
     }
   }
@@ -185,7 +186,7 @@ export class Transport extends Outbound implements OwnTick {
     if (!this.isPaused || this.state > State.open) return;
     this.flags &= ~PAUSED;
     if (this.state === State.open) {
-      this.core.engine.resume(this.handle);
+      this.engine.resume(this.handle);
       this.extras?.deadlines?.resumed();
     }
   }
@@ -216,7 +217,7 @@ export class Transport extends Outbound implements OwnTick {
   halfClose(): void {
     if (this.state > State.open || this.flags & (WRITE_ENDED | FINISHING)) return;
     this.flags |= WRITE_ENDED;
-    this.whenOpen(() => this.core.engine.shutdown(this.handle));
+    this.whenOpen(() => this.engine.shutdown(this.handle));
   }
 
   /** Sends everything, then closes: `closeConnectionAfterWriting`. */
@@ -232,13 +233,13 @@ export class Transport extends Outbound implements OwnTick {
 
   /** The peer has ended its side, and nothing is left to be sent. */
   get #hasNothingToWaitFor(): boolean {
-    if (this.state !== State.open || (this.flags & PEER_ENDED) === 0 || !this.core.engine.closesInOrder) return false;
+    if (this.state !== State.open || (this.flags & PEER_ENDED) === 0 || !this.engine.closesInOrder) return false;
     return this.outboundSize() === 0 && !this.isSendingFile;
   }
 
   #finishNow(): void {
     this.state = State.closing;
-    this.core.engine.finish(this.handle);
+    this.engine.finish(this.handle);
     this.more().linger = new Linger(this);
   }
 
@@ -254,8 +255,21 @@ export class Transport extends Outbound implements OwnTick {
     this.flags |= END_DUE;
     this.core.ownTick(this);
     if (wasConnecting) this.origin.cancel();
-    else if (how === "abort") this.core.engine.abort(this.handle);
-    else this.core.engine.close(this.handle);
+    else if (how === "abort") this.engine.abort(this.handle);
+    else this.engine.close(this.handle);
+  }
+
+  /** As `closeConnection`: now, and a connect that is under way is called off. */
+  close(): void {
+    this.end(this.state === State.connecting ? this.origin.calledOff() : reasons.LOCAL_CLOSE);
+  }
+
+  abort(): void {
+    this.end(this.state === State.connecting ? this.origin.calledOff() : reasons.LOCAL_ABORT, "abort");
+  }
+
+  refusePlaintext(bytes: number): void {
+    this.end(plaintextLeft(bytes));
   }
 
   /** A deadline has expired. The program may let it run anew (true), or have a last word, which is written before the end. */
@@ -281,19 +295,14 @@ export class Transport extends Outbound implements OwnTick {
     const { handle } = this;
     if (handle !== NO_HANDLE) {
       this.#leaveEngine();
-      this.core.forget(handle);
+      this.home.forget(handle);
     }
     this.#ended(this.reason as CloseReason);
     this.core.checkIdle();
   }
 
-  /** The reason for a connection that its owner closes before it is open. */
-  calledOff(): CloseReason {
-    return this.origin.calledOff();
-  }
-
   detach(): Promise<Detached> {
-    this.core.engine.detach(this.handle);
+    this.engine.detach(this.handle);
     this.state = State.closing;
     return this.#promises().detached;
   }
@@ -317,7 +326,7 @@ export class Transport extends Outbound implements OwnTick {
   override onData(chunk: Buffer, start: number, end: number): void {
     this.bytesIn += end - start;
     if (this.state !== State.open) return;
-    const { lending } = this.core.engine;
+    const { lending } = this.home.engine;
     const data =
       lending === undefined ? chunk : this.flags & BORROWS ? lending.view(start, end) : lending.copy(start, end);
     const connection = this.receiver;
@@ -347,7 +356,7 @@ export class Transport extends Outbound implements OwnTick {
     }
     if (ended === Ended.detached) {
       this.reason = reasons.DETACHED;
-      this.extras?.promises?.onDetached(this.core.engine.takeDetached(this.handle));
+      this.extras?.promises?.onDetached(this.engine.takeDetached(this.handle));
     }
     this.#leaveEngine();
     this.#ended(this.reason ?? this.#reasonFor(ended, errno, syscall));
@@ -415,7 +424,7 @@ export class Transport extends Outbound implements OwnTick {
     extras.owner = this.receiver;
     this.receiver = claimant;
     this.flags = (this.flags & ~BORROWS) | HELD_OPEN;
-    if (this.state === State.open) this.core.engine.holdOpen(this.handle);
+    if (this.state === State.open) this.engine.holdOpen(this.handle);
   }
 
   // As a member of its reactor -------------------------------------------------------------------------------------
@@ -444,14 +453,14 @@ export class Transport extends Outbound implements OwnTick {
     const shared = this.origin.sharedRemoteAddress;
     if (shared !== undefined && this.wasOpened) return shared;
     if (this.handle === NO_HANDLE) return this.extras?.remote;
-    return this.core.engine.remoteAddress(this.handle);
+    return this.engine.remoteAddress(this.handle);
   }
 
   localAddress(): SocketAddress | undefined {
     const shared = this.origin.sharedLocalAddress;
     if (shared !== undefined && this.wasOpened) return shared;
     if (this.handle === NO_HANDLE) return this.extras?.local;
-    return this.core.engine.localAddress(this.handle);
+    return this.engine.localAddress(this.handle);
   }
 
   /** The kernel forgets the addresses with the descriptor; they stay readable on the connection. */
@@ -469,8 +478,24 @@ export class Transport extends Outbound implements OwnTick {
     if (this.state === State.connecting) this.flags |= MARKS_CHANGED;
     if (changes.lingerTimeout !== undefined && this.state === State.closing) this.extras?.linger?.begin();
     if (this.state !== State.open) return;
-    if (changes.lowWaterMark !== undefined) this.core.engine.setLowWaterMark(this.handle, changes.lowWaterMark);
+    if (changes.lowWaterMark !== undefined) this.engine.setLowWaterMark(this.handle, changes.lowWaterMark);
     if (Deadlines.wanted(this.settings) || this.extras?.deadlines !== undefined) this.#deadlines().changed(changes);
+  }
+
+  get allowsHalfOpen(): boolean {
+    return this.settings.halfOpen;
+  }
+
+  get hasNoDelay(): boolean {
+    return this.settings.socket.noDelay === true;
+  }
+
+  setOptions(options: SocketOptions & { keepAliveOff?: boolean }): void {
+    this.engine.setOptions(this.handle, options);
+  }
+
+  flush(): void {
+    this.engine.flush();
   }
 
   /** Sets something of the socket: now, and what it throws is the caller's; or when it is open, and then it is a callback's. */
@@ -490,7 +515,7 @@ export class Transport extends Outbound implements OwnTick {
 
   socketError(): SystemError | undefined {
     if (this.handle !== NO_HANDLE) {
-      const errno = this.core.engine.socketError(this.handle);
+      const errno = this.engine.socketError(this.handle);
       return errno === 0 ? undefined : new SystemError(errno, "getsockopt");
     }
     const { reason } = this;
@@ -508,8 +533,29 @@ export class Transport extends Outbound implements OwnTick {
 
   idleTime(): number {
     if (this.handle === NO_HANDLE) return 0;
-    const { engine } = this.core;
-    return Math.max(0, engine.now() - Math.max(engine.lastRead(this.handle), engine.lastWrite(this.handle)));
+    return Math.max(0, this.engine.now() - this.lastActivity());
+  }
+
+  lastActivity(): number {
+    if (this.handle === NO_HANDLE) return 0;
+    const { engine } = this.home;
+    return Math.max(engine.lastRead(this.handle), engine.lastWrite(this.handle));
+  }
+
+  now(): number {
+    return this.core.now();
+  }
+
+  turnTime(): number {
+    return this.core.turnTime();
+  }
+
+  addOwnTimer(delay: number, callback: TimerCallback): Timer {
+    return this.core.addTimer(delay, callback);
+  }
+
+  ownTick(tick: OwnTick): void {
+    this.core.ownTick(tick);
   }
 
   #deadlines(): Deadlines {

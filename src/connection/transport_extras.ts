@@ -1,6 +1,6 @@
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
-import type { ConnectionCallbacks } from "./connection_callbacks.js";
+import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
 import type { Deadlines } from "./deadlines.js";
 import type { FileSends } from "./file_sends.js";
 import type { LifePromises } from "./life_promises.js";

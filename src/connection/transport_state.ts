@@ -1,8 +1,4 @@
-/** Where one life of a connection stands, in order: from `closing` on it takes no orders. */
-export const State = { connecting: 0, open: 1, closing: 2, closed: 3 } as const;
-export type State = (typeof State)[keyof typeof State];
-
-// What else is true of it, as bits of one number: many connections are idle, and every field of theirs is memory.
+// What is true of one life of a connection beside its state, as bits of one number: many connections are idle, and every field of theirs is memory.
 
 export const PAUSED = 1;
 /** The handler takes views of the engine's memory. */

@@ -12,13 +12,13 @@ import { DISCARDED, type Endpoint } from "./endpoint.js";
 import { ForeignStreams } from "./foreign_streams.js";
 import { type Member, Members } from "./members.js";
 import { type OwnTick, TickQueue } from "./tick_queue.js";
-import type { TransportHome } from "./transport_home.js";
+import type { TransportCore, TransportHome } from "./transport_home.js";
 
 /**
  * The heart of a reactor: the table from handles to what stands behind them, the timers, the ticks, and the engine
  * under them. It is the engine's event sink; everything above reaches the engine through it.
  */
-export class Core implements EngineEvents, TimerServiceHost, TransportHome {
+export class Core implements EngineEvents, TimerServiceHost, TransportCore, TransportHome {
   readonly host: CoreHost;
   readonly resolver: Resolver;
   readonly outboundLimit: number;
@@ -67,6 +67,11 @@ export class Core implements EngineEvents, TimerServiceHost, TransportHome {
     this.ticksQueue = new TickQueue((error) => this.reportError(error));
     this.timers = new TimerService(this);
     this.deadlines = new TimerService(this);
+  }
+
+  /** Of the transports that its own engine carries, it is the home and the reactor. */
+  get core(): this {
+    return this;
   }
 
   /** The running engine. Only what lives inside `run` asks. */

@@ -8,21 +8,16 @@ import type { Endpoint } from "./endpoint.js";
 import type { Member, Members } from "./members.js";
 import type { OwnTick } from "./tick_queue.js";
 
-/** What a transport needs of the reactor it lives in, and of the engine that carries it: the core, or what stands for it. */
-export interface TransportHome {
-  readonly engine: StreamEngine;
+/** What a transport needs of the reactor it lives in, whatever carries it. */
+export interface TransportCore {
   readonly host: CoreHost;
   /** Whether new connections may begin: not from the moment a stop unbinds what is there. */
   readonly isAccepting: boolean;
   /** Between `open` and `close`. */
   readonly isOpen: boolean;
-  /** What the reactor's engine has made of TLS contexts. */
-  readonly tlsContexts: EngineContexts;
   readonly outboundLimit: number;
   /** Everything a stop has to end; a connection on its way may have no handle yet. */
   readonly members: Members;
-  /** The connection has opened: where the engine has a handle for it, that is what holds it from here on. */
-  carries(member: Member): void;
   connectionCount: number;
   nextId(): number;
   now(): number;
@@ -34,10 +29,20 @@ export interface TransportHome {
   ownTick(tick: OwnTick): void;
   /** Where the program's timers wait. */
   readonly timers: TimerHost;
+  connectionEnded(kind: CloseReasonKind): void;
+  checkIdle(): void;
+}
+
+/** What carries a transport: the core with the reactor's engine, or the driver of one stream of Node's. */
+export interface TransportHome {
+  readonly core: TransportCore;
+  readonly engine: StreamEngine;
+  /** What the engine has made of TLS contexts; throws UnsupportedError where it has no TLS. */
+  readonly tlsContexts: EngineContexts;
+  /** The connection has opened: where the engine has a handle for it, that is what holds it from here on. */
+  carries(member: Member): void;
   /** Every endpoint that the engine carries. */
   endpoints(): Endpoint[];
   /** What the engine still has to say of this handle concerns nobody. */
   forget(handle: Handle): void;
-  connectionEnded(kind: CloseReasonKind): void;
-  checkIdle(): void;
 }

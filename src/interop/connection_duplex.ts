@@ -6,9 +6,7 @@ import { checkBoolean, checkDuration, checkFunction, checkInteger, checkObject }
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { Connection } from "../connection/connection.js";
-import type { TlsLife } from "../connection/tls_life.js";
-import { State } from "../connection/transport_state.js";
-
+import { State, type StreamTls } from "../core/stream_port.js";
 import { DuplexLink } from "./duplex_link.js";
 import { hasHandleAdapter } from "./handle_adapter.js";
 import { IdleTimeout } from "./idle_timeout.js";
@@ -51,12 +49,12 @@ export class ConnectionDuplex extends TlsMembers {
       emitClose: false,
       ...(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark }),
     });
-    this.#link = new DuplexLink(connection, Connection.transportOf(connection), this, this.#peerEnds);
+    this.#link = new DuplexLink(connection, Connection.portOf(connection), this, this.#peerEnds);
     this.#link.beginReading();
   }
 
-  protected override tlsLife(): TlsLife | undefined {
-    return this.#link.transport.tls;
+  protected override tlsLife(): StreamTls | undefined {
+    return this.#link.port.tls;
   }
 
   /** The connection underneath. Its `closeReason` says why it ended. */
@@ -68,7 +66,7 @@ export class ConnectionDuplex extends TlsMembers {
 
   /** The stream's own: Node calls it. */
   override _read(): void {
-    this.#link.transport.resume();
+    this.#link.port.resume();
   }
 
   /** The stream's own: Node calls it. */
@@ -128,7 +126,7 @@ export class ConnectionDuplex extends TlsMembers {
   connect(...args: unknown[]): this {
     const callback = args.at(-1);
     if (typeof callback === "function") this.once("connect", callback as () => void);
-    const { state } = this.#link.transport;
+    const { state } = this.#link.port;
     if (state > State.open || this.destroyed) {
       throw new StateError("ERR_EM_CLOSED", "the connection under this stream has ended; make another");
     }
@@ -150,7 +148,7 @@ export class ConnectionDuplex extends TlsMembers {
     }
     if (this.#idle === undefined) {
       if (ms === 0) return this;
-      this.#idle = new IdleTimeout(this.#link.transport, () => this.emit("timeout"));
+      this.#idle = new IdleTimeout(this.#link.port, () => this.emit("timeout"));
     }
     this.#idle.set(ms);
     return this;
@@ -182,12 +180,12 @@ export class ConnectionDuplex extends TlsMembers {
 
   /** Whether the connect is under way. */
   get connecting(): boolean {
-    return this.#link.transport.state === State.connecting && !this.destroyed;
+    return this.#link.port.state === State.connecting && !this.destroyed;
   }
 
   /** Not connected yet, or no more. */
   get pending(): boolean {
-    return this.#link.transport.state !== State.open;
+    return this.#link.port.state !== State.open;
   }
 
   /** Both directions in a word, as a `net.Socket` says it: `opening`, `open`, `readOnly`, `writeOnly` or `closed`. */
@@ -199,62 +197,62 @@ export class ConnectionDuplex extends TlsMembers {
 
   /** Bytes received on this life of the connection. */
   get bytesRead(): number {
-    return this.#link.transport.bytesIn;
+    return this.#link.port.bytesIn;
   }
 
   /** Bytes written to the stream, those it still holds included. */
   get bytesWritten(): number {
-    const { transport, outgoing } = this.#link;
-    return transport.bytesOut() + transport.outboundSize() + this.writableLength - outgoing.handedOn;
+    const { port, outgoing } = this.#link;
+    return port.bytesOut() + port.outboundSize() + this.writableLength - outgoing.handedOn;
   }
 
   /** Bytes written and not yet with the kernel. */
   get bufferSize(): number {
-    const { transport, outgoing } = this.#link;
-    return transport.outboundSize() + this.writableLength - outgoing.handedOn;
+    const { port, outgoing } = this.#link;
+    return port.outboundSize() + this.writableLength - outgoing.handedOn;
   }
 
   /** The peer's IP address; undefined on a Unix socket and before the connection is open. */
   get remoteAddress(): string | undefined {
-    return hostOf(this.#link.transport.remoteAddress());
+    return hostOf(this.#link.port.remoteAddress());
   }
 
   /** The peer's port, on the same terms. */
   get remotePort(): number | undefined {
-    return portOf(this.#link.transport.remoteAddress());
+    return portOf(this.#link.port.remoteAddress());
   }
 
   /** "IPv4" or "IPv6", on the same terms. */
   get remoteFamily(): string | undefined {
-    return familyOf(this.#link.transport.remoteAddress());
+    return familyOf(this.#link.port.remoteAddress());
   }
 
   // `net.Socket` declares these three as always there.
 
   /** Our own IP address; undefined on a Unix socket and before the connection is open, whatever the type says. */
   get localAddress(): string {
-    return hostOf(this.#link.transport.localAddress()) as string;
+    return hostOf(this.#link.port.localAddress()) as string;
   }
 
   /** Our own port, on the same terms. */
   get localPort(): number {
-    return portOf(this.#link.transport.localAddress()) as number;
+    return portOf(this.#link.port.localAddress()) as number;
   }
 
   /** "IPv4" or "IPv6", on the same terms. */
   get localFamily(): string {
-    return familyOf(this.#link.transport.localAddress()) as string;
+    return familyOf(this.#link.port.localAddress()) as string;
   }
 
   /** The address that was connected to; what the connect tried before it is in a failed connect's error. */
   get autoSelectFamilyAttemptedAddresses(): string[] {
-    const remote = this.#link.transport.remoteAddress();
+    const remote = this.#link.port.remoteAddress();
     return remote === undefined || remote.family === "unix" ? [] : [`${remote.host}:${remote.port}`];
   }
 
   /** Our own address; an empty object where there is none, and on Unix sockets. */
   address(): AddressInfo | Record<string, never> {
-    const local = this.#link.transport.localAddress();
+    const local = this.#link.port.localAddress();
     if (local === undefined || local.family === "unix") return {};
     return { address: local.host, family: local.family, port: local.port };
   }

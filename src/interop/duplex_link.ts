@@ -3,10 +3,8 @@ import type { Duplex } from "node:stream";
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
 import { SystemError } from "../base/system_error.js";
 import type { Connection } from "../connection/connection.js";
-import type { ConnectionCallbacks } from "../connection/connection_callbacks.js";
-import * as reasons from "../connection/reasons.js";
-import type { Transport } from "../connection/transport.js";
-import { State } from "../connection/transport_state.js";
+import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
+import { State, type StreamPort } from "../core/stream_port.js";
 import { MAX_KEEP_ALIVE_IDLE } from "../options/kernel_numbers.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { Outgoing } from "./outgoing.js";
@@ -20,11 +18,11 @@ export interface WishedOptions {
 }
 
 /**
- * Stands in a connection's place at its transport and ties it to a Duplex: the data goes to the stream, and what is said
+ * Stands in a connection's place at its port and ties it to a Duplex: the data goes to the stream, and what is said
  * of the connection's life is told to both.
  */
 export class DuplexLink implements ConnectionCallbacks {
-  readonly transport: Transport;
+  readonly port: StreamPort;
   readonly outgoing: Outgoing;
   readonly #connection: Connection;
   readonly #duplex: Duplex;
@@ -38,14 +36,14 @@ export class DuplexLink implements ConnectionCallbacks {
   #isClosed = false;
 
   /** `peerEnds` is told that the peer has ended, before the stream is. */
-  constructor(connection: Connection, transport: Transport, duplex: Duplex, peerEnds: () => void) {
+  constructor(connection: Connection, port: StreamPort, duplex: Duplex, peerEnds: () => void) {
     this.#connection = connection;
     this.#peerEnds = peerEnds;
-    this.transport = transport;
+    this.port = port;
     this.#duplex = duplex;
-    this.outgoing = new Outgoing(transport);
-    this.#options = { noDelay: transport.settings.socket.noDelay === true };
-    transport.claim(this);
+    this.outgoing = new Outgoing(port);
+    this.#options = { noDelay: port.hasNoDelay };
+    port.claim(this);
   }
 
   get connection(): Connection {
@@ -58,7 +56,7 @@ export class DuplexLink implements ConnectionCallbacks {
 
   connectionCompleted(): unknown {
     const { noDelay, keepAlive, keepAliveDelay } = this.#options;
-    if (noDelay === !(this.transport.settings.socket.noDelay === true)) this.#apply({ noDelay });
+    if (noDelay === !this.port.hasNoDelay) this.#apply({ noDelay });
     if (keepAlive === true) this.#apply({ keepAlive: probesAfter(keepAliveDelay) });
     try {
       this.#duplex.emit("connect");
@@ -72,7 +70,7 @@ export class DuplexLink implements ConnectionCallbacks {
 
   /** A socket reads from its opening on, up to its high-water mark, unless it was paused before: so it notices its peer's end. */
   beginReading(): void {
-    if (this.transport.state === State.connecting) this.transport.pause();
+    if (this.port.state === State.connecting) this.port.pause();
     else if (!this.#duplex.isPaused()) this.#duplex.read(0);
   }
 
@@ -91,7 +89,7 @@ export class DuplexLink implements ConnectionCallbacks {
     ) {
       duplex.emit("data", data);
     } else if (!duplex.push(data)) {
-      this.transport.pause();
+      this.port.pause();
     }
   }
 
@@ -136,13 +134,13 @@ export class DuplexLink implements ConnectionCallbacks {
       if (!this.#isClosed) this.#emitClose();
     } else if (inOrder) {
       this.outgoing.ended();
-      this.outgoing.fail(this.transport.asEnd(writeLost(reason)));
+      this.outgoing.fail(this.port.asEnd(writeLost(reason)));
       // Both directions have ended in order; what was not read yet still can be, and then the stream ends by itself.
       if (!this.#peerEnded && !duplex.destroyed) this.receiveEnd();
     } else {
-      const error = this.transport.asEnd(streamError(reason));
+      const error = this.port.asEnd(streamError(reason));
       // What waited for a connection that never came hears of it after `close`.
-      if (this.transport.wasOpened) this.outgoing.fail(error ?? this.transport.asEnd(writeLost(reason)));
+      if (this.port.wasOpened) this.outgoing.fail(error ?? this.port.asEnd(writeLost(reason)));
       // Where its last write or its end has failed by that, it is destroyed already.
       duplex.destroy(error);
     }
@@ -151,7 +149,7 @@ export class DuplexLink implements ConnectionCallbacks {
 
   /** Whether everything that the stream was given is with the kernel. */
   get #isSent(): boolean {
-    return this.#duplex.writableLength === 0 && this.transport.unsentAtEnd === 0;
+    return this.#duplex.writableLength === 0 && this.port.unsentAtEnd === 0;
   }
 
   onError(error: unknown): unknown {
@@ -162,16 +160,16 @@ export class DuplexLink implements ConnectionCallbacks {
 
   /** The stream is destroyed, and the connection with it. */
   destroyed(error: Error | null, callback: (error?: Error | null) => void): void {
-    const { transport } = this;
+    const { port } = this;
     this.#hadError = error !== null;
     // First, so that the stream's `error` comes before its `close`.
     callback(error);
-    if (transport.state === State.closed) {
+    if (port.state === State.closed) {
       this.#closeSoon();
     } else if (this.#isReset) {
-      transport.end(reasons.LOCAL_ABORT, "abort");
-    } else if (transport.state === State.connecting) {
-      transport.end(transport.calledOff());
+      port.abort();
+    } else if (port.state === State.connecting) {
+      port.close();
     } else {
       this.#close(error);
     }
@@ -182,16 +180,16 @@ export class DuplexLink implements ConnectionCallbacks {
    * was accepted, is sent all the same when the program closes without an error, within the linger deadline.
    */
   #close(error: Error | null): void {
-    const { transport } = this;
-    if (transport.outboundSize() > 0) {
-      transport.core.engine.flush();
-      if (error === null && transport.state === State.open && transport.outboundSize() > 0) {
-        transport.finish();
+    const { port } = this;
+    if (port.outboundSize() > 0) {
+      port.flush();
+      if (error === null && port.state === State.open && port.outboundSize() > 0) {
+        port.finish();
         this.#closeSoon();
         return;
       }
     }
-    transport.end(reasons.LOCAL_CLOSE);
+    port.close();
   }
 
   /** Behind every callback that the destruction has put off to a tick, as where a handle is closed first. */
@@ -201,14 +199,14 @@ export class DuplexLink implements ConnectionCallbacks {
 
   #emitClose(): void {
     this.#isClosed = true;
-    const { wasOpened } = this.transport;
+    const { wasOpened } = this.port;
     if (wasOpened) this.outgoing.drop();
     this.#duplex.emit("close", this.#hadError);
-    if (!wasOpened) this.outgoing.fail(this.transport.asEnd(neverOpened()));
+    if (!wasOpened) this.outgoing.fail(this.port.asEnd(neverOpened()));
   }
 
   reset(): void {
-    if (this.transport.state === State.connecting && !this.#duplex.destroyed) {
+    if (this.port.state === State.connecting && !this.#duplex.destroyed) {
       this.#duplex.once("connect", () => this.reset());
       return;
     }
@@ -219,7 +217,7 @@ export class DuplexLink implements ConnectionCallbacks {
   setNoDelay(on: boolean): void {
     if (this.#options.noDelay === on) return;
     this.#options.noDelay = on;
-    if (this.transport.state === State.open) this.#apply({ noDelay: on });
+    if (this.port.state === State.open) this.#apply({ noDelay: on });
   }
 
   setKeepAlive(on: boolean, delay: number): void {
@@ -227,14 +225,14 @@ export class DuplexLink implements ConnectionCallbacks {
     if ((options.keepAlive ?? false) === on && (!on || options.keepAliveDelay === delay)) return;
     options.keepAlive = on;
     options.keepAliveDelay = delay;
-    if (this.transport.state !== State.open) return;
+    if (this.port.state !== State.open) return;
     this.#apply(on ? { keepAlive: probesAfter(delay) } : { keepAliveOff: true });
   }
 
   /** Hints to the kernel, which node:net does not report the failure of either: a reset peer's socket takes none. */
-  #apply(options: Parameters<Transport["core"]["engine"]["setOptions"]>[1]): void {
+  #apply(options: Parameters<StreamPort["setOptions"]>[0]): void {
     try {
-      this.transport.core.engine.setOptions(this.transport.handle, options);
+      this.port.setOptions(options);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
     }

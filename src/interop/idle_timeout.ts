@@ -1,4 +1,4 @@
-import type { Transport } from "../connection/transport.js";
+import type { StreamPort } from "../core/stream_port.js";
 import type { Timer } from "../timers/timer.js";
 
 /**
@@ -7,7 +7,7 @@ import type { Timer } from "../timers/timer.js";
  * really been.
  */
 export class IdleTimeout {
-  readonly #transport: Transport;
+  readonly #port: StreamPort;
   readonly #passed: () => void;
   #timer: Timer | undefined;
   #from = 0;
@@ -15,8 +15,8 @@ export class IdleTimeout {
   #told = -1;
   ms = 0;
 
-  constructor(transport: Transport, passed: () => void) {
-    this.#transport = transport;
+  constructor(port: StreamPort, passed: () => void) {
+    this.#port = port;
     this.#passed = passed;
   }
 
@@ -24,7 +24,7 @@ export class IdleTimeout {
   set(ms: number): void {
     this.ms = ms;
     if (ms === 0) return;
-    const now = this.#transport.core.turnTime();
+    const now = this.#port.turnTime();
     this.#from = now;
     this.#told = -1;
     if (this.#timer === undefined || this.#timer.deadline > now + ms) this.#arm(ms);
@@ -38,15 +38,14 @@ export class IdleTimeout {
 
   #arm(delay: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#transport.core.addTimer(delay, () => this.#check());
+    this.#timer = this.#port.addOwnTimer(delay, () => this.#check());
   }
 
   #check(): void {
     this.#timer = undefined;
     if (this.ms === 0) return;
-    const { core, handle } = this.#transport;
-    const now = core.now();
-    const active = Math.max(this.#from, core.engine.lastRead(handle), core.engine.lastWrite(handle));
+    const now = this.#port.now();
+    const active = Math.max(this.#from, this.#port.lastActivity());
     const left = active + this.ms - now;
     if (left > 0) {
       this.#arm(left);

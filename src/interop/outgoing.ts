@@ -1,5 +1,4 @@
-import type { Transport } from "../connection/transport.js";
-import { State } from "../connection/transport_state.js";
+import { State, type StreamPort } from "../core/stream_port.js";
 import { brokenPipe } from "./stream_error.js";
 
 /** What a stream hands over in one piece at most: the engine copies what of it the kernel does not take. */
@@ -20,7 +19,7 @@ const NONE: readonly Piece[] = [];
  * callback is called when all of it was taken; the rest stays where it is, uncopied, until `drained`.
  */
 export class Outgoing {
-  readonly #transport: Transport;
+  readonly #port: StreamPort;
   #done: Done | undefined;
   #final: Done | undefined;
   /** The pieces under way, and how far they have gone. */
@@ -28,15 +27,14 @@ export class Outgoing {
   #at = 0;
   #offset = 0;
 
-  constructor(transport: Transport) {
-    this.#transport = transport;
+  constructor(port: StreamPort) {
+    this.#port = port;
   }
 
   write(chunk: Uint8Array | string, encoding: BufferEncoding, done: Done): void {
-    const transport = this.#transport;
-    if (transport.state === State.open && chunk.length <= PIECE_SIZE) {
-      const goOn =
-        typeof chunk === "string" ? transport.sendString(chunk, encoding) : transport.sendBytes(chunk as Uint8Array);
+    const port = this.#port;
+    if (port.state === State.open && chunk.length <= PIECE_SIZE) {
+      const goOn = typeof chunk === "string" ? port.sendString(chunk, encoding) : port.sendBytes(chunk as Uint8Array);
       if (goOn) done();
       else this.#done = done;
     } else {
@@ -45,7 +43,7 @@ export class Outgoing {
   }
 
   writeAll(pieces: readonly Piece[], done: Done): void {
-    if (this.#transport.state === State.closed) {
+    if (this.#port.state === State.closed) {
       done(brokenPipe());
       return;
     }
@@ -53,13 +51,13 @@ export class Outgoing {
     this.#at = 0;
     this.#offset = 0;
     this.#done = done;
-    if (this.#transport.state !== State.connecting) this.#go();
+    if (this.#port.state !== State.connecting) this.#go();
   }
 
   /** Ends the sending direction; `done` when all that was sent is with the kernel, and the FIN with it. */
   end(done: Done): void {
     this.#final = done;
-    if (this.#transport.state !== State.connecting) this.#finish();
+    if (this.#port.state !== State.connecting) this.#finish();
   }
 
   /** Connected, or drained: what waited goes on. */
@@ -102,19 +100,18 @@ export class Outgoing {
   }
 
   #go(): void {
-    const transport = this.#transport;
+    const port = this.#port;
     while (this.#at < this.#pieces.length) {
       const { chunk, encoding } = this.#pieces[this.#at] as Piece;
       let goOn: boolean;
       if (chunk.length <= PIECE_SIZE) {
-        goOn =
-          typeof chunk === "string" ? transport.sendString(chunk, encoding) : transport.sendBytes(chunk as Uint8Array);
+        goOn = typeof chunk === "string" ? port.sendString(chunk, encoding) : port.sendBytes(chunk as Uint8Array);
         this.#at++;
       } else if (typeof chunk === "string") {
         this.#pieces = replaced(this.#pieces, this.#at, Buffer.from(chunk, encoding));
         continue;
       } else {
-        goOn = transport.sendBytes(chunk.subarray(this.#offset, this.#offset + PIECE_SIZE));
+        goOn = port.sendBytes(chunk.subarray(this.#offset, this.#offset + PIECE_SIZE));
         this.#offset += PIECE_SIZE;
         if (this.#offset >= chunk.length) {
           this.#at++;
@@ -136,10 +133,10 @@ export class Outgoing {
   }
 
   #finish(): void {
-    const transport = this.#transport;
-    transport.halfClose();
-    if (transport.state === State.open && transport.outboundSize() > 0) {
-      transport.awaitFlushed();
+    const port = this.#port;
+    port.halfClose();
+    if (port.state === State.open && port.outboundSize() > 0) {
+      port.awaitFlushed();
       return;
     }
     const final = this.#final as Done;

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
-import type { TlsLife } from "../connection/tls_life.js";
+import type { StreamTls } from "../core/stream_port.js";
 import type { TlsVersion } from "../engine/tls.js";
 import type { TlsInfo } from "../tls/tls_info.js";
 
@@ -18,7 +18,7 @@ export interface CipherNameAndProtocol {
  */
 export abstract class TlsMembers extends Duplex {
   /** TLS on the connection, from `startTls` on. */
-  protected abstract tlsLife(): TlsLife | undefined;
+  protected abstract tlsLife(): StreamTls | undefined;
 
   /** True from `startTls` on. */
   get encrypted(): true | undefined {

@@ -4,11 +4,9 @@ import { describe } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { type Settling, settling } from "../base/settling.js";
-import { ChunkReader, failureOf } from "../connection/chunk_reader.js";
 import { Connection } from "../connection/connection.js";
-import * as reasons from "../connection/reasons.js";
-import type { Transport } from "../connection/transport.js";
-import { State } from "../connection/transport_state.js";
+import { ChunkReader, failureOf } from "../core/chunk_reader.js";
+import { State, type StreamPort } from "../core/stream_port.js";
 import { checkConnection } from "./connection_duplex.js";
 
 /** A connection as web streams: `toWeb` makes them. */
@@ -31,7 +29,7 @@ export interface WebStreams {
  */
 export function toWeb(connection: Connection): WebStreams {
   checkConnection(connection);
-  const link = new WebLink(connection, Connection.transportOf(connection));
+  const link = new WebLink(connection, Connection.portOf(connection));
   const readable = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -55,15 +53,15 @@ export function toWeb(connection: Connection): WebStreams {
 
 /** The reader of a loop, and the way out beside it. */
 class WebLink extends ChunkReader {
-  readonly #transport: Transport;
+  readonly #port: StreamPort;
   #drained: Settling<void> | undefined;
   #failed: (error: unknown) => void = () => {};
   #isCancelled = false;
   #isClosed = false;
 
-  constructor(connection: Connection, transport: Transport) {
-    super(connection, transport, true);
-    this.#transport = transport;
+  constructor(connection: Connection, port: StreamPort) {
+    super(connection, port, true);
+    this.#port = port;
   }
 
   onFailure(failed: (error: unknown) => void): void {
@@ -74,45 +72,45 @@ class WebLink extends ChunkReader {
     if (typeof chunk !== "string" && !types.isUint8Array(chunk)) {
       throw new ArgumentError(`a chunk must be bytes or text, not ${describe(chunk)}`);
     }
-    const transport = this.#transport;
-    const goOn = typeof chunk === "string" ? transport.sendString(chunk, "utf8") : transport.sendBytes(chunk);
+    const port = this.#port;
+    const goOn = typeof chunk === "string" ? port.sendString(chunk, "utf8") : port.sendBytes(chunk);
     if (!goOn) await this.#whenDrained();
   }
 
   /** All that was written is with the kernel, and the FIN after it. */
   async close(): Promise<void> {
-    const transport = this.#transport;
+    const port = this.#port;
     this.#isClosed = true;
     await this.#whenOpen();
-    transport.halfClose();
-    if (transport.outboundSize() > 0) {
-      transport.awaitFlushed();
+    port.halfClose();
+    if (port.outboundSize() > 0) {
+      port.awaitFlushed();
       await this.#whenDrained();
     }
     this.#endIfUnused();
   }
 
   abort(): void {
-    this.#transport.end(reasons.LOCAL_ABORT, "abort");
+    this.#port.abort();
   }
 
   /** Nobody reads any more: what comes is thrown away, so that the peer's end is still noticed. */
   cancel(): void {
     this.#isCancelled = true;
-    this.#transport.resume();
+    this.#port.resume();
     this.#endIfUnused();
   }
 
   #endIfUnused(): void {
-    if (this.#isCancelled && this.#isClosed) this.#transport.finish();
+    if (this.#isCancelled && this.#isClosed) this.#port.finish();
   }
 
   async #whenOpen(): Promise<void> {
-    if (this.#transport.state === State.connecting) await this.#transport.opened();
+    if (this.#port.state === State.connecting) await this.#port.opened();
   }
 
   #whenDrained(): Promise<void> {
-    if (this.#transport.state > State.open) return Promise.reject(this.#transport.asEnd(ended(this.#transport.reason)));
+    if (this.#port.state > State.open) return Promise.reject(this.#port.asEnd(ended(this.#port.reason)));
     this.#drained = settling();
     return this.#drained.promise;
   }
@@ -127,7 +125,7 @@ class WebLink extends ChunkReader {
   }
 
   override unbind(reason: CloseReason): unknown {
-    const error = this.#transport.asEnd(failureOf(reason) ?? ended(reason));
+    const error = this.#port.asEnd(failureOf(reason) ?? ended(reason));
     if (reason.kind === "peer-closed") this.#drained?.resolve();
     else this.#drained?.reject(error);
     this.#drained = undefined;

@@ -1,9 +1,7 @@
 import type { CloseReason } from "../base/close_reason.js";
 import type { LimitError } from "../base/errors.js";
 import { Connection } from "../connection/connection.js";
-import { plaintextLeft } from "../connection/tls_life.js";
-import type { Transport } from "../connection/transport.js";
-import { State } from "../connection/transport_state.js";
+import { State, type StreamPort } from "../core/stream_port.js";
 import type { ConnectAddress } from "../options/options.js";
 import { TlsContext } from "../tls/tls_context.js";
 import type { TlsStartOptions } from "../tls/tls_start.js";
@@ -39,7 +37,7 @@ export class LineText2 extends Connection {
   static override readonly borrowsData: boolean = true;
 
   readonly #codec: LineCodec;
-  /** `resume` was called, and lines that came before it are delivered first: the transport is still paused. */
+  /** `resume` was called, and lines that came before it are delivered first: the connection is still paused. */
   #catchingUp = false;
 
   /** Throws ArgumentError for options it cannot take. */
@@ -158,10 +156,10 @@ export class LineText2 extends Connection {
       return;
     }
     this.#catchingUp = true;
-    const transport = Connection.transportOf(this);
-    transport.core.ownTick({
+    const port = Connection.portOf(this);
+    port.ownTick({
       onTick: () => {
-        if (this.#catchingUp && transport.state === State.open) transport.call(this.#catchUp);
+        if (this.#catchingUp && port.state === State.open) port.call(this.#catchUp);
       },
     });
   }
@@ -184,7 +182,7 @@ export class LineText2 extends Connection {
     if (left === 0) return;
     const isPassedOn = !(tls instanceof TlsContext) && tls.received !== undefined;
     if (isPassedOn) this.#codec.reset();
-    else Connection.transportOf(this).end(plaintextLeft(left));
+    else Connection.portOf(this).refusePlaintext(left);
   }
 
   /** A new life begins with lines and without the rest of the old one's; delimiter and limits stay. */
@@ -196,7 +194,7 @@ export class LineText2 extends Connection {
   }
 }
 
-/** Calls the connection's callbacks as its transport calls them. */
+/** Calls the connection's callbacks as its port calls them. */
 class Delivery implements LineEvents {
   readonly codec: LineCodec;
   readonly #connection: LineText2;
@@ -208,34 +206,34 @@ class Delivery implements LineEvents {
 
   line(text: string): void {
     const connection = this.#connection;
-    const transport = Connection.transportOf(connection);
-    transport.call(connection.receiveLine, text);
-    this.#look(transport);
+    const port = Connection.portOf(connection);
+    port.call(connection.receiveLine, text);
+    this.#look(port);
   }
 
   binaryData(data: Buffer): void {
     const connection = this.#connection;
-    const transport = Connection.transportOf(connection);
-    transport.call(connection.receiveBinaryData, data);
-    this.#look(transport);
+    const port = Connection.portOf(connection);
+    port.call(connection.receiveBinaryData, data);
+    this.#look(port);
   }
 
   endOfBinaryData(): void {
     const connection = this.#connection;
-    const transport = Connection.transportOf(connection);
-    if (transport.state >= State.closing) return;
-    transport.call(connection.receiveEndOfBinaryData);
-    this.#look(transport);
+    const port = Connection.portOf(connection);
+    if (port.state >= State.closing) return;
+    port.call(connection.receiveEndOfBinaryData);
+    this.#look(port);
   }
 
   lineTooLong(error: LimitError): void {
-    const transport = Connection.transportOf(this.#connection);
-    transport.handlerFailed(error);
-    this.#look(transport);
+    const port = Connection.portOf(this.#connection);
+    port.handlerFailed(error);
+    this.#look(port);
   }
 
   /** After a close nothing is delivered any more. */
-  #look(transport: Transport): void {
-    if (transport.state >= State.closing) this.codec.stop();
+  #look(port: StreamPort): void {
+    if (port.state >= State.closing) this.codec.stop();
   }
 }

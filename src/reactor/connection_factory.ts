@@ -10,8 +10,8 @@ import { ForeignStream, noTls } from "../connection/foreign_stream.js";
 import type { Origin } from "../connection/origin.js";
 import { STOPPED } from "../connection/reasons.js";
 import { Transport } from "../connection/transport.js";
-import { State } from "../connection/transport_state.js";
 import type { Core } from "../core/core.js";
+import { State } from "../core/stream_port.js";
 import type { TransportHome } from "../core/transport_home.js";
 import { CONNECT_TO } from "../options/option_names.js";
 import {

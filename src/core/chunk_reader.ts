@@ -5,16 +5,16 @@ import { READ_QUOTA } from "../base/limits.js";
 import { endable, type Settling } from "../base/settling.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
-import type { Transport } from "./transport.js";
+import type { StreamPort } from "./stream_port.js";
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /**
- * What `for await (const chunk of connection)` reads with. It stands in the connection's place at its transport, holds
+ * What `for await (const chunk of connection)` reads with. It stands in the connection's place at its port, holds
  * a turn's worth of data at most, and pauses the connection in between: a slow loop makes a slow peer.
  */
 export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<Buffer, undefined> {
-  readonly #transport: Transport;
+  readonly #port: StreamPort;
   readonly #owner: ConnectionCallbacks;
   /** Whether the peer's end leaves the connection open for writing. */
   readonly #staysOpen: boolean;
@@ -24,12 +24,12 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   /** Nothing more will come: how it ended, to be told once; an error, or undefined for an end in order. */
   #end: { error: unknown } | undefined;
 
-  constructor(owner: ConnectionCallbacks, transport: Transport, staysOpen = transport.settings.halfOpen) {
+  constructor(owner: ConnectionCallbacks, port: StreamPort, staysOpen = port.allowsHalfOpen) {
     this.#owner = owner;
-    this.#transport = transport;
+    this.#port = port;
     this.#staysOpen = staysOpen;
-    transport.claim(this);
-    transport.pause();
+    port.claim(this);
+    port.pause();
   }
 
   [Symbol.asyncIterator](): this {
@@ -47,7 +47,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     if (this.#end !== undefined) return this.#ended(this.#end.error);
     const turn = endable<IteratorResult<Buffer, undefined>>();
     this.#waiting.push(turn);
-    this.#transport.resume();
+    this.#port.resume();
     return turn.promise;
   }
 
@@ -55,7 +55,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   return(): Promise<IteratorReturnResult<undefined>> {
     this.#chunks.length = 0;
     this.#end = { error: undefined };
-    this.#transport.finish();
+    this.#port.finish();
     for (const turn of this.#waiting.splice(0)) turn.resolve(DONE);
     return Promise.resolve(DONE);
   }
@@ -69,7 +69,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
       return failed.promise;
     }
     // In the next turn: what is sent right behind the loop still belongs to the answer.
-    if (!this.#staysOpen) this.#transport.core.ownTick({ onTick: () => this.#transport.halfClose() });
+    if (!this.#staysOpen) this.#port.ownTick({ onTick: () => this.#port.halfClose() });
     return Promise.resolve(DONE);
   }
 
@@ -95,7 +95,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     }
     this.#chunks.push(data);
     this.#held += data.length;
-    if (this.#held >= READ_QUOTA) this.#transport.pause();
+    if (this.#held >= READ_QUOTA) this.#port.pause();
   }
 
   receiveEnd(): void {
@@ -127,7 +127,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   }
 
   unbind(reason: CloseReason): unknown {
-    this.#finish(this.#transport.asEnd(failureOf(reason)));
+    this.#finish(this.#port.asEnd(failureOf(reason)));
     return this.#owner.unbind(reason);
   }
 
