@@ -49,6 +49,19 @@ for (const engine of ["native", "portable"]) {
     }
 
     if ("setDefaultCACertificates" in tls) {
+      test("a list that is set before the first connection is all there is", async () => {
+        const variables = { NODE_EXTRA_CA_CERTS: cert, SSL_CERT_FILE: cert };
+        for (const flags of [[], ["--use-openssl-ca"]]) {
+          const said = await ask(engine, "none first", flags, variables);
+          assert.deepEqual(said, ["main thread: refused, refused, refused"], `${flags}`);
+        }
+        assert.deepEqual(await ask(engine, "own in a worker", [], variables), [
+          "main thread: trusted, trusted, trusted",
+          "no arguments: refused, refused, refused",
+          "no environment: refused, refused, refused",
+        ]);
+      });
+
       test("a list that is set counts from the next connection on, also one that takes away", async () => {
         for (const flags of [[], ["--use-openssl-ca"]]) {
           const variables = { NODE_EXTRA_CA_CERTS: cert, SSL_CERT_FILE: cert };

@@ -43,6 +43,11 @@ await reactor.run(async () => {
     const listed = await ours(reactor, port, ["default", other]);
     console.log(`${where}: ${await nodes(port)}, ${await ours(reactor, port, "default")}, ${listed}`);
   };
+  // Before the library has had a reason to look.
+  if (mode === "none first" || mode === "own in a worker") {
+    if (mode === "none first") setDefaultCACertificates?.([]);
+    else if (!isMainThread) setDefaultCACertificates?.([...tls.rootCertificates]);
+  }
   await look(isMainThread ? "main thread" : (workerData as string));
   if (mode === "set") {
     for (const list of [[readFileSync(cert, "utf8")], []]) {
@@ -53,7 +58,7 @@ await reactor.run(async () => {
   reactor.stop();
 });
 server.close();
-if (isMainThread && mode === "workers") {
+if (isMainThread && (mode === "workers" || mode === "own in a worker")) {
   for (const [name, options] of [
     ["no arguments", { execArgv: [] as string[] }],
     ["no environment", { env: {} }],
