@@ -21,6 +21,7 @@ import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "../tls/tls_start.js";
 import { openForSending } from "./file_sends.js";
 import type { Transport } from "./transport.js";
+import { setDefaultUnbind } from "./unheard.js";
 
 /** What `sendData` takes: bytes, text, or a list of them that leaves as one. */
 export type SendData = Uint8Array | string | readonly (Uint8Array | string)[];
@@ -733,6 +734,8 @@ export class Connection {
     return connection.#attached();
   }
 }
+
+setDefaultUnbind(Connection.prototype.unbind);
 
 function checkEncoding(encoding: BufferEncoding): BufferEncoding {
   if (encoding !== "utf8" && encoding !== "latin1" && !Buffer.isEncoding(encoding)) {

@@ -1,5 +1,5 @@
 import type { AsyncResource } from "node:async_hooks";
-import { ipv4Address, type SocketAddress } from "../base/addresses.js";
+import { formatAddress, ipv4Address, type SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ConnectError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
@@ -11,6 +11,7 @@ import type { TransportHome } from "../core/transport_home.js";
 import type { SocketOptions } from "../engine/socket_options.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import { connectionClose, connectionOpen } from "../observe/channels.js";
+import { isTracing, trace } from "../observe/trace.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Timer, TimerCallback } from "../timers/timer.js";
 import type { TlsPlan } from "../tls/tls_start.js";
@@ -37,6 +38,7 @@ import {
   PEER_ENDED,
   WRITE_ENDED,
 } from "./transport_state.js";
+import { warnIfUnheard } from "./unheard.js";
 
 /** `#peerPort` of a peer that is not IPv4: the engine knows its address. */
 const ASK_ENGINE = -1;
@@ -117,6 +119,7 @@ export class Transport extends Outbound implements OwnTick, StreamPort {
     if (Deadlines.wanted(this.settings)) this.#deadlines().start();
     if (this.flags & MARKS_CHANGED) this.engine.setLowWaterMark(handle, this.settings.lowWaterMark);
     if (connectionOpen.hasSubscribers) connectionOpen.publish(this.message());
+    if (isTracing) trace("connection %d: open, %s", this.id, this.#traced());
     const opening = this.extras?.opening;
     if (opening !== undefined) this.sendQueued(opening);
   }
@@ -398,9 +401,18 @@ export class Transport extends Outbound implements OwnTick, StreamPort {
     this.origin.ended();
     core.connectionEnded(reason.kind);
     if (connectionClose.hasSubscribers) connectionClose.publish({ ...this.message(), reason });
+    if (isTracing) trace("connection %d: ended, %s", this.id, tracedEnd(reason));
     this.call(this.receiver.unbind, reason);
     this.extras?.tls?.forget();
     this.extras?.promises?.onUnbound(reason);
+    if (!this.wasOpened && this.extras?.promises === undefined) warnIfUnheard(this.receiver, reason);
+  }
+
+  #traced(): string {
+    const [local, remote] = [this.localAddress(), this.remoteAddress()];
+    const named = (address: SocketAddress | undefined): string =>
+      address === undefined ? "a stream" : formatAddress(address);
+    return `${named(local)} ${this.origin.accepts ? "from" : "to"} ${named(remote)}`;
   }
 
   get bytesDiscarded(): number {
@@ -563,4 +575,8 @@ export class Transport extends Outbound implements OwnTick, StreamPort {
     extras.deadlines ??= new Deadlines(this);
     return extras.deadlines;
   }
+}
+
+function tracedEnd(reason: CloseReason): string {
+  return "error" in reason ? `${reason.kind}: ${reason.error}` : reason.kind;
 }

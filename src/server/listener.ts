@@ -15,6 +15,7 @@ import { DISCARDED, Endpoint } from "../core/endpoint.js";
 import type { Member } from "../core/members.js";
 import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import { listenerAccept } from "../observe/channels.js";
+import { isTracing, trace } from "../observe/trace.js";
 import type { StreamSettings } from "../options/options.js";
 import type { ServerTls, TlsPlan } from "../tls/tls_start.js";
 import type { ListenerTls } from "./listener_tls.js";
@@ -116,7 +117,13 @@ export class ListenSocket extends Endpoint implements Origin, Member {
   override onListening(handle: Handle): void {
     this.address = this.#name ?? this.#core.engine.localAddress(handle);
     this.sharedLocalAddress = isWildcard(this.address) ? undefined : this.address;
+    if (isTracing) trace("listener: open, %s", this.#traced());
     this.#settled(undefined);
+  }
+
+  #traced(): string {
+    const address = this.address ?? this.#name;
+    return address === undefined ? "never listened" : formatAddress(address);
   }
 
   override onAccepted(handle: Handle, ipv4: number, port: number): void {
@@ -146,6 +153,7 @@ export class ListenSocket extends Endpoint implements Origin, Member {
 
   override onClosed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {
     this.handle = NO_HANDLE;
+    if (isTracing) trace("listener: closed, %s, %d accepted", this.#traced(), this.accepted);
     this.#settled(
       ended === Ended.error
         ? new SystemError(errno, syscall)
