@@ -7,8 +7,8 @@
 
 #include "net/listener.h"
 #include "net/stream.h"
+#include "net/stream_ops.h"
 #include "tls/tls_core.h"
-#include "tls/tls_stream.h"
 
 namespace em {
 
@@ -87,7 +87,7 @@ void Core::flush(double stamp) {
       Slot* slot = slots.find(dirty_[i]);
       if (slot == nullptr) continue;
       slot->unset(kDirty);
-      flush_stream(*this, *slot, stamp);
+      ops(*slot).flush(*this, *slot, stamp);
     }
     dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<ptrdiff_t>(count));
   }
@@ -252,10 +252,10 @@ bool Core::emit_due(Slot& slot) {
   if (slot.due & kDueUnread) {
     if (!emit_unread(*this, slot)) return false;
   }
-  if (slot.due & kDueTls) {
-    slot.due &= static_cast<uint8_t>(~kDueTls);
-    if (!tls_due(*this, slot)) {
-      slot.due |= kDueTls;
+  if (slot.due & kDueInput) {
+    slot.due &= static_cast<uint8_t>(~kDueInput);
+    if (!ops(slot).due(*this, slot)) {
+      slot.due |= kDueInput;
       return false;
     }
   }

@@ -1,5 +1,5 @@
 // The state of one reactor's engine, free of Node: memory, handles, the poller, and the lists of what is to be done.
-// stream.h and listener.h act on it; loop.h drives it from Node's loop.
+// net/stream.h and net/listener.h act on it; loop.h drives it from Node's loop.
 //
 // One round: `flush` (what JavaScript wrote goes out), `collect` (what happened goes into the ring), JavaScript
 // delivers the ring, `flush`, `end_batch`. Commands come in between and never deliver anything themselves.

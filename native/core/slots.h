@@ -47,7 +47,7 @@ enum Due : uint8_t {
   kDueFileSent = 8,
   kDueWritable = 16,
   kDueClosed = 32,
-  kDueTls = 64,
+  kDueInput = 64,  // that the poller does not know of
 };
 
 constexpr uint32_t kNoPiece = UINT32_MAX;

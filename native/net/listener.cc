@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,10 +11,6 @@
 namespace em {
 
 namespace {
-
-int set_int(int fd, int level, int name, int value) {
-  return setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno;
-}
 
 Slot* new_listener(Core& core, const ListenSettings& settings) {
   Slot* slot = core.slots.allocate(Kind::listener);
@@ -51,13 +46,13 @@ Failure bind_and_listen(int fd, const Address& address, const ListenSettings& se
   int family = address.any.sa_family;
   if (family != AF_UNIX) {
     // A restarted server must not wait for the old connections' TIME_WAIT.
-    if (int error = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1); error != 0) return {error, Syscall::setsockopt};
+    if (int error = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1); error != 0) return {error, Syscall::setsockopt};
     if (settings.reuse_port) {
-      if (int error = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1); error != 0) return {error, Syscall::setsockopt};
+      if (int error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1); error != 0) return {error, Syscall::setsockopt};
     }
   }
   if (family == AF_INET6) {
-    int error = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, settings.ipv6_only ? 1 : 0);
+    int error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, settings.ipv6_only ? 1 : 0);
     if (error != 0) return {error, Syscall::setsockopt};
   }
   // Before `listen`, so that the receive buffer's size takes part in the window the kernel offers.
@@ -110,15 +105,6 @@ void out_of_resources(Core& core, Slot& slot) {
 }
 
 }  // namespace
-
-int apply_options(int fd, bool internet, const OptionList& options) {
-  for (size_t i = 0; i < options.count; i++) {
-    const SocketOption& option = options.first[i];
-    if (option.level == IPPROTO_TCP && !internet) continue;
-    if (int error = set_int(fd, option.level, option.name, option.value); error != 0) return error;
-  }
-  return 0;
-}
 
 int32_t open_listener(Core& core, const Address& address, const ListenSettings& settings) {
   Slot* slot = new_listener(core, settings);
@@ -199,7 +185,10 @@ bool outlive(Slot& slot) {
 
 void start_accepting(Core& core, Slot& slot) {
   if (slot.has(kRegistered)) return;
-  if (int error = core.poller.add(slot.fd, slot.handle, kIn); error != 0) return not_polled(core, slot, error);
+  if (int error = core.poller.add(slot.fd, slot.handle, kIn); error != 0) {
+    not_polled(core, slot, error);
+    return close_listener(core, slot, Ended::error, error, Syscall::epoll_ctl);
+  }
   slot.set(kRegistered);
 }
 

@@ -8,18 +8,10 @@
 #include <memory>
 
 #include "core/core.h"
+#include "net/socket.h"
 #include "net/socket_file.h"
 
 namespace em {
-
-struct SocketOption {
-  int32_t level, name, value;
-};
-
-struct OptionList {
-  const SocketOption* first = nullptr;
-  size_t count = 0;
-};
 
 struct ListenSettings {
   OptionList options;
@@ -59,8 +51,5 @@ void resume_accepting(Core& core, Slot& slot);
 void accept_ready(Core& core, Slot& slot);
 // A connection this listener accepted has closed.
 void connection_left(Core& core, int32_t listener);
-
-// Sets options one by one; returns 0 or a negative errno. TCP's own are skipped on other sockets.
-int apply_options(int fd, bool internet, const OptionList& options);
 
 }  // namespace em

@@ -1,5 +1,7 @@
 #include "tls/tls_ends.h"
 
+#include "net/stream_ends.h"
+#include "net/stream_io.h"
 #include "tls/tls_core.h"
 #include "tls/tls_wire.h"
 
@@ -27,9 +29,43 @@ TlsError failure_code(const TlsConnection& tls, int reason) {
 
 }  // namespace
 
-void tls_silence(Slot& slot) { slot.tls->silent = true; }
+bool tls_may_settle(Core& core, Slot& slot) {
+  TlsConnection& tls = *slot.tls;
+  // Also a FIN that was read in clear, before TLS began: the handshake meets it again.
+  if (!tls.is_secured() || !tls.ended_by_peer()) return false;
+  uint8_t& flags = core.shared.flags[slot.index()];
+  if (flags & kPaused) flags |= kNeedsResume;
+  return true;
+}
 
-void tls_closing(Core& core, Slot& slot) {
+bool tls_output_done(Core& core, Slot& slot) {
+  TlsConnection& tls = *slot.tls;
+  if (tls.phase == TlsConnection::Phase::abandoned) return slot.queue.empty();
+  if (!tls.is_secured() || !tls.plain.empty() || tls.write_error != 0) return false;
+  if (slot.has(kShutWanted) && !tls.notified) {
+    tls.notified = true;
+    tls_begin(tls, monotonic_now());
+    SSL_shutdown(tls.ssl);
+    tls_send_wire(tls);
+    ERR_clear_error();
+    if (slot.state == State::open && !slot.queue.empty()) update_interest(core, slot);
+  }
+  return slot.state == State::open && slot.queue.empty() && tls.write_error == 0;
+}
+
+bool tls_finish(Core& core, Slot& slot) {
+  TlsConnection& tls = *slot.tls;
+  if (tls.phase == TlsConnection::Phase::handshake && tls.plain.empty() && slot.piece_head == kNoPiece) {
+    tls.phase = TlsConnection::Phase::abandoned;
+  } else if (tls.is_secured() && SSL_has_pending(tls.ssl)) {
+    core.defer(slot, kDueInput);
+  }
+  return tls.ended_by_peer();
+}
+
+void tls_abort(Slot& slot) { slot.tls->silent = true; }
+
+void tls_closed(Core& core, Slot& slot) {
   TlsConnection& tls = *slot.tls;
   const bool unsent = core.shared.outbound[slot.index()] > 0 || !tls.plain.empty() || !slot.queue.empty() ||
                       slot.piece_head != kNoPiece;

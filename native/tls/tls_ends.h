@@ -4,15 +4,18 @@
 // What fails closes the connection before it returns: whoever called looks at the slot's state.
 #pragma once
 
-#include "net/stream.h"
+#include "core/core.h"
 #include "tls/tls_connection.h"
 
 namespace em {
 
-// The slot is closed and has its descriptor still.
-void tls_closing(Core& core, Slot& slot);
-// The connection is to end without a word.
-void tls_silence(Slot& slot);
+// Operations: see net/stream_ops.h.
+bool tls_may_settle(Core& core, Slot& slot);
+bool tls_output_done(Core& core, Slot& slot);
+bool tls_finish(Core& core, Slot& slot);
+void tls_abort(Slot& slot);
+void tls_closed(Core& core, Slot& slot);
+
 // OpenSSL has failed: its error queue tells why, and is empty afterwards.
 void tls_failed(Core& core, Slot& slot);
 // The same for a reason of our own.

@@ -1,5 +1,6 @@
 #include "tls/tls_handshake.h"
 
+#include "net/stream_ends.h"
 #include "net/stream_io.h"
 #include "tls/tls_core.h"
 #include "tls/tls_ends.h"
@@ -103,7 +104,7 @@ void finish_handshake(Core& core, Slot& slot) {
     start_reading(core, slot);
   }
   if (slot.state != State::open) return;
-  if (SSL_has_pending(tls.ssl) || tls.ended_by_peer()) core.defer(slot, kDueTls);
+  if (SSL_has_pending(tls.ssl) || tls.ended_by_peer()) core.defer(slot, kDueInput);
   core.mark_dirty(slot);  // what was written meanwhile, or that nothing more will be
 }
 
@@ -232,7 +233,7 @@ const char* start_tls(Core& core, Slot& slot, TlsStart& start) {
   }
   if (!slot.queue.empty()) core.mark_dirty(slot);
   start_reading(core, slot);
-  if (slot.state == State::open) core.defer(slot, kDueTls);
+  if (slot.state == State::open) core.defer(slot, kDueInput);
   return nullptr;
 }
 
@@ -244,7 +245,7 @@ void answer_server_name(Core& core, Slot& slot, NameAnswer answer, TlsContext* o
   tls.name_answer = answer == NameAnswer::refuse ? TlsConnection::Answer::no : TlsConnection::Answer::yes;
   if (answer == NameAnswer::other) switch_context(tls, *other);
   start_reading(core, slot);
-  if (slot.state == State::open) core.defer(slot, kDueTls);
+  if (slot.state == State::open) core.defer(slot, kDueInput);
 }
 
 void answer_verify(Core& core, Slot& slot, bool accepted) {
@@ -253,7 +254,7 @@ void answer_verify(Core& core, Slot& slot, bool accepted) {
   if (tls.awaits != TlsConnection::Awaits::verdict) return;
   tls.awaits = TlsConnection::Awaits::nothing;
   tls.verdict = accepted ? TlsConnection::Answer::yes : TlsConnection::Answer::no;
-  core.defer(slot, kDueTls);
+  core.defer(slot, kDueInput);
 }
 
 // Rounds -------------------------------------------------------------------------------------------------------------

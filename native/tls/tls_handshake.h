@@ -4,7 +4,7 @@
 // A step calls nobody: its reports to the program wait in `reports`, from where tls_stream.cc puts them into the ring.
 #pragma once
 
-#include "net/stream.h"
+#include "core/core.h"
 #include "tls/tls_connection.h"
 
 namespace em {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "net/stream_ends.h"
 #include "net/stream_io.h"
 #include "tls/tls_core.h"
 #include "tls/tls_ends.h"
@@ -16,9 +17,6 @@ namespace {
 constexpr int64_t kSealQuota = 256 * 1024;  // of one connection in one turn
 constexpr size_t kMostParts = 64;
 constexpr int64_t kFilePart = 128 * 1024;
-
-// What may be waiting for output to be sent.
-constexpr uint32_t kAfterOutput = kShutWanted | kPeerFin | kEndDelivered | kWantWritable;
 
 size_t total_of(const iovec* parts, size_t count) {
   size_t total = 0;
@@ -161,9 +159,38 @@ void pump_queue(TlsConnection& tls) {
   }
 }
 
+// Sends the pieces of this turn, and `data` behind them, behind all that waits; what the kernel does not take is
+// queued.
+void pump(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
+  TlsConnection& tls = *slot.tls;
+  if (!slot.queue.empty() && (slot.interest & kOut) == 0) {
+    queue_all(tls, data, length);
+    if (!write_queue(core, slot, stamp)) return;
+    data = nullptr;
+    length = 0;
+  }
+  tls_begin(tls, stamp);
+  if (!tls.plain.empty() || is_blocked(tls) || !pump_pieces(tls, data, length)) queue_all(tls, data, length);
+  if (slot.state == State::open && !tls.plain.empty()) pump_queue(tls);
+  tls_send_wire(tls);
+  if (slot.state != State::open) return;
+  if (!tls.file_ends.empty()) tls_report_files(tls);
+  if (!slot.queue.empty() || !tls.plain.empty() || (slot.interest & kOut)) update_interest(core, slot);
+  if (slot.has(kAfterOutput)) after_output(core, slot);
+}
+
 }  // namespace
 
-void tls_send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length) {
+void tls_flush(Core& core, Slot& slot, double stamp) {
+  if (slot.state == State::closed) return core.forget_pieces(slot);
+  pump(core, slot, nullptr, 0, stamp);
+}
+
+void tls_write(Core& core, Slot& slot, const uint8_t* data, size_t length) {
+  pump(core, slot, data, length, monotonic_now());
+}
+
+void tls_append_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length) {
   queue_all(*slot.tls, nullptr, 0);
   slot.tls->plain.append_file(fd, offset, length, core.live);
 }
@@ -174,51 +201,6 @@ bool tls_wants_out(const Slot& slot) {
   TlsConnection& tls = *slot.tls;
   if (tls.plain.empty() || is_blocked(tls)) return false;
   return tls.plain.front_file() == nullptr || !tls.file_asked;
-}
-
-void tls_pump(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
-  if (slot.state == State::closed) return core.forget_pieces(slot);
-  if (!slot.queue.empty() && (slot.interest & kOut) == 0) {
-    queue_all(*slot.tls, data, length);
-    if (!write_queue(core, slot, stamp)) return;
-    data = nullptr;
-    length = 0;
-  }
-  tls_pump_on(core, slot, data, length, stamp);
-}
-
-void tls_pump_on(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
-  TlsConnection& tls = *slot.tls;
-  tls_begin(tls, stamp);
-  if (!tls.plain.empty() || is_blocked(tls) || !pump_pieces(tls, data, length)) {
-    queue_all(tls, data, length);
-  }
-  if (slot.state == State::open && !tls.plain.empty()) pump_queue(tls);
-  tls_send_wire(tls);
-  if (slot.state != State::open) return;
-  if (!tls.file_ends.empty()) tls_report_files(tls);
-  if (!slot.queue.empty() || !tls.plain.empty() || (slot.interest & kOut)) {
-    update_interest(core, slot);
-    if (slot.state != State::open) return;
-  }
-  if (!slot.has(kAfterOutput)) return;
-  check_writable(core, slot);
-  if (slot.queue.empty() && tls.plain.empty()) output_done(core, slot);
-}
-
-bool tls_output_done(Core& core, Slot& slot) {
-  TlsConnection& tls = *slot.tls;
-  if (tls.phase == TlsConnection::Phase::abandoned) return slot.queue.empty();
-  if (!tls.is_secured() || !tls.plain.empty() || tls.write_error != 0) return false;
-  if (slot.has(kShutWanted) && !tls.notified) {
-    tls.notified = true;
-    tls_begin(tls, monotonic_now());
-    SSL_shutdown(tls.ssl);
-    tls_send_wire(tls);
-    ERR_clear_error();
-    if (slot.state == State::open && !slot.queue.empty()) update_interest(core, slot);
-  }
-  return slot.state == State::open && slot.queue.empty() && tls.write_error == 0;
 }
 
 void tls_file_read(Core& core, int32_t handle, std::unique_ptr<uint8_t[]> bytes, int64_t size) {

@@ -1,8 +1,12 @@
-#include "tls/tls_stream.h"
-
+// A connection under TLS in the rounds of its loop: what it reads, and what the program hears of it; and the table of
+// its operations.
+//
+// Nothing here calls the program: what it is to hear goes into the ring within `collect`, by `ready` and `due`.
 #include <string.h>
 
+#include "net/stream_ends.h"
 #include "net/stream_io.h"
+#include "net/stream_ops.h"
 #include "tls/tls_core.h"
 #include "tls/tls_ends.h"
 #include "tls/tls_handshake.h"
@@ -40,34 +44,11 @@ bool emit_reports(Core& core, Slot& slot) {
   return room;
 }
 
-// The peer's end, by its close_notify or its FIN: the first of them counts.
-void peer_ended(Core& core, Slot& slot) {
-  if (slot.has(kFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
-  slot.unset(kWantIn);
-  if (!slot.has(kFinishing)) {
-    update_interest(core, slot);
-    if (slot.state == State::open) core.emit(Event::fin, 0, slot.handle, 0, 0);
-    return;
-  }
-  slot.set(kPeerFin);
-  if (slot.has(kShutDone)) {
-    close_stream(core, slot, Ended::local, 0, Syscall::none);
-  } else {
-    update_interest(core, slot);
-  }
-}
-
-void fail_read(Core& core, Slot& slot) {
-  const bool known = slot.has(kFailed);
-  const int32_t error = known ? slot.error : slot.tls->read_error;
-  close_stream(core, slot, Ended::error, error, known ? slot.syscall : Syscall::read);
-}
-
 // Reads what the kernel has, up to `may_read`, and gives the program what is whole of it. There is room in the slab.
 void receive(Core& core, Slot& slot, uint32_t may_read) {
   TlsConnection& tls = *slot.tls;
   // One data event a batch: a second one could overtake the first, should that be held and resumed in between.
-  if (tls.data_batch == core.batches + 1) return core.defer(slot, kDueTls);
+  if (tls.data_batch == core.batches + 1) return core.defer(slot, kDueInput);
   const bool was_ended = tls.ended_by_peer();
   tls_begin(tls, core.now);
   tls.may_read = may_read;
@@ -102,14 +83,14 @@ void receive(Core& core, Slot& slot, uint32_t may_read) {
   if (error == SSL_ERROR_ZERO_RETURN) tls.peer_closed = true;
   tls_send_wire(tls);
   if (tls.wire_in - tls.wire_out > kMostAnswers) return tls_fail(core, slot, TlsError::protocol, kUnread);
-  if (!tls.reports.empty()) core.defer(slot, kDueTls);
+  if (!tls.reports.empty()) core.defer(slot, kDueInput);
   if (tls.needs_input) {
     tls.needs_input = false;
     core.mark_dirty(slot);
   }
   if (slot.state != State::open) return;
   if (tls.read_error != 0) {
-    fail_read(core, slot);
+    read_failed(core, slot, tls.read_error);
   } else if (!was_ended && tls.ended_by_peer()) {
     peer_ended(core, slot);
   }
@@ -137,7 +118,7 @@ void discard(Core& core, Slot& slot) {
     slot.tls->fin = true;
     peer_ended(core, slot);
   } else if (!is_transient(got)) {
-    close_stream(core, slot, Ended::error, static_cast<int32_t>(got), Syscall::read);
+    read_failed(core, slot, static_cast<int32_t>(got));
   }
 }
 
@@ -166,7 +147,7 @@ void input_ready(Core& core, Slot& slot, uint32_t interest) {
       if (core.tls->handshakes_left == 0) return;
       core.tls->handshakes_left--;
       handshake_ready(core, slot);
-      if (slot.state == State::open && !emit_reports(core, slot)) core.defer(slot, kDueTls);
+      if (slot.state == State::open && !emit_reports(core, slot)) core.defer(slot, kDueInput);
       return;
     case TlsConnection::Phase::secured:
       if (is_paused(core, slot) && !slot.has(kFinishing)) {
@@ -182,19 +163,13 @@ void input_ready(Core& core, Slot& slot, uint32_t interest) {
   }
 }
 
-}  // namespace
-
-void tls_ready(Core& core, Slot& slot, uint32_t interest) {
+void ready(Core& core, Slot& slot, uint32_t interest) {
   if (interest & ~kOut) input_ready(core, slot, interest);
   if (slot.state != State::open || (interest & kOut) == 0) return;
-  if (!slot.queue.empty()) {
-    send_queue(core, slot, core.now);
-  } else {
-    tls_pump(core, slot, nullptr, 0, core.now);
-  }
+  if (slot.queue.empty() || write_queue(core, slot, core.now)) tls_flush(core, slot, core.now);
 }
 
-bool tls_due(Core& core, Slot& slot) {
+bool due(Core& core, Slot& slot) {
   TlsConnection& tls = *slot.tls;
   if (slot.state != State::open) return true;
   if (!emit_reports(core, slot)) return false;
@@ -226,35 +201,39 @@ bool tls_due(Core& core, Slot& slot) {
   return true;
 }
 
-bool tls_reads_on(Core& core, Slot& slot) {
+bool read_on(Core& core, Slot& slot) {
   TlsConnection& tls = *slot.tls;
   if (!tls.is_secured()) return true;
-  if (tls.ended_by_peer() || SSL_has_pending(tls.ssl)) core.defer(slot, kDueTls);
+  if (tls.ended_by_peer() || SSL_has_pending(tls.ssl)) core.defer(slot, kDueInput);
   return !tls.ended_by_peer();
 }
 
-bool tls_delivered(Core& core, Slot& slot) {
+bool held_delivered(Core& core, Slot& slot) {
   slot.tls->data_batch = core.batches + 1;
-  return tls_reads_on(core, slot);
+  return read_on(core, slot);
 }
 
-bool tls_finishing(Core& core, Slot& slot) {
-  TlsConnection& tls = *slot.tls;
-  if (tls.phase == TlsConnection::Phase::handshake && tls.plain.empty() && slot.piece_head == kNoPiece) {
-    tls.phase = TlsConnection::Phase::abandoned;
-  } else if (tls.is_secured() && SSL_has_pending(tls.ssl)) {
-    core.defer(slot, kDueTls);
-  }
-  return tls.ended_by_peer();
-}
+}  // namespace
 
-bool tls_may_end(Core& core, Slot& slot) {
-  TlsConnection& tls = *slot.tls;
-  // Also a FIN that was read in clear, before TLS began: the handshake meets it again.
-  if (!tls.is_secured() || !tls.ended_by_peer()) return false;
-  uint8_t& flags = core.shared.flags[slot.index()];
-  if (flags & kPaused) flags |= kNeedsResume;
-  return true;
-}
+constexpr StreamOps kTlsOps = {
+    .ready = ready,
+    .due = due,
+    .read_on = read_on,
+    .held_delivered = held_delivered,
+    .flush = tls_flush,
+    .write = tls_write,
+    .append_file = tls_append_file,
+    .has_more_output = tls_has_plain,
+    .wants_out = tls_wants_out,
+    .queue_sent = tls_sent,
+    .write_failed = tls_write_failed,
+    .keeps_end = true,
+    .can_detach = false,
+    .may_settle = tls_may_settle,
+    .output_done = tls_output_done,
+    .finish = tls_finish,
+    .abort = tls_abort,
+    .closed = tls_closed,
+};
 
 }  // namespace em

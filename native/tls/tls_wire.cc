@@ -52,7 +52,9 @@ void tls_put(TlsConnection& tls, const uint8_t* data, size_t length) {
   }
   if (tls.sends_directly && shared.wire_used == 0 && slot.queue.empty()) {
     ssize_t took = core.sys.send(slot.fd, data, length);
-    if (took < 0 && !is_transient(took)) return tls_write_failed(core, slot, took);
+    if (took < 0 && !is_transient(took)) {
+      return tls_write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
+    }
     const size_t gone = took > 0 ? static_cast<size_t>(took) : 0;
     shared.sent_directly += gone;
     if (gone < length) slot.queue.append(data + gone, length - gone, core.live);
@@ -113,7 +115,9 @@ void tls_send_wire(TlsConnection& tls) {
   }
   if (slot.queue.empty()) {
     ssize_t took = core.sys.send(slot.fd, shared.wire, length);
-    if (took < 0 && !is_transient(took)) return tls_write_failed(core, slot, took);
+    if (took < 0 && !is_transient(took)) {
+      return tls_write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
+    }
     if (took > 0) {
       gone = static_cast<size_t>(took);
       tls_sent(core, slot, gone, shared.stamp);
@@ -141,14 +145,14 @@ void tls_send_last(TlsConnection& tls) {
   }
 }
 
-void tls_write_failed(Core& core, Slot& slot, ssize_t error) {
+void tls_write_failed(Core& core, Slot& slot, int32_t error, Syscall) {
   TlsConnection& tls = *slot.tls;
   if (tls.write_error != 0) return;
   // A peer that refuses us says why before it goes: what it said is read first.
-  tls.write_error = static_cast<int32_t>(error);
+  tls.write_error = error;
   tls.wire_out = tls.wire_in;
   slot.queue.clear(core.live);
-  if (slot.state == State::open) core.defer(slot, kDueTls);
+  if (slot.state == State::open) core.defer(slot, kDueInput);
 }
 
 // Under OpenSSL ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 // queue.
 #pragma once
 
-#include "net/stream.h"
+#include "core/core.h"
 #include "tls/tls_connection.h"
 #include "tls/tls_core.h"
 
@@ -31,12 +31,12 @@ void tls_settle_direct(TlsConnection& tls);
 // For what is said at the very end: there is no later round to send it in.
 void tls_send_last(TlsConnection& tls);
 
-// Bytes of the slot's queue went to the kernel.
+// Bytes of the slot's queue, or of the wire, went to the kernel.
 void tls_sent(Core& core, Slot& slot, size_t length, double stamp);
 // Tells of files whose last record is with the kernel.
 void tls_report_files(TlsConnection& tls);
 // The kernel takes no more: the connection ends when what the peer has said is read.
-void tls_write_failed(Core& core, Slot& slot, ssize_t error);
+void tls_write_failed(Core& core, Slot& slot, int32_t error, Syscall syscall);
 
 BIO_METHOD* make_transport();
 

@@ -1,0 +1,192 @@
+// Connections in clear: the kernel's bytes are the program's.
+#include <algorithm>
+
+#include "net/stream_ends.h"
+#include "net/stream_io.h"
+#include "net/stream_ops.h"
+
+namespace em {
+
+namespace {
+
+constexpr size_t kMostPieces = 64;  // of one sendmsg
+
+// Output -------------------------------------------------------------------------------------------------------------
+
+void sent(Core& core, Slot& slot, size_t length, double stamp) {
+  auto bytes = static_cast<double>(length);
+  core.shared.outbound[slot.index()] -= bytes;
+  core.count(kTotalOutbound, -bytes);
+  core.count(kBytesOut, bytes);
+  slot.last_write = stamp;
+}
+
+void send_queue(Core& core, Slot& slot, double stamp) {
+  if (write_queue(core, slot, stamp)) after_output(core, slot);
+}
+
+// Sends the pieces of this turn, and `data` behind them, with nothing queued before; what is left is queued.
+void send_now(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
+  uint32_t at = slot.piece_head;
+  size_t skip = 0;  // bytes of the piece `at` that are gone
+  for (;;) {
+    iovec pieces[kMostPieces];
+    size_t count = 0, asked = 0, skipped = skip;
+    uint32_t next = at;
+    for (; next != kNoPiece && count < kMostPieces - 1; next = core.piece(next).next) {
+      const Core::Piece& piece = core.piece(next);
+      pieces[count++] = {core.shared.out_slab + piece.offset + skipped, piece.length - skipped};
+      asked += piece.length - skipped;
+      skipped = 0;
+    }
+    if (next == kNoPiece && length > 0) {
+      pieces[count++] = {const_cast<uint8_t*>(data), length};
+      asked += length;
+    }
+    if (count == 0) break;
+    ssize_t took = count == 1 ? core.sys.send(slot.fd, pieces[0].iov_base, pieces[0].iov_len)
+                              : core.sys.sendmsg(slot.fd, pieces, count);
+    if (took < 0) {
+      if (is_transient(took)) break;
+      return fail_stream(core, slot, static_cast<int32_t>(took), Syscall::write);
+    }
+    sent(core, slot, static_cast<size_t>(took), stamp);
+    auto left = static_cast<size_t>(took);
+    while (left > 0 && at != kNoPiece) {
+      size_t rest = core.piece(at).length - skip;
+      if (left < rest) {
+        skip += left;
+        left = 0;
+      } else {
+        left -= rest;
+        skip = 0;
+        at = core.piece(at).next;
+      }
+    }
+    data += left;
+    length -= left;
+    if (static_cast<size_t>(took) < asked) break;
+  }
+  for (; at != kNoPiece; at = core.piece(at).next) {
+    const Core::Piece& piece = core.piece(at);
+    slot.queue.append(core.shared.out_slab + piece.offset + skip, piece.length - skip, core.live);
+    skip = 0;
+  }
+  core.forget_pieces(slot);
+  slot.queue.append(data, length, core.live);
+  if (!slot.queue.empty()) update_interest(core, slot);
+  if (slot.has(kAfterOutput)) after_output(core, slot);
+}
+
+// A connection the poller watches for output has been refused before: what is new waits in line.
+bool must_wait(const Slot& slot) {
+  return slot.state == State::connecting || (slot.has(kRegistered) && (slot.interest & kOut));
+}
+
+// Nearly every flush is this: one piece, with nothing before it.
+void send_piece(Core& core, Slot& slot, double stamp) {
+  const Core::Piece& piece = core.piece(slot.piece_head);
+  const uint8_t* data = core.shared.out_slab + piece.offset;
+  ssize_t took = core.sys.send(slot.fd, data, piece.length);
+  if (took < 0) {
+    if (!is_transient(took)) return fail_stream(core, slot, static_cast<int32_t>(took), Syscall::write);
+    took = 0;
+  }
+  core.forget_pieces(slot);
+  const auto gone = static_cast<size_t>(took);
+  if (gone > 0) sent(core, slot, gone, stamp);
+  if (gone < piece.length) {
+    slot.queue.append(data + gone, piece.length - gone, core.live);
+    update_interest(core, slot);
+  }
+  if (slot.has(kAfterOutput)) after_output(core, slot);
+}
+
+void flush(Core& core, Slot& slot, double stamp) {
+  if (slot.state == State::closed || slot.has(kFailed)) return core.forget_pieces(slot);
+  const bool one = slot.piece_head != kNoPiece && slot.piece_head == slot.piece_tail;
+  if (one && slot.state == State::open && slot.queue.empty()) return send_piece(core, slot, stamp);
+  if (must_wait(slot)) {
+    queue_pieces(core, slot);
+  } else if (!slot.queue.empty()) {
+    queue_pieces(core, slot);
+    send_queue(core, slot, stamp);
+  } else if (slot.piece_head != kNoPiece) {
+    send_now(core, slot, nullptr, 0, stamp);
+  }
+}
+
+void write(Core& core, Slot& slot, const uint8_t* data, size_t length) {
+  if (must_wait(slot) || !slot.queue.empty()) {
+    queue_pieces(core, slot);
+    slot.queue.append(data, length, core.live);
+    core.mark_dirty(slot);
+  } else {
+    send_now(core, slot, data, length, monotonic_now());
+  }
+}
+
+void append_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length) {
+  queue_pieces(core, slot);
+  slot.queue.append_file(fd, offset, length, core.live);
+}
+
+// Input --------------------------------------------------------------------------------------------------------------
+
+void read_ready(Core& core, Slot& slot, uint32_t interest) {
+  if (!slot.has(kWantIn)) return hung_up(core, slot, interest);
+  if (slot.has(kSkipRead)) return slot.unset(kSkipRead);
+  uint8_t& flags = core.shared.flags[slot.index()];
+  const bool finishing = slot.has(kFinishing);
+  if ((flags & kPaused) && !finishing) {
+    // `pause` itself is but a bit; the poller hears of it when there is something not to read.
+    flags |= kNeedsResume;
+    slot.unset(kWantIn);
+    return hung_up(core, slot, interest);
+  }
+  ssize_t got = core.sys.recv(slot.fd, core.slab_room(kReadQuota), kReadQuota);
+  if (got > 0) {
+    core.count(kBytesIn, static_cast<double>(got));
+    slot.last_read = core.now;
+    if (finishing) {
+      core.keep_slab(0);
+    } else {
+      core.emit(Event::data, 0, slot.handle, core.keep_slab(static_cast<size_t>(got)), static_cast<int32_t>(got));
+    }
+    return;
+  }
+  core.keep_slab(0);
+  if (got == 0) return peer_ended(core, slot);
+  if (slot.has(kFailed) || !is_transient(got)) read_failed(core, slot, static_cast<int32_t>(got));
+}
+
+void ready(Core& core, Slot& slot, uint32_t interest) {
+  if (interest & ~kOut) read_ready(core, slot, interest);
+  if (slot.state == State::open && (interest & kOut) && !slot.queue.empty()) send_queue(core, slot, core.now);
+}
+
+}  // namespace
+
+// Nothing lies between the program and the kernel but the slot's own queue.
+constexpr StreamOps kPlainOps = {
+    .ready = ready,
+    .due = [](Core&, Slot&) { return true; },
+    .read_on = [](Core&, Slot&) { return true; },
+    .held_delivered = [](Core&, Slot&) { return true; },
+    .flush = flush,
+    .write = write,
+    .append_file = append_file,
+    .has_more_output = [](const Slot&) { return false; },
+    .wants_out = [](const Slot&) { return false; },
+    .queue_sent = sent,
+    .write_failed = fail_stream,
+    .keeps_end = false,
+    .can_detach = true,
+    .may_settle = [](Core&, Slot&) { return true; },
+    .output_done = [](Core&, Slot&) { return true; },
+    .finish = [](Core&, Slot&) { return false; },
+    .abort = [](Slot&) {},
+    .closed = [](Core&, Slot&) {},
+};
+
+}  // namespace em
