@@ -1,9 +1,9 @@
-// Writes native/core/layout.h and src/engine/native/layout.ts from native/core/layout.mjs. Runs before either side is
-// compiled, and leaves a file alone that is as it should be.
+// Writes native/core/layout.h, src/engine/native/layout.ts and src/base/quotas.ts from native/core/layout.mjs. Runs before
+// either side is compiled, and leaves a file alone that is as it should be.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { constants, enums, tables } from "../native/core/layout.mjs";
+import { constants, enums, quotas, tables } from "../native/core/layout.mjs";
 
 const SIZES = { float64: 8, int32: 4, uint8: 1 };
 const NOTICE = "Made by scripts/make_layout.mjs from native/core/layout.mjs: change it there.";
@@ -26,7 +26,9 @@ const numbered = enums.map((each) => ({
 
 /** Of everything but the words: two builds with the same hash understand each other. */
 const hash = createHash("sha256")
-  .update(JSON.stringify([constants.map(([name, value]) => [name, value]), places, numbered.map(plainEnum)]))
+  .update(
+    JSON.stringify([[...constants, ...quotas].map(([name, value]) => [name, value]), places, numbered.map(plainEnum)]),
+  )
   .digest()
   .readInt32LE(0);
 
@@ -50,7 +52,7 @@ function cpp() {
     "namespace em {",
     "",
     `constexpr int32_t kLayoutHash = ${hash};`,
-    ...constants.flatMap(([name, value, doc]) => line(constant(name, value), doc)),
+    ...[...constants, ...quotas].flatMap(([name, value, doc]) => line(constant(name, value), doc)),
     "",
     ...places.flatMap(({ name, at, doc }) => line(`constexpr size_t k${capital(name)}At = ${at};`, doc)),
     `constexpr size_t kControlSize = ${end};`,
@@ -70,14 +72,16 @@ function cpp() {
   ].join("\n");
 }
 
+const line = (text, doc) => (doc ? [`/** ${doc} */`, text] : [text]);
+const constant = (name, value) => `export const ${screaming(name)} = ${value};`;
+const constantLines = (list) => list.flatMap(([name, value, doc]) => line(constant(name, value), doc));
+
 function typescript() {
-  const line = (text, doc) => (doc ? [`/** ${doc} */`, text] : [text]);
-  const constant = (name, value) => `export const ${screaming(name)} = ${value};`;
   return [
     `// ${NOTICE}`,
     "",
     `export const LAYOUT_HASH = ${hash};`,
-    ...constants.flatMap(([name, value, doc]) => line(constant(name, value), doc)),
+    ...constantLines(constants),
     "",
     ...places.flatMap(({ name, at, doc }) => line(`export const ${screaming(name)}_AT = ${at};`, doc)),
     `export const CONTROL_SIZE = ${end};`,
@@ -98,4 +102,7 @@ function write(path, text) {
 }
 
 write("native/core/layout.h", cpp());
-if (existsSync(fileURLToPath(new URL("../src", import.meta.url)))) write("src/engine/native/layout.ts", typescript());
+if (existsSync(fileURLToPath(new URL("../src", import.meta.url)))) {
+  write("src/engine/native/layout.ts", typescript());
+  write("src/base/quotas.ts", [`// ${NOTICE}`, "", ...constantLines(quotas), ""].join("\n"));
+}

@@ -1,6 +1,7 @@
 // What the native core and JavaScript have in common: the memory they share, and the numbers that travel in calls. This is
 // the one definition of it. scripts/make_layout.mjs writes both sides from it, native/core/layout.h and
-// src/engine/native/layout.ts; an addon that was built from another one is refused when it is loaded.
+// src/engine/native/layout.ts; an addon that was built from another one is refused when it is loaded. What holds on every
+// engine goes to src/base/quotas.ts.
 
 export const constants = [
   ["indexBits", 20, "The low bits of a handle that are its slot's index; the generation stands above them."],
@@ -9,6 +10,13 @@ export const constants = [
   ["maxPieces", 4096, "Pieces of output, of four 32-bit words each: handle, offset, length, and one unused."],
   ["eventSlabSize", 512 * 1024, "Bytes read, lent to JavaScript for one batch."],
   ["outSlabSize", 256 * 1024, "Bytes written by JavaScript, until the flush."],
+];
+
+// What one connection may have of a turn, on every engine: limits that docs/limits.md lists.
+export const quotas = [
+  ["readQuota", 64 * 1024, "The most bytes read from one connection in one turn."],
+  ["fileQuota", 256 * 1024, "The most file bytes sent to one connection in one turn."],
+  ["filePart", 128 * 1024, "The most of a file in memory, where the kernel does not send it by itself."],
 ];
 
 // The control block, in this order: name, element, and how many of them.

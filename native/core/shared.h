@@ -25,7 +25,6 @@ namespace em {
 
 constexpr int32_t kIndexMask = kMaxSlots - 1;
 constexpr int32_t kNoHandle = -1;
-constexpr uint32_t kReadQuota = 64 * 1024;
 
 // Shared memory is read once, into a local, then checked, then used: the compiler may not look again.
 template <typename T>

@@ -51,7 +51,7 @@ napi_value share(napi_env env, Region& region, uint8_t* memory, size_t size) {
   return buffer;
 }
 
-// create(dispatch, ticks, seed): [number, control, event slab, out slab, milliseconds of CLOCK_MONOTONIC]
+// create(dispatch, ticks, seed): [number, control, event slab, out slab]
 napi_value create(napi_env env, napi_callback_info info) {
   Args args(env, info);
   uint32_t seed = args.uint32(2);

@@ -15,7 +15,6 @@ namespace em {
 namespace {
 
 constexpr size_t kMostPieces = 64;  // of one sendmsg
-constexpr int64_t kFileQuota = 256 * 1024;
 
 // Returns false if the range cannot go on in this round.
 bool send_file_part(Core& core, Slot& slot, Chunk& file, int64_t& quota, double stamp) {

@@ -14,9 +14,7 @@ namespace em {
 
 namespace {
 
-constexpr int64_t kSealQuota = 256 * 1024;  // of one connection in one turn
 constexpr size_t kMostParts = 64;
-constexpr int64_t kFilePart = 128 * 1024;
 
 size_t total_of(const iovec* parts, size_t count) {
   size_t total = 0;
@@ -108,7 +106,8 @@ bool pump_file(TlsConnection& tls, Chunk& file, int64_t& quota) {
   }
   if (tls.file_asked || quota <= 0) return false;
   tls.file_asked = true;
-  core.files->read(tls.slot.handle, file.file, file.offset, core.sys.shortened_read(std::min(file.left, kFilePart)));
+  core.files->read(tls.slot.handle, file.file, file.offset,
+                   core.sys.shortened_read(std::min<int64_t>(file.left, kFilePart)));
   return false;
 }
 
@@ -144,7 +143,7 @@ bool pump_pieces(TlsConnection& tls, const uint8_t* data, size_t length) {
 }
 
 void pump_queue(TlsConnection& tls) {
-  int64_t quota = kSealQuota;
+  int64_t quota = kFileQuota;  // of bytes as of files: a record of either costs the same
   while (!tls.plain.empty() && quota > 0 && !is_blocked(tls)) {
     if (Chunk* file = tls.plain.front_file(); file != nullptr) {
       if (!pump_file(tls, *file, quota)) break;

@@ -3,6 +3,8 @@
  * docs/limits.md lists them for users; the conformance suite pins each of them.
  */
 
+export { FILE_PART, FILE_QUOTA, READ_QUOTA } from "./quotas.js";
+
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
@@ -20,14 +22,10 @@ export const LINGER_TIMEOUT = 5_000;
 export const CONNECT_TIMEOUT = 20_000;
 /** RFC 8305 section 5: the delay before the next address is tried beside the one under way. */
 export const CONNECTION_ATTEMPT_DELAY = 250;
-/** The most bytes read from one connection in one turn. */
-export const READ_QUOTA = 64 * KiB;
 /** The most connections accepted from one listener in one turn. */
 export const ACCEPT_QUOTA = 64;
 /** The length of the kernel's queue of connections not yet accepted. */
 export const LISTEN_BACKLOG = 1024;
-/** The most file bytes sent to one connection in one turn. */
-export const FILE_QUOTA = 256 * KiB;
 /** The most that is sent of a file whose size the kernel does not know: it is read at the call. */
 export const MAX_UNSIZED_FILE = 16 * MiB;
 /** The longest line `LineText2` takes. */

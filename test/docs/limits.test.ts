@@ -37,7 +37,9 @@ test("the tables of defaults and bounds say what the sources say", () => {
   const rows = [...tableUnder(document, "Defaults"), ...tableUnder(document, "Bounds")];
   const documented = new Map(rows.map(([name = "", value = ""]) => [name.replaceAll("`", ""), quantity(value)]));
   for (const unit of ["KiB", "MiB"]) limits.delete(unit);
-  for (const [name, value] of constants("src/reactor/drain.ts")) limits.set(name, value);
+  for (const file of ["src/base/quotas.ts", "src/reactor/drain.ts"]) {
+    for (const [name, value] of constants(file)) limits.set(name, value);
+  }
   assert.deepEqual(new Map([...documented].sort()), new Map([...limits].sort()));
 });
 

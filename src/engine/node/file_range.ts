@@ -1,12 +1,13 @@
 import { read } from "node:fs";
-
-/** How much of a file is in memory at a time. One piece a turn goes out, so this also bounds the bytes of a turn. */
-const PIECE_SIZE = 64 * 1024;
+import { FILE_PART } from "../../base/limits.js";
 
 /** Told what a read gave: a piece, the end of the file before the end of the range, or a failure. */
 export type PieceRead = (piece: Buffer | "truncated" | NodeJS.ErrnoException) => void;
 
-/** The part of an open file that is still to be sent. It has one buffer, which its owner hands back by reading on. */
+/**
+ * The part of an open file that is still to be sent. It has one buffer, which its owner hands back by reading on. One piece
+ * of it goes out in a turn, and a piece is less than `FILE_QUOTA`.
+ */
 export class FileRange {
   readonly #fd: number;
   #offset: number;
@@ -25,7 +26,7 @@ export class FileRange {
 
   /** Reads the next piece over the last one, off the loop; `done` is called in a later turn. */
   read(done: PieceRead): void {
-    this.#buffer ??= Buffer.allocUnsafeSlow(Math.min(PIECE_SIZE, this.#remaining));
+    this.#buffer ??= Buffer.allocUnsafeSlow(Math.min(FILE_PART, this.#remaining));
     const buffer = this.#buffer;
     const wanted = Math.min(buffer.length, this.#remaining);
     read(this.#fd, buffer, 0, wanted, this.#offset, (error, count) => {
