@@ -1,5 +1,5 @@
 // Checks how the native core uses Node-API, where any call can fail because the environment is stopping:
-// - node_api.h is included by native/face/napi.h alone, with which the compiler refuses a status that is not looked at;
+// - node_api.h is included by native/loop/napi.h alone, with which the compiler refuses a status that is not looked at;
 // - a variable of a Node-API type has a value from the beginning, for a call that fails leaves it as it is.
 //
 //   node scripts/check_native_calls.mjs
@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const FACE = "face/napi.h";
+const FACE = "loop/napi.h";
 const folder = fileURLToPath(new URL("../native", import.meta.url));
 
 /** A declaration of variables that Node-API may fill: an environment and a callback are given, never filled. */

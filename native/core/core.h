@@ -1,8 +1,6 @@
 // The state of one reactor's engine, free of Node: memory, handles, the poller, and the lists of what is to be done.
-// net/stream.h and net/listener.h act on it; loop.h drives it from Node's loop.
 //
-// One round: `flush` (what JavaScript wrote goes out), `collect` (what happened goes into the ring), JavaScript
-// delivers the ring, `flush`, `end_batch`. Commands come in between and never deliver anything themselves.
+// The files of net/ and tls/ act on it and put into the ring and the lists; loop/rounds.h takes out of them again.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +45,7 @@ class Core {
   Slots slots;
   double now;  // of this round, in milliseconds of CLOCK_MONOTONIC
   uint64_t batches = 0;
-  std::unique_ptr<TlsCore> tls;  // with the first context
+  std::shared_ptr<TlsCore> tls;  // with the first context; what it is nobody here knows
   FileReader* files = nullptr;
 
   // One bit of Due: something to deliver in a later batch. Deferring twice is deferring once.
@@ -55,23 +53,12 @@ class Core {
 
   // Takes over the pieces JavaScript has written since: from here on a command comes behind them.
   void absorb();
-  // Puts on the wire what is written, as far as the kernel takes it. The stamp is `lastWrite`'s.
-  void flush() { flush(0); }
-  void flush(double stamp);
+  // There is something to send at the next flush.
   void mark_dirty(Slot& slot);
   // Forgets the pieces of a connection, which are sent, copied or dropped.
   void forget_pieces(Slot& slot) { slot.piece_head = slot.piece_tail = kNoPiece; }
 
-  // Fills the ring; returns the number of events in it.
-  uint32_t collect();
-  // The ring was delivered: handles whose `closed` was in it are free again.
-  void end_batch();
-  // There is something to deliver or to send without the poller saying so.
-  bool pending() const;
-  // When the next `collect` has to be at the latest.
-  double deadline() const;
-
-  // For collect's own use, by streams and listeners.
+  // Within `collect` alone: puts an event into the ring, which has room for it.
   void emit(Event event, int32_t extra, int32_t a, int32_t b, int32_t c);
   uint32_t event_count() const { return event_count_; }
   uint32_t ring_room() const { return kMaxEvents - event_count_; }
@@ -100,20 +87,12 @@ class Core {
   void count(Figure figure, double by = 1) { shared.figures[figure] += by; }
 
  private:
-  void emit_due();
-  bool emit_due(Slot& slot);
-  void retry_listeners();
-  // A round in which nothing came of what the poller reported. Descriptors that are reported for ever are ended.
-  void fruitless_round(bool in_trouble);
+  friend class Rounds;
 
   uint32_t event_count_ = 0;
   uint32_t slab_used_ = 0;
-  int ready_count_ = 0, ready_at_ = 0;
-  double polled_at_ = 0;
-  uint32_t fruitless_ = 0;
-  double fruitless_since_ = 0;
 
-  std::vector<int32_t> due_, due_now_;
+  std::vector<int32_t> due_;
   std::vector<int32_t> dirty_;
   std::vector<int32_t> released_;
   std::vector<int32_t> backed_off_;

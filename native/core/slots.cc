@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "tls/tls_connection.h"
-
 namespace em {
 
 namespace {
@@ -49,7 +47,6 @@ void Slots::release(Slot& slot) {
     live_.unread--;
   }
   delete slot.saved;
-  if (slot.has(kTls)) delete slot.tls;
   int32_t handle = slot.handle;
   slot = Slot();
   slot.handle = handle;  // remembers the generation

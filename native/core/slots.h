@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <deque>
 
+#include "core/address.h"
+#include "core/out_queue.h"
 #include "core/shared.h"
-#include "net/address.h"
-#include "net/out_queue.h"
 
 namespace em {
 
@@ -98,6 +98,10 @@ struct alignas(64) Slot {
   void unset(uint32_t bit) { bits &= ~bit; }
 };
 static_assert(sizeof(Slot) == 128);
+
+inline bool takes_output(const Slot& slot) {
+  return slot.kind == Kind::stream && slot.state != State::closed && !slot.has(kShutWanted | kDetaching | kFailed);
+}
 
 class Slots {
  public:

@@ -110,7 +110,7 @@ napi_value hold_process(napi_env env, napi_callback_info info) {
 napi_value flush(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
-  if (args.ok() && loop != nullptr) loop->core.flush();
+  if (args.ok() && loop != nullptr) loop->rounds.flush();
   return nothing();
 }
 

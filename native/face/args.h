@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "face/napi.h"
+#include "loop/napi.h"
 
 namespace em {
 

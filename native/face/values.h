@@ -7,7 +7,7 @@
 #include <memory>
 #include <string_view>
 
-#include "face/napi.h"
+#include "loop/napi.h"
 
 namespace em {
 

@@ -80,8 +80,8 @@ void Loop::hold_process(bool hold) {
 }
 
 void Loop::before_blocking() {
-  core.flush();
-  if (core.pending() || (core.deadline() < armed_ && core.deadline() <= monotonic_now())) {
+  rounds.flush();
+  if (rounds.pending() || (rounds.deadline() < armed_ && rounds.deadline() <= monotonic_now())) {
     turn();
     rouse_others();
   } else {
@@ -99,7 +99,7 @@ void Loop::rouse_others() {
 }
 
 void Loop::arm_timer() {
-  double deadline = core.deadline();
+  double deadline = rounds.deadline();
   // Armed for an earlier moment it fires in vain once, which is cheaper than arming it anew for every later one.
   if (deadline >= armed_) return;
   armed_ = deadline;
@@ -121,7 +121,7 @@ void Loop::turn() {
   run_rounds();
   in_turn_ = false;
   if (closing_ || dead_) return;
-  if (core.pending()) {
+  if (rounds.pending()) {
     // `before_blocking` does the work; this only keeps the loop from blocking before it.
     uv_idle_start(&idle_, [](uv_idle_t*) {});
   } else {
@@ -130,11 +130,11 @@ void Loop::turn() {
 }
 
 void Loop::run_rounds() {
-  core.flush();
+  rounds.flush();
   core.now = monotonic_now();
   const double end = core.now + kTurnTime;
   for (int round = 0; round < kMostRounds; round++) {
-    uint32_t events = core.collect();
+    uint32_t events = rounds.collect();
     if (events > 0 && !deliver(events)) return;
     bool ticks = core.shared.word(kTicksWanted) != 0;
     if (ticks) {
@@ -142,12 +142,12 @@ void Loop::run_rounds() {
       if (!enter(ticks_) || closing_) return;
     }
     core.now = monotonic_now();
-    core.flush(core.now);
-    core.end_batch();
+    rounds.flush(core.now);
+    rounds.end_batch();
     if (round > 0) busy_polls_ = events > 0 ? std::min(busy_polls_ + 1, kMostBusyPolls) : std::max(busy_polls_ - 1, 0);
     if (events >= kFewEvents) busy_polls_ = std::max(busy_polls_, 1);
     if ((events == 0 && !ticks) || core.now > end) return;
-    if (busy_polls_ == 0 && !core.pending()) return;
+    if (busy_polls_ == 0 && !rounds.pending()) return;
   }
 }
 

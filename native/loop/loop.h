@@ -15,8 +15,9 @@
 #include <vector>
 
 #include "core/core.h"
-#include "face/napi.h"
 #include "loop/file_reads.h"
+#include "loop/napi.h"
+#include "loop/rounds.h"
 
 namespace em {
 
@@ -41,6 +42,7 @@ class Loop {
   static Loop* create(Addon& addon, Region& region, napi_ref dispatch, napi_ref ticks, uint32_t seed, int* error);
 
   Core core;
+  Rounds rounds{core};
   int32_t id = -1;
 
   void hold_process(bool hold);

@@ -187,6 +187,7 @@ constexpr StreamOps kPlainOps = {
     .finish = [](Core&, Slot&) { return false; },
     .abort = [](Slot&) {},
     .closed = [](Core&, Slot&) {},
+    .release = [](Slot&) {},
 };
 
 }  // namespace em

@@ -144,10 +144,6 @@ void stream_connected(Core& core, Slot& slot) {
 
 // Commands -----------------------------------------------------------------------------------------------------------
 
-bool takes_output(const Slot& slot) {
-  return slot.kind == Kind::stream && slot.state != State::closed && !slot.has(kShutWanted | kDetaching | kFailed);
-}
-
 void write_stream(Core& core, Slot& slot, const uint8_t* data, size_t length) {
   if (!takes_output(slot)) return;
   auto bytes = static_cast<double>(length);

@@ -5,8 +5,8 @@
 // Reading is level-triggered with one `recv` for each readiness, as a plain loop in C does it.
 #pragma once
 
+#include "core/address.h"
 #include "core/core.h"
-#include "net/address.h"
 #include "net/socket.h"
 #include "net/stream_ends.h"
 
@@ -34,7 +34,6 @@ void stream_connected(Core& core, Slot& slot);
 bool emit_unread(Core& core, Slot& slot);
 
 // Commands, on a living slot.
-bool takes_output(const Slot& slot);
 void write_stream(Core& core, Slot& slot, const uint8_t* data, size_t length);
 void send_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length);
 void await_writable(Core& core, Slot& slot);

@@ -42,7 +42,7 @@ struct StreamOps {
   // The kernel takes nothing more, for this reason.
   void (*write_failed)(Core& core, Slot& slot, int32_t error, Syscall syscall);
 
-  // Ends: called by stream_ends.cc alone -----------------------------------------------------------------------------
+  // Ends: called by stream_ends.cc ---------------------------------------------------------------------------------
 
   // Whether the peer's end is remembered here. Where it is not, the kernel reports its FIN for as long as nobody acts
   // on it, and reading goes on for that.
@@ -60,6 +60,8 @@ struct StreamOps {
   void (*abort)(Slot& slot);
   // The slot is closed, and has its descriptor and its queue still.
   void (*closed)(Core& core, Slot& slot);
+  // The handle is about to be free: frees what the kind has made for it. Called by loop/rounds.cc.
+  void (*release)(Slot& slot);
 };
 
 extern const StreamOps kPlainOps;

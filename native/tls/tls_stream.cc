@@ -234,6 +234,7 @@ constexpr StreamOps kTlsOps = {
     .finish = tls_finish,
     .abort = tls_abort,
     .closed = tls_closed,
+    .release = [](Slot& slot) { delete slot.tls; },
 };
 
 }  // namespace em

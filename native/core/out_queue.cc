@@ -1,4 +1,4 @@
-#include "net/out_queue.h"
+#include "core/out_queue.h"
 
 #include <stdlib.h>
 #include <string.h>
