@@ -14,6 +14,7 @@ const STAGES = [
         node_modules/.bin/biome ci --colors=off .
         clang-format --dry-run --Werror native/*/*.cc native/*/*.h
         node scripts/check_native_calls.mjs
+        node scripts/check_native_includes.mjs
         npm run check:imports
         npm run check:repeats`,
     },
