@@ -14,7 +14,14 @@ import {
   OUTBOUND_LIMIT,
   TLS_HANDSHAKES,
 } from "../base/limits.js";
-import type { KeepAlive, SocketOptions } from "../engine/socket_options.js";
+import {
+  KERNEL_OPTIONS,
+  type KeepAlive,
+  type KernelNumberName,
+  type KernelOptionName,
+  kernelOptionNames,
+  type SocketOptions,
+} from "../engine/socket_options.js";
 import { checkKernelNumber } from "./kernel_numbers.js";
 import type { ConnectOptions, LocalAddress, ServerOptions, StreamOptions } from "./options.js";
 
@@ -34,18 +41,21 @@ function row<T>(check: (value: unknown, name: string) => T, otherwise: T): Row<T
 const duration = (otherwise = 0) => row(checkDuration, otherwise);
 const count = (least: number, otherwise: number) => row((value, name) => checkCount(value, name, least), otherwise);
 
-/** A number for the kernel; none is the system's. */
-function kernel(option: Parameters<typeof checkKernelNumber>[1]): Row<number | undefined> {
-  return row((value) => checkKernelNumber(value, option), undefined);
+/** A row for each option that goes to the kernel as it is; none given is the system's. */
+function kernelRows(): { readonly [Name in KernelOptionName]: Row<StreamOptions[Name]> } {
+  const rows = kernelOptionNames.map((name) => {
+    const isFlag = KERNEL_OPTIONS[name].takes === "flag";
+    const check = isFlag ? checkBoolean : (value: unknown) => checkKernelNumber(value, name as KernelNumberName);
+    return [name, row<unknown>(check, undefined)];
+  });
+  return Object.fromEntries(rows);
 }
 
 /** Of the socket, whichever side opened it; engine/socket_options.ts says which capability each needs. */
 export const SOCKET = {
+  ...kernelRows(),
   noDelay: row<boolean | undefined>(checkBoolean, true),
   keepAlive: row<KeepAlive | undefined>(checkKeepAlive, undefined),
-  receiveBufferSize: kernel("receiveBufferSize"),
-  sendBufferSize: kernel("sendBufferSize"),
-  tcpUserTimeout: kernel("tcpUserTimeout"),
 } satisfies Record<keyof SocketOptions, Row<unknown>>;
 
 /** Of every connection. */

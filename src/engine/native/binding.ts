@@ -1,3 +1,5 @@
+import type { KernelConstant } from "../socket_options.js";
+
 /** What the addon exports; native/face/addon.cc and its neighbours say what each call does. */
 export interface Binding {
   create(
@@ -142,18 +144,7 @@ export interface Binding {
   readonly openssl: string;
   readonly constants: Readonly<
     Record<
-      | "SOL_SOCKET"
-      | "SO_KEEPALIVE"
-      | "SO_RCVBUF"
-      | "SO_SNDBUF"
-      | "SO_ERROR"
-      | "SO_PEERCRED"
-      | "IPPROTO_TCP"
-      | "TCP_NODELAY"
-      | "TCP_KEEPIDLE"
-      | "TCP_KEEPINTVL"
-      | "TCP_KEEPCNT"
-      | "TCP_USER_TIMEOUT",
+      KernelConstant | "SO_KEEPALIVE" | "SO_ERROR" | "SO_PEERCRED" | "TCP_KEEPIDLE" | "TCP_KEEPINTVL" | "TCP_KEEPCNT",
       number
     >
   >;

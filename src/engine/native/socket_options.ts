@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { SystemError } from "../../base/system_error.js";
-import type { SocketOptions } from "../socket_options.js";
+import { KERNEL_OPTIONS, kernelOptionNames, type SocketOptions } from "../socket_options.js";
 import type { Handle } from "../streams.js";
 import type { Binding } from "./binding.js";
 
@@ -16,7 +16,11 @@ export function optionTriples(
   const socket = (name: number, value: number) => triples.push(names.SOL_SOCKET, name, value);
   const tcp = (name: number, value: number) => triples.push(names.IPPROTO_TCP, name, value);
 
-  if (options.noDelay !== undefined) tcp(names.TCP_NODELAY, options.noDelay ? 1 : 0);
+  for (const name of kernelOptionNames) {
+    const { level, option } = KERNEL_OPTIONS[name];
+    const value = options[name];
+    if (value !== undefined) triples.push(names[level], names[option], Number(value));
+  }
   if (options.keepAliveOff === true) socket(names.SO_KEEPALIVE, 0);
   if (options.keepAlive !== undefined) {
     const { idle, interval, count } = options.keepAlive;
@@ -25,9 +29,6 @@ export function optionTriples(
     if (interval !== undefined) tcp(names.TCP_KEEPINTVL, Math.ceil(interval / 1000));
     if (count !== undefined) tcp(names.TCP_KEEPCNT, count);
   }
-  if (options.receiveBufferSize !== undefined) socket(names.SO_RCVBUF, options.receiveBufferSize);
-  if (options.sendBufferSize !== undefined) socket(names.SO_SNDBUF, options.sendBufferSize);
-  if (options.tcpUserTimeout !== undefined) tcp(names.TCP_USER_TIMEOUT, options.tcpUserTimeout);
   return Int32Array.from(triples);
 }
 
