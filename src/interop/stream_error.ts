@@ -9,14 +9,8 @@ import { SystemError } from "../base/system_error.js";
  * Undefined where it would give none: for an orderly end, and where the program itself closed the connection.
  */
 export function streamError(reason: CloseReason): Error | undefined {
+  if (!("error" in reason)) return undefined;
   switch (reason.kind) {
-    case "peer-closed":
-    case "local-close":
-    case "local-abort":
-    case "stop":
-    case "drain-deadline":
-    case "detached":
-      return undefined;
     case "timeout":
       return timedOut(reason.deadline === "write" ? "write" : "read", reason.error);
     case "connect-timeout":
