@@ -17,8 +17,7 @@
 
 namespace em {
 
-// The numbers of FAILURE_CODES in src/engine/native/native_tls.ts.
-
+// Why TLS has failed: what `tlsFailure` answers while `closed` is delivered.
 struct TlsFailure {
   TlsError code;
   std::string reason;
