@@ -110,16 +110,16 @@ export class Dialer extends Endpoint implements Origin {
       return literal === undefined ? resolveHost(host, port, this.#core.resolver, resolving.signal) : [literal];
     };
     this.#resolving = resolving;
-    Promise.all([addressesOf(target), from === undefined ? undefined : addressesOf(from)]).then(
-      ([addresses, locals]) => {
+    Promise.all([addressesOf(target), from === undefined ? undefined : addressesOf(from)])
+      .then(([addresses, locals]) => {
         this.#resolving = undefined;
         this.#raceFrom(addresses, locals);
-      },
-      (error: EventMachineError) => {
+      })
+      // Also what the race itself throws: the promise is nobody's, and the connect must end.
+      .catch((error: EventMachineError) => {
         this.#errors.push(error);
         this.#fail(reasons.connectFailure(this.#place(), this.#errors));
-      },
-    );
+      });
   }
 
   /** Of two addresses that do not have the family in common, neither reaches the other (RFC 6724): they are left out. */
