@@ -131,14 +131,16 @@ void info_callback(const SSL* ssl, int where, int alert) {
   tls.alert_from_peer = (where & SSL_CB_READ) != 0;
 }
 
-// Takes the host name out of the extension's bytes: a list with one entry of type 0.
+// Takes the host name out of the extension's bytes: a list with one entry of type 0, and nothing more. What is made in
+// another way OpenSSL refuses when it comes to it, and nobody is asked before.
 std::string_view read_name(SSL* ssl) {
   const uint8_t* bytes;
   size_t length;
   if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &length) || length < 5 || bytes[2] != 0)
     return {};
-  size_t size = static_cast<size_t>(bytes[3]) << 8 | bytes[4];
-  if (size > length - 5 || size > TLSEXT_MAXLEN_host_name) return {};
+  const size_t list = static_cast<size_t>(bytes[0]) << 8 | bytes[1];
+  const size_t size = static_cast<size_t>(bytes[3]) << 8 | bytes[4];
+  if (list != length - 2 || size != length - 5 || size > TLSEXT_MAXLEN_host_name) return {};
   return {reinterpret_cast<const char*>(bytes + 5), size};
 }
 
