@@ -205,10 +205,13 @@ bool Rounds::emit_due(Slot& slot) {
 // The batch -----------------------------------------------------------------------------------------------------------
 
 void Rounds::end_batch() {
-  for (int32_t handle : core_.released_) {
-    Slot* slot = core_.slots.find(handle);
+  // The last connection of a listener that is closed releases that one too.
+  for (size_t i = 0; i < core_.released_.size(); i++) {
+    Slot* slot = core_.slots.find(core_.released_[i]);
     if (slot == nullptr) continue;
     drop_descriptor(core_, *slot);
+    // Only now: whoever comes next is not accepted before the end of this one was told.
+    if (slot->listener != kNoHandle) connection_left(core_, slot->listener);
     if (outlive(*slot)) continue;
     release(*slot);
   }

@@ -55,7 +55,6 @@ void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall sysc
   core.count(kTotalOutbound, -core.shared.outbound[index]);
   slot.queue.clear(core.live);
   core.forget_pieces(slot);
-  if (slot.listener != kNoHandle) connection_left(core, slot.listener);
 }
 
 // The peer's direction has ended, and has been acted upon: nothing is read any more.

@@ -15,6 +15,17 @@ async function reaches(trial: Trial, host: string, port: number): Promise<boolea
   return open;
 }
 
+/** From where a program may call. */
+const CALLS: Record<string, (trial: Trial, close: () => void) => void> = {
+  "the callback itself": (_, close) => close(),
+  "a tick": (trial, close) => trial.reactor.nextTick(close),
+  "a timer": (trial, close) => void trial.reactor.addTimer(1, close),
+  setImmediate: (_, close) => void setImmediate(close),
+  setTimeout: (_, close) => void setTimeout(close, 1),
+  "a promise": (_, close) => void Promise.resolve().then(close),
+  "process.nextTick": (_, close) => process.nextTick(close),
+};
+
 onEveryEngine("servers", (engine) => {
   engine.rule("port 0: the system chooses, the listener tells", async (trial) => {
     const { listener } = await trial.serve();
@@ -209,6 +220,33 @@ onEveryEngine("servers", (engine) => {
       assert.ok(served.listener.connectionCount <= 2);
     }
   });
+
+  for (const [where, call] of Object.entries(CALLS)) {
+    engine.rule(`a place is free when the end was told: a close from ${where}`, async (trial) => {
+      let open = 0;
+      let most = 0;
+      const served = await trial.serve(
+        {
+          postInit: () => {
+            most = Math.max(most, ++open);
+          },
+          receiveData: (me) =>
+            call(trial, () => {
+              me.closeConnection();
+              trial.block(2);
+            }),
+          unbind: () => {
+            open--;
+          },
+        },
+        { maxConnections: 1 },
+      );
+      for (let n = 0; n < 20; n++) trial.dial(served, { postInit: (me) => me.sendData("x") });
+      await trial.until(() => served.peers.length === 20, "all are served");
+      await trial.allUnbound(...served.peers);
+      assert.equal(most, 1);
+    });
+  }
 
   engine.rule('whenFull "close" lets newcomers go at once', async (trial) => {
     const served = await trial.serve({}, { maxConnections: 2, whenFull: "close" });

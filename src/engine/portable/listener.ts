@@ -132,10 +132,16 @@ export class PortableListener {
     return this.#address;
   }
 
-  /** A connection of this listener has had its `closed`: there may be room for one more. */
+  /** A connection of this listener has had its `closed`: there is room for one more when the ticks have run that wait now. */
   connectionReleased(): void {
-    this.#open--;
-    if (this.#waiting.length > 0) this.#owner.turn.defer(() => this.#admitWaiting());
+    if (!this.#holdsNewcomers) {
+      this.#open--;
+      return;
+    }
+    this.#owner.turn.defer(() => {
+      this.#open--;
+      this.#admitWaiting();
+    });
   }
 
   #listening(): void {
