@@ -42,6 +42,25 @@ onEveryEngine("half-close", (engine) => {
     assert.equal(client.kind, "peer-closed");
   });
 
+  engine.ruleOnEach("what sendData takes behind the peer's FIN arrives", async (trial) => {
+    const pairs = await Promise.all(Array.from({ length: 20 }, () => trial.pair({ connect: halfOpen })));
+    const taken = pairs.map(() => 0);
+    for (const { client } of pairs) client.halfClose();
+    // As long as it takes what is said, and no longer than the test wants: turns of Node's, between those of the reactor.
+    for (let round = 0; round < 200 && pairs.some(({ server }) => server.state === "open"); round++) {
+      pairs.forEach(({ server }, at) => {
+        if (server.state === "open" && server.sendData("x")) taken[at] = (taken[at] as number) + 1;
+      });
+      await new Promise(setImmediate);
+    }
+    await trial.allUnbound();
+    assert.deepEqual(
+      pairs.map(({ client }) => client.bytes),
+      taken,
+    );
+    for (const { server } of pairs) assert.equal(server.kind, "peer-closed");
+  });
+
   engine.ruleOnEach("without it the peer's FIN ends the connection after everything queued was sent", async (trial) => {
     // More than the kernel's buffers of both ends can grow to on a connection that has been busy before.
     const answer = pattern(6 * BIG);

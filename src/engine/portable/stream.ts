@@ -58,6 +58,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   /** A FIN follows the output; what the handle ends with when both FINs are through. */
   #endsWith: Ended | undefined;
   #finSent = false;
+  #settlingDue = false;
 
   constructor(handle: Handle, socket: Socket, settings: StreamSettings, turn: Turn, released: () => void) {
     this.handle = handle;
@@ -172,6 +173,8 @@ export class PortableStream implements WriterOwner, SecureOwner {
     this.#writableDue = false;
     // What was queued since may stand above the mark again: then the wait goes on.
     if (this.#hasEnded || !this.#awaitsWritable || this.outboundSize > this.#lowWaterMark) return;
+    // All is out and the peer has ended: nobody is asked for more.
+    if (this.#settlingDue && this.#writer.isDone) return;
     this.#awaitsWritable = false;
     this.#turn.counters.events++;
     this.#turn.events.writable(this.handle);
@@ -196,6 +199,10 @@ export class PortableStream implements WriterOwner, SecureOwner {
       return;
     }
     if (this.#endsWith === undefined || this.#hasEnded) return;
+    if (this.#peerEnded && this.#endsWith === Ended.peer && !this.#finSent) {
+      this.#settleLater();
+      return;
+    }
     // Closing the descriptor sends the FIN too: no separate shutdown where the peer's is here. But not a close_notify.
     if (this.#peerEnded && this.#secure === undefined) this.#end(this.#endsWith, 0, "");
     else if (!this.#finSent) {
@@ -203,6 +210,23 @@ export class PortableStream implements WriterOwner, SecureOwner {
       this.#channel.end();
     }
     if (this.#peerEnded) this.#endWhenSaid(this.#endsWith);
+  }
+
+  /** The peer has ended, and nothing is left to be said: unless the program says more before it hears of it. */
+  #settleLater(): void {
+    if (this.#settlingDue) return;
+    this.#settlingDue = true;
+    this.#turn.defer(() => this.#settle());
+  }
+
+  #settle(): void {
+    this.#settlingDue = false;
+    if (this.#hasEnded || !this.#writer.isDone) return;
+    if (this.#incoming.isPaused && !this.#incoming.discards) return;
+    const { socket } = this.#secure ?? {};
+    // Closing the descriptor sends the FIN too, but not a close_notify.
+    this.#stop(() => (socket === undefined ? this.socket.destroy() : socket.destroySoon()));
+    this.#deliverClosed(Ended.peer, 0, "");
   }
 
   /** The peer's end is here, and ours on its way. */
@@ -307,6 +331,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   resume(): void {
     if (this.#hasEnded) return;
     this.#incoming.resume();
+    if (this.#peerEnded && this.#endsWith === Ended.peer) this.#settleLater();
   }
 
   /** Bytes have come from the kernel, whether or not they are delivered at once. */
@@ -381,17 +406,23 @@ export class PortableStream implements WriterOwner, SecureOwner {
 
   #end(ended: Ended, errno: number, syscall: string, destroy = (): void => void this.#channel.destroy()): void {
     if (this.#hasEnded) return;
+    this.#stop(destroy);
+    this.#turn.defer(() => this.#deliverClosed(ended, errno, syscall));
+  }
+
+  #stop(destroy: () => void): void {
     this.#hasEnded = true;
     this.#secure?.stop();
     this.#writer.stop();
     this.#incoming.stop();
     destroy();
-    this.#turn.defer(() => {
-      this.#turn.counters.events++;
-      this.#turn.events.closed(this.handle, ended, errno, syscall);
-      this.#turn.unsent -= this.outboundSize;
-      this.#released();
-    });
+  }
+
+  #deliverClosed(ended: Ended, errno: number, syscall: string): void {
+    this.#turn.counters.events++;
+    this.#turn.events.closed(this.handle, ended, errno, syscall);
+    this.#turn.unsent -= this.outboundSize;
+    this.#released();
   }
 
   ref(): void {
