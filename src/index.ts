@@ -24,13 +24,25 @@ export {
 export { SystemError } from "./base/system_error.js";
 export { type ReconnectOptions, ReconnectPolicy } from "./client/reconnect_policy.js";
 export { Connection, type ConnectionState, type SendData } from "./connection/connection.js";
+export { DatagramSocket, type DatagramSocketCounters } from "./datagram/datagram_socket.js";
 export type { Resolver } from "./dns/resolver.js";
 export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
+export type { DatagramCounters, DatagramInfo } from "./engine/datagrams.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
 export type { KeepAlive } from "./engine/socket_options.js";
 export type { TlsVersion } from "./engine/tls.js";
 export { ConnectionDuplex, type DuplexOptions, toDuplex } from "./interop/connection_duplex.js";
 export { toWeb, type WebStreams } from "./interop/to_web.js";
+export type {
+  DatagramAddress,
+  DatagramDestination,
+  DatagramInetAddress,
+  DatagramInetDestination,
+  DatagramSocketOptions,
+  DatagramUnixAddress,
+  DatagramUnixDestination,
+  MulticastOptions,
+} from "./options/datagram_options.js";
 export type {
   ConnectAddress,
   ConnectOptions,
@@ -66,6 +78,7 @@ export {
   isRunning,
   nextTick,
   onError,
+  openDatagramSocket,
   reactor,
   run,
   schedule,

@@ -66,3 +66,9 @@ export const TLS_SESSION_CACHE_SIZE = 256;
 export const MAX_TLS_SESSION_SIZE = 32 * KiB;
 /** The largest file, and the longest text, that a TLS context reads keys and certificates from. */
 export const MAX_TLS_FILE_SIZE = 4 * MiB;
+/** How much of one datagram socket's output may wait for the kernel, or for names. */
+export const DATAGRAM_SEND_LIMIT = MiB;
+/** The most names one datagram socket remembers, and resolves at a time. */
+export const DATAGRAM_NAMES = 1024;
+/** How long a datagram socket sends to the address that a name had. */
+export const DATAGRAM_NAME_LIFE = 10_000;

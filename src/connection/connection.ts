@@ -20,6 +20,7 @@ import type { TlsContext } from "../tls/tls_context.js";
 import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "../tls/tls_start.js";
 import { openForSending } from "./file_sends.js";
+import { type AnyLife, notAStream } from "./life.js";
 import type { Transport } from "./transport.js";
 import { setDefaultUnbind } from "./unheard.js";
 
@@ -51,7 +52,7 @@ export class Connection {
    */
   static readonly borrowsData: boolean = false;
 
-  #transport: Transport | undefined;
+  #transport: AnyLife | undefined;
   #redial: Redial | undefined;
 
   // Callbacks ----------------------------------------------------------------------------------------------------
@@ -66,8 +67,11 @@ export class Connection {
     return undefined;
   }
 
-  /** Bytes came in, in whatever pieces the network made of them. This class's own discards and counts them: `bytesDiscarded`. */
-  receiveData(data: Buffer): unknown {
+  /**
+   * Bytes came in, in whatever pieces the network made of them; on a datagram socket one whole datagram, and who sent it. This
+   * class's own discards and counts them: `bytesDiscarded`.
+   */
+  receiveData(data: Buffer, _sender?: SocketAddress): unknown {
     this.#attached().discarded(data.length);
     return undefined;
   }
@@ -226,7 +230,10 @@ export class Connection {
    * Returns false when the caller should stop producing: one `drained` follows. Also false when the connection is
    * closing or closed: the data goes nowhere, `unbind` says why.
    *
-   * Throws ArgumentError for anything but bytes and text, `ERR_EM_WRITE_AFTER_END` behind `halfClose`.
+   * On a datagram socket it sends one datagram: inside `receiveData` to the sender, on a connected socket to its peer.
+   *
+   * Throws ArgumentError for anything but bytes and text, `ERR_EM_WRITE_AFTER_END` behind `halfClose`, `ERR_EM_NO_DESTINATION` on a
+   * datagram socket that has nobody to send it to.
    */
   sendData(data: SendData, encoding: BufferEncoding = "utf8"): boolean {
     const transport = this.#attached();
@@ -262,7 +269,7 @@ export class Connection {
   }
 
   #sendFile(path: string, options: { httpChunks?: boolean }): Promise<number> {
-    const transport = this.#attached();
+    const transport = this.#stream("sendFileData");
     checkObject(options, "options");
     checkNames(options, { httpChunks: true }, "options");
     const { httpChunks = false } = options;
@@ -303,7 +310,7 @@ export class Connection {
    * ```
    */
   startTls(tls: TlsContext | TlsStartOptions = {}): void {
-    const transport = this.#attached();
+    const transport = this.#stream("startTls");
     if (transport.state > State.open) throw this.#notOpen("startTls");
     if (transport.tls !== undefined) throw new StateError("ERR_EM_TLS_STARTED", "startTls: TLS has begun already");
     if (transport.isWriteEnded)
@@ -325,7 +332,8 @@ export class Connection {
 
   /** Resolves when the connection is secured; rejects when it ends before, and on one without TLS. Made when asked for. */
   get secured(): Promise<TlsInfo> {
-    const { tls } = this.#attached();
+    const { tls, isStream } = this.#attached();
+    if (!isStream) return refusal(notAStream("secured"), this.#owner());
     if (tls !== undefined) return tls.secured();
     const error = new StateError("ERR_EM_TLS_NOT_STARTED", "secured: TLS has not begun on this connection");
     return refusal(error, this.#owner());
@@ -390,7 +398,7 @@ export class Connection {
    * Throws `ERR_EM_CLAIMED` where a stream or another loop has the data, `ERR_EM_CLOSED` on one that is closing or closed.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Buffer, undefined> {
-    return new ChunkReader(this, this.#attached());
+    return new ChunkReader(this, this.#stream("for await"));
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
@@ -416,7 +424,7 @@ export class Connection {
 
   /** Ends the sending direction: the FIN goes behind what is queued; data may still come in. */
   halfClose(): void {
-    this.#attached().halfClose();
+    this.#stream("halfClose").halfClose();
   }
 
   /** Resets the connection: both sides lose what is under way. `unbind` comes as after `closeConnection`. */
@@ -439,7 +447,7 @@ export class Connection {
   }
 
   #detach(): Promise<{ fd: number; unread: Buffer }> {
-    const transport = this.#attached();
+    const transport = this.#stream("detach");
     if (transport.state !== State.open) throw this.#notOpen("detach");
     if (transport.tls !== undefined) {
       throw new StateError("ERR_EM_TLS_STARTED", "detach: nobody could go on with the descriptor of a TLS connection");
@@ -511,10 +519,11 @@ export class Connection {
 
   /** How long the connect under way may take in all; 0 is no limit. (pending_connect_timeout.) */
   get pendingConnectTimeout(): number {
-    return this.#attached().origin.connectTimeout;
+    const life = this.#attached();
+    return life.isStream ? life.origin.connectTimeout : 0;
   }
   set pendingConnectTimeout(ms: number) {
-    this.#attached().origin.connectTimeout = checkDuration(ms, "pendingConnectTimeout");
+    this.#stream("pendingConnectTimeout").origin.connectTimeout = checkDuration(ms, "pendingConnectTimeout");
   }
 
   /**
@@ -577,7 +586,7 @@ export class Connection {
   }
   /** Changes both marks; `low` default is a quarter of `high`. */
   setWaterMarks(high: number, low?: number): void {
-    const transport = this.#attached();
+    const transport = this.#stream("setWaterMarks");
     checkCount(high, "highWaterMark", 1);
     const lower = low === undefined ? Math.floor(high / 4) : checkCount(low, "lowWaterMark");
     checkWaterMarks(lower, high);
@@ -592,7 +601,7 @@ export class Connection {
     return this.#attached().settings.outboundLimit;
   }
   set outboundLimit(bytes: number) {
-    this.#attached().adjust({ outboundLimit: checkCount(bytes, "outboundLimit") });
+    this.#stream("outboundLimit").adjust({ outboundLimit: checkCount(bytes, "outboundLimit") });
   }
 
   /**
@@ -651,7 +660,8 @@ export class Connection {
 
   /** The process at the other end of a Unix socket when it connected. Capability `peerCredentials`. */
   peerCredentials(): { pid: number; uid: number; gid: number } {
-    const { engine, handle } = this.#open("peerCredentials");
+    const { engine, handle } = this.#stream("peerCredentials");
+    this.#open("peerCredentials");
     return engine.peerCredentials(handle);
   }
 
@@ -665,7 +675,7 @@ export class Connection {
     return `${name} { #${this.#transport.id} ${this.state}${remote === undefined ? "" : ` ${formatAddress(remote)}`} }`;
   }
 
-  #attached(): Transport {
+  #attached(): AnyLife {
     const transport = this.#transport;
     if (transport === undefined) {
       throw new StateError("ERR_EM_NOT_ATTACHED", "the connection is not attached to a reactor yet (use postInit)");
@@ -678,7 +688,14 @@ export class Connection {
     return this.#transport ?? responsible();
   }
 
-  #open(method: string): Transport {
+  /** For what datagrams cannot do. */
+  #stream(method: string): Transport {
+    const life = this.#attached();
+    if (!life.isStream) throw notAStream(method);
+    return life;
+  }
+
+  #open(method: string): AnyLife {
     const transport = this.#attached();
     if (transport.state !== State.open) throw this.#notOpen(method);
     return transport;
@@ -689,20 +706,21 @@ export class Connection {
     return this.#attached().asEnd(error);
   }
 
-  #settable(method: string): Transport {
+  #settable(method: string): AnyLife {
     const transport = this.#attached();
     if (transport.state > State.open) throw this.#notOpen(method);
     return transport;
   }
 
   #setOptions(method: string, options: SocketOptions & { keepAliveOff?: boolean }): void {
-    const transport = this.#settable(method);
+    const transport = this.#stream(method);
+    this.#settable(method);
     requireOptions(transport.engine, options);
     transport.set(() => transport.setOptions(options));
   }
 
   /** @internal */
-  static attach(connection: Connection, transport: Transport, redial: Redial | undefined): void {
+  static attach(connection: Connection, transport: AnyLife, redial: Redial | undefined): void {
     transport.id = connection.#transport?.id ?? transport.core.nextId();
     connection.#transport = transport;
     connection.#redial = redial;
@@ -710,7 +728,7 @@ export class Connection {
 
   /** @internal Checks that a connection has ended and is one that `reconnect` can begin again; returns the life that ended. */
   static reconnectable(connection: Connection): Transport {
-    const transport = connection.#attached();
+    const transport = connection.#stream("reconnect");
     if (transport.origin.accepts) {
       throw new StateError("ERR_EM_NOT_RECONNECTABLE", "an accepted connection cannot be connected again");
     }
@@ -723,7 +741,7 @@ export class Connection {
   /** @internal Begins TLS as planned. */
   static startTls(connection: Connection, plan: TlsPlan): void {
     const base = Connection.prototype;
-    connection.#attached().startTls(plan, {
+    connection.#stream("startTls").startTls(plan, {
       verifies: connection.sslVerifyPeer !== base.sslVerifyPeer,
       completes: connection.sslHandshakeCompleted !== base.sslHandshakeCompleted,
     });
@@ -731,6 +749,11 @@ export class Connection {
 
   /** @internal For claimants and protocol classes, whose callbacks are called, and fail, like the connection's own. */
   static portOf(connection: Connection): StreamPort {
+    return connection.#stream("a bridge or a protocol class");
+  }
+
+  /** @internal Whatever carries it. */
+  static lifeOf(connection: Connection): AnyLife {
     return connection.#attached();
   }
 }

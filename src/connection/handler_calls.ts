@@ -5,6 +5,8 @@ import { isStopped, markStopped } from "../base/stopped.js";
 import { isPromise, isThenable } from "../base/thenable.js";
 import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
 import { Endpoint } from "../core/endpoint.js";
+import type { Member } from "../core/members.js";
+import { State } from "../core/stream_port.js";
 import type { TransportCore, TransportHome } from "../core/transport_home.js";
 import { connectionError } from "../observe/channels.js";
 import { scopeOf } from "./context_scope.js";
@@ -20,9 +22,9 @@ const STREAM_ENDS: ReadonlySet<unknown> = new Set([
 
 /**
  * How a user's callbacks are called: which object is told, in which async context, and what becomes of a callback that
- * throws or whose promise is rejected.
+ * throws or whose promise is rejected; and how its reactor has it end.
  */
-export abstract class HandlerCalls extends Endpoint {
+export abstract class HandlerCalls extends Endpoint implements Member {
   readonly home: TransportHome;
   /** Whom events are told: the connection, or who has claimed it. One object either way, so that no event asks. */
   protected receiver: ConnectionCallbacks;
@@ -45,6 +47,16 @@ export abstract class HandlerCalls extends Endpoint {
 
   /** Why it has ended, where it has. */
   abstract readonly reason: CloseReason | undefined;
+
+  /** The connection's number. */
+  abstract readonly id: number;
+
+  abstract readonly state: State;
+
+  abstract readonly isOpen: boolean;
+
+  /** Sends everything, then closes. */
+  abstract finish(): void;
 
   /** Whether it is closing or closed. */
   abstract readonly isEnding: boolean;
@@ -162,6 +174,25 @@ export abstract class HandlerCalls extends Endpoint {
     if (connectionError.hasSubscribers) connectionError.publish({ ...this.message(), error });
     this.end({ kind: "handler-error", error });
     this.core.host.reportError(error, this.connection);
+  }
+
+  // As a member of its reactor -------------------------------------------------------------------------------------
+
+  override get member(): Member {
+    return this;
+  }
+
+  get age(): number {
+    return this.id;
+  }
+
+  get takesNew(): boolean {
+    return false;
+  }
+
+  shutdown(closeIdle: boolean): void {
+    if (this.state <= State.open) this.call(this.receiver.shutdownRequested);
+    if (closeIdle && this.isOpen && this.call(this.receiver.isIdle) === true) this.finish();
   }
 
   /** What is published of this connection. */

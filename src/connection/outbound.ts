@@ -22,7 +22,7 @@ import { AWAITS_DRAIN, FINISHING, WRITE_ENDED } from "./transport_state.js";
  */
 export abstract class Outbound extends HandlerCalls {
   abstract handle: Handle;
-  abstract state: State;
+  abstract override state: State;
   abstract settings: StreamSettings;
   protected abstract flags: number;
   protected abstract extras: TransportExtras | undefined;

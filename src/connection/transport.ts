@@ -4,7 +4,6 @@ import type { CloseReason } from "../base/close_reason.js";
 import { ConnectError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
-import type { Member } from "../core/members.js";
 import { State, type StreamPort } from "../core/stream_port.js";
 import type { OwnTick } from "../core/tick_queue.js";
 import type { TransportHome } from "../core/transport_home.js";
@@ -17,6 +16,7 @@ import type { Timer, TimerCallback } from "../timers/timer.js";
 import type { TlsPlan } from "../tls/tls_start.js";
 import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
+import type { Life } from "./life.js";
 import { type Detached, LifePromises } from "./life_promises.js";
 import { LifeTimers } from "./life_timers.js";
 import { Linger } from "./linger.js";
@@ -49,7 +49,7 @@ const NO_PEER = -2;
  * One life of a connection: the state machine between a user's object and an engine's handle. A connection that
  * reconnects gets a new transport, and with it fresh reason, counters, promises and deadlines.
  */
-export class Transport extends Outbound implements OwnTick, StreamPort {
+export class Transport extends Outbound implements Life, OwnTick, StreamPort {
   /** The connection's number: the same in all its lives. */
   id = 0;
   readonly origin: Origin;
@@ -77,6 +77,10 @@ export class Transport extends Outbound implements OwnTick, StreamPort {
     this.settings = settings;
     this.flags = (borrows ? BORROWS : 0) | (paused ? PAUSED : 0);
     home.core.connectionCount++;
+  }
+
+  get isStream(): true {
+    return true;
   }
 
   get connection(): ConnectionCallbacks {
@@ -437,25 +441,6 @@ export class Transport extends Outbound implements OwnTick, StreamPort {
     this.receiver = claimant;
     this.flags = (this.flags & ~BORROWS) | HELD_OPEN;
     if (this.state === State.open) this.engine.holdOpen(this.handle);
-  }
-
-  // As a member of its reactor -------------------------------------------------------------------------------------
-
-  override get member(): Member {
-    return this;
-  }
-
-  get age(): number {
-    return this.id;
-  }
-
-  get takesNew(): boolean {
-    return false;
-  }
-
-  shutdown(closeIdle: boolean): void {
-    if (this.state <= State.open) this.call(this.receiver.shutdownRequested);
-    if (closeIdle && this.isOpen && this.call(this.receiver.isIdle) === true) this.finish();
   }
 
   // Addresses ----------------------------------------------------------------------------------------------------

@@ -1,12 +1,18 @@
 import type { X509Certificate } from "node:crypto";
+import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
+import type { EventMachineError } from "../base/errors.js";
+import type { DatagramDestination } from "../options/datagram_options.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 
 /** The callbacks of a connection, as its transport sees them. */
 export interface ConnectionCallbacks {
   postInit(): unknown;
   connectionCompleted(): unknown;
-  receiveData(data: Buffer): unknown;
+  /** `sender` with a datagram. */
+  receiveData(data: Buffer, sender?: SocketAddress): unknown;
+  /** Of a datagram socket's handler. */
+  sendFailed?(error: EventMachineError, address: DatagramDestination | undefined): unknown;
   receiveEnd(): unknown;
   drained(): unknown;
   sslHandshakeCompleted(info: TlsInfo): unknown;

@@ -1,6 +1,7 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
 import { isPromise } from "../base/thenable.js";
 import type { Resolver } from "../dns/resolver.js";
+import type { DatagramInfo, Peer } from "../engine/datagrams.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
 import { reactorTurn } from "../observe/channels.js";
@@ -238,6 +239,21 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
 
   tlsKeyLog(handle: Handle, line: string): void {
     this.#table[handle & HANDLE_INDEX_MASK]?.onTlsKeyLog(line);
+  }
+
+  datagram(
+    handle: Handle,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    sender: Peer,
+    info: DatagramInfo | undefined,
+  ): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onDatagram(chunk, start, end, sender, info);
+  }
+
+  sendFailed(handle: Handle, errno: number, syscall: string, peer: Peer | undefined): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onSendFailed(errno, syscall, peer);
   }
 
   closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {

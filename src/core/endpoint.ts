@@ -1,3 +1,4 @@
+import type { DatagramInfo, Peer } from "../engine/datagrams.js";
 import type { Ended, Handle } from "../engine/streams.js";
 import type { Member } from "./members.js";
 
@@ -20,6 +21,8 @@ export abstract class Endpoint {
   onSecured(): void {}
   onTlsSession(_session: Buffer): void {}
   onTlsKeyLog(_line: string): void {}
+  onDatagram(_chunk: Buffer, _start: number, _end: number, _sender: Peer, _info: DatagramInfo | undefined): void {}
+  onSendFailed(_errno: number, _syscall: string, _peer: Peer | undefined): void {}
   abstract onClosed(handle: Handle, ended: Ended, errno: number, syscall: string): void;
 }
 

@@ -23,6 +23,13 @@ export const CAPABILITIES = {
   ticketKeySets: "read TLS session tickets made with an older key",
   tlsBounds: "bound the hello, the certificate chain and the key updates of a TLS peer",
   tlsAlerts: "tell a TLS peer by an alert that its certificate, or the name it asked for, is refused",
+  datagrams: "open datagram sockets",
+  unixDatagrams: "open Unix datagram sockets",
+  packetInfo: "tell by which address and interface a datagram came in",
+  trafficInfo: "tell a datagram's hop limit and its ECN bits",
+  mtuDiscovery: "set how the path MTU is discovered",
+  receiveDrops: "count datagrams that the kernel dropped because nobody read in time",
+  datagramErrors: "see the ICMP errors that datagrams of an unconnected socket meet",
   tlsTruncation: "tell a TLS stream that was cut off from one that ended",
 } as const;
 

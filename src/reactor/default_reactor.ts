@@ -1,5 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Connection } from "../connection/connection.js";
+import { DatagramSocket } from "../datagram/datagram_socket.js";
+import type { DatagramAddress } from "../options/datagram_options.js";
 import type {
   ConnectAddress,
   InetServerAddress,
@@ -107,6 +109,21 @@ export function bindConnect(
   const [handler, ...args] = rest;
   if (handler === undefined) return reactor().bindConnect(local, address);
   return reactor().bindConnect(local, address, handler, ...args);
+}
+
+/** `Reactor.openDatagramSocket` on the current reactor. */
+export function openDatagramSocket(address: DatagramAddress & OnConnection<DatagramSocket>): Promise<DatagramSocket>;
+export function openDatagramSocket<A extends unknown[], C extends Connection>(
+  address: DatagramAddress & OnConnection<C>,
+  handler: Handler<A, C>,
+  ...args: A
+): Promise<C>;
+export function openDatagramSocket<A extends unknown[]>(
+  address: DatagramAddress & OnConnection<never>,
+  handler: Handler<A, Connection> = DatagramSocket,
+  ...args: A
+): Promise<Connection> {
+  return reactor().openDatagramSocket(address as DatagramAddress & OnConnection, handler, ...args);
 }
 
 /** `Reactor.attach` on the current reactor. */

@@ -12,8 +12,11 @@ import { isPromise } from "../base/thenable.js";
 import { Connection } from "../connection/connection.js";
 import { Core } from "../core/core.js";
 import type { CoreHost } from "../core/core_host.js";
+import { DatagramOpening } from "../datagram/datagram_opening.js";
+import { DatagramSocket } from "../datagram/datagram_socket.js";
 import { type Resolver, systemResolver } from "../dns/resolver.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
+import { checkDatagramAddress, type DatagramAddress } from "../options/datagram_options.js";
 import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER } from "../options/option_names.js";
 import {
   type ConnectAddress,
@@ -468,6 +471,47 @@ export class Reactor implements Clock, Responsible {
     const given: { duplex: Duplex } & StreamOptions & OnConnection = "duplex" in duplex ? duplex : { duplex };
     checkNames(given, FROM_DUPLEX, "duplex");
     return this.#within(() => new ConnectionFactory(this.#core, handler, args, given).over(given.duplex, given));
+  }
+
+  // Datagrams ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Opens a datagram socket and makes a `Handler` with `args` for it; resolves with that when it is bound. A class that extends
+   * `Connection` will do, and may serve streams too; without a handler the socket only sends. What names the options give is resolved
+   * first. (open_datagram_socket.)
+   *
+   * Rejects with ArgumentError for a bad address, option or handler, SystemError (`EADDRINUSE`, `EACCES`, …), the error of a name that
+   * is not there, what the handler's constructor throws, `ERR_EM_NOT_RUNNING` outside of `run` and where a stop came first, and
+   * UnsupportedError for an option the engine lacks. In all of these there is no socket, and no callback comes.
+   *
+   * ```ts
+   * const socket = await reactor.openDatagramSocket({ host: "127.0.0.1", port: 0 }, DatagramSocket);
+   * socket.sendDatagram("requests:1|c", { host: "127.0.0.1", port: 8125 });
+   * ```
+   */
+  openDatagramSocket(address: DatagramAddress & OnConnection<DatagramSocket>): Promise<DatagramSocket>;
+  openDatagramSocket<A extends unknown[], C extends Connection>(
+    address: DatagramAddress & OnConnection<C>,
+    handler: Handler<A, C>,
+    ...args: A
+  ): Promise<C>;
+  openDatagramSocket<A extends unknown[]>(
+    address: DatagramAddress & OnConnection,
+    handler: Handler<A, Connection> = DatagramSocket,
+    ...args: A
+  ): Promise<Connection> {
+    return this.#answered(() => this.#openDatagramSocket(address, handler, args));
+  }
+
+  async #openDatagramSocket<A extends unknown[]>(
+    address: DatagramAddress & OnConnection,
+    handler: Handler<A, Connection>,
+    args: A,
+  ): Promise<Connection> {
+    this.#mustServe("openDatagramSocket");
+    const settings = checkDatagramAddress(address);
+    const maker = new ConnectionFactory(this.#core, handler, args, address).maker(settings.life);
+    return new DatagramOpening(this.#core, settings, maker).start();
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------

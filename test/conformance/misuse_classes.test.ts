@@ -33,6 +33,10 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
     startServer: { calls: [[{ host: "127.0.0.1", port: 0 }, Connection]], gives: (value) => value instanceof Object },
     attachServer: { calls: [[{ fd: 999_999 }, Connection]], gives: () => false },
     stopServer: { calls: [[{}]], gives: () => false },
+    openDatagramSocket: {
+      calls: [[{ host: "127.0.0.1", port: 0 }], [{ host: "127.0.0.1", port: 0 }, Connection]],
+      gives: (value) => value instanceof Connection,
+    },
     connect: { calls: [[noAddress], [noAddress, Connection]], gives: (value) => value instanceof Connection },
     bindConnect: {
       calls: [[{ host: "127.0.0.1" }, noAddress, Connection]],

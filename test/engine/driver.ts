@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { InetAddress, SocketAddress } from "../../src/base/addresses.js";
+import type { DatagramInfo, Peer } from "../../src/engine/datagrams.js";
 import type { Engine, EngineEvents } from "../../src/engine/engine.js";
 import { type ConnectOptions, Ended, type Handle, type ListenOptions } from "../../src/engine/streams.js";
 import type { TlsCommands, TlsEvents, TlsFailure } from "../../src/engine/tls.js";
@@ -183,6 +184,23 @@ export abstract class EngineDriver<E extends Engine & TlsCommands> implements En
   tlsKeyLog(handle: Handle, line: string): void {
     this.#note("tlsKeyLog", handle);
     this.react.tlsKeyLog?.(handle, line);
+  }
+
+  datagram(
+    handle: Handle,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    sender: Peer,
+    info: DatagramInfo | undefined,
+  ): void {
+    this.#note("datagram", handle);
+    this.react.datagram?.(handle, chunk, start, end, sender, info);
+  }
+
+  sendFailed(handle: Handle, errno: number, syscall: string, peer: Peer | undefined): void {
+    this.#note("sendFailed", handle);
+    this.react.sendFailed?.(handle, errno, syscall, peer);
   }
 
   closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {

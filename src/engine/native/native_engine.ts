@@ -1,7 +1,8 @@
 import type { SocketAddress } from "../../base/addresses.js";
-import { StateError } from "../../base/errors.js";
+import { StateError, UnsupportedError } from "../../base/errors.js";
 import { unixName } from "../../base/unix_name.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
+import { type DatagramCounters, NO_DATAGRAMS, type Peer } from "../datagrams.js";
 import type { Engine, EngineEvents } from "../engine.js";
 import { tooManyHandles } from "../handle_limit.js";
 import type { SocketOptions } from "../socket_options.js";
@@ -15,7 +16,19 @@ import { NativeTls } from "./native_tls.js";
 import { RingReader } from "./ring_reader.js";
 import { checkResult, optionTriples, readCredentials, readError, readOption } from "./socket_options.js";
 
-const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(Object.keys(CAPABILITIES) as Capability[]);
+/** Its datagrams are yet to come. */
+const DATAGRAMS: readonly Capability[] = [
+  "datagrams",
+  "unixDatagrams",
+  "packetInfo",
+  "trafficInfo",
+  "mtuDiscovery",
+  "receiveDrops",
+  "datagramErrors",
+];
+const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(
+  (Object.keys(CAPABILITIES) as Capability[]).filter((capability) => !DATAGRAMS.includes(capability)),
+);
 
 /**
  * The engine on epoll. The addon fills a ring with what has happened and calls once for the whole batch; small writes
@@ -171,6 +184,32 @@ export class NativeEngine extends NativeOutput implements Engine {
 
   tlsTruncated(handle: Handle): boolean | undefined {
     return this.native.tlsTruncated(this.loop, handle);
+  }
+
+  // Datagrams ----------------------------------------------------------------------------------------------------
+
+  readonly datagramLending = undefined;
+
+  openDatagrams(): never {
+    throw new UnsupportedError("datagrams", "native");
+  }
+
+  peerFor(_handle: Handle, address: SocketAddress): Peer {
+    return { address };
+  }
+
+  sendDatagram(): boolean {
+    return false;
+  }
+
+  finishDatagrams(): void {}
+
+  setMembership(): void {}
+
+  setDatagramOptions(): void {}
+
+  datagramCounters(): DatagramCounters {
+    return NO_DATAGRAMS;
   }
 
   // Options and questions ----------------------------------------------------------------------------------------

@@ -3,14 +3,25 @@ import { Socket } from "node:net";
 import type { SocketAddress } from "../../base/addresses.js";
 import type { Capability } from "../capabilities.js";
 import { type EngineCounters, noCounters } from "../counters.js";
+import {
+  type DatagramCounters,
+  type DatagramOptions,
+  type DatagramSettings,
+  type Membership,
+  NO_DATAGRAMS,
+  type Peer,
+} from "../datagrams.js";
 import type { Engine, EngineEvents } from "../engine.js";
 import type { SocketOptions } from "../socket_options.js";
 import type { ConnectOptions, Handle, ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
+import type { PortablePeer } from "./datagram_peers.js";
+import { checkDatagramOptions } from "./datagram_settings.js";
 import { Deadline } from "./deadline.js";
 import { HandleTable } from "./handle_table.js";
 import { type ListenerOwner, PortableListener } from "./listener.js";
 import { type DescriptorOwner, forgetOwner, ownedFailure, registerOwner } from "./owned_descriptors.js";
+import { PortableDatagrams } from "./portable_datagrams.js";
 import { inetEnds, textName, UNNAMED } from "./socket_addresses.js";
 import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
 import { PortableStream, type StreamSettings } from "./stream.js";
@@ -27,7 +38,7 @@ function hasReusePort(): boolean {
 }
 
 function findCapabilities(): Set<Capability> {
-  const found = new Set<Capability>(["tls"]);
+  const found = new Set<Capability>(["tls", "datagrams"]);
   if (process.platform !== "win32") {
     found.add("adoptStream");
     // In a cluster worker node:net would ask the primary to listen on its descriptor of that number.
@@ -42,9 +53,10 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   readonly name = "portable";
   readonly capabilities: ReadonlySet<Capability> = findCapabilities();
   readonly lending = undefined;
+  readonly datagramLending = undefined;
   readonly closesInOrder = true;
 
-  readonly #table = new HandleTable<PortableStream | PortableListener>();
+  readonly #table = new HandleTable<PortableStream | PortableListener | PortableDatagrams>();
   readonly #tlsContexts = new TlsContextTable();
   readonly #counters: EngineCounters = noCounters();
   readonly #deadline = new Deadline((seenAt) => this.turn.batch(this.turn.events.timer, this.turn.events, seenAt));
@@ -226,6 +238,54 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
     return entry instanceof PortableStream ? entry : undefined;
   }
 
+  #datagrams(handle: Handle): PortableDatagrams | undefined {
+    const entry = this.#table.get(handle);
+    return entry instanceof PortableDatagrams ? entry : undefined;
+  }
+
+  /** What streams and datagram sockets have in common. */
+  #socket(handle: Handle): PortableStream | PortableDatagrams | undefined {
+    const entry = this.#table.get(handle);
+    return entry instanceof PortableListener ? undefined : entry;
+  }
+
+  // Datagrams ----------------------------------------------------------------------------------------------------
+
+  openDatagrams(address: SocketAddress, options: DatagramOptions): Handle {
+    if (address.family === "unix") throw unsupported("unixDatagrams");
+    checkDatagramOptions(options, this.capabilities);
+    const handle = this.#table.reserve();
+    const socket = new PortableDatagrams(handle, address, options, this.turn, () => this.#table.release(handle));
+    this.#table.put(socket);
+    if (!this.#isReferenced) socket.unref();
+    return handle;
+  }
+
+  peerFor(handle: Handle, address: SocketAddress): Peer {
+    if (address.family === "unix") throw unsupported("unixDatagrams");
+    return this.#datagrams(handle)?.peer(address) ?? { address };
+  }
+
+  sendDatagram(handle: Handle, data: Uint8Array, peer: Peer | undefined): boolean {
+    return this.#datagrams(handle)?.send(data, peer as PortablePeer | undefined) ?? false;
+  }
+
+  finishDatagrams(handle: Handle): void {
+    this.#datagrams(handle)?.finish();
+  }
+
+  setMembership(handle: Handle, membership: Membership, joins: boolean): void {
+    this.#datagrams(handle)?.setMembership(membership, joins);
+  }
+
+  setDatagramOptions(handle: Handle, settings: DatagramSettings): void {
+    this.#datagrams(handle)?.set(settings);
+  }
+
+  datagramCounters(handle: Handle): DatagramCounters {
+    return this.#datagrams(handle)?.counters() ?? NO_DATAGRAMS;
+  }
+
   // Commands to one handle ---------------------------------------------------------------------------------------
 
   write(handle: Handle, data: Uint8Array): void {
@@ -241,7 +301,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   outboundSize(handle: Handle): number {
-    return this.#stream(handle)?.outboundSize ?? 0;
+    return this.#socket(handle)?.outboundSize ?? 0;
   }
 
   totalOutbound(): number {
@@ -249,7 +309,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   awaitWritable(handle: Handle): void {
-    this.#stream(handle)?.awaitWritable();
+    this.#socket(handle)?.awaitWritable();
   }
 
   setLowWaterMark(handle: Handle, bytes: number): void {
@@ -257,11 +317,11 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   pause(handle: Handle): void {
-    this.#stream(handle)?.pause();
+    this.#socket(handle)?.pause();
   }
 
   resume(handle: Handle): void {
-    this.#stream(handle)?.resume();
+    this.#socket(handle)?.resume();
   }
 
   holdOpen(handle: Handle): void {
@@ -382,10 +442,10 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   lastRead(handle: Handle): number {
-    return this.#stream(handle)?.lastRead ?? 0;
+    return this.#socket(handle)?.lastRead ?? 0;
   }
 
   lastWrite(handle: Handle): number {
-    return this.#stream(handle)?.lastWrite ?? 0;
+    return this.#socket(handle)?.lastWrite ?? 0;
   }
 }
