@@ -3,6 +3,7 @@ import { echo } from "./echo.js";
 import { explain } from "./failure.js";
 import { info } from "./info.js";
 import { packageVersion } from "./package_version.js";
+import { udpEcho } from "./udp_echo.js";
 import { UsageError } from "./usage_error.js";
 
 const HELP = `Usage: eventmachine COMMAND [OPTIONS]
@@ -16,6 +17,8 @@ Commands
        [--tls-cert FILE --tls-key FILE]
                                  serve TLS with this certificate (chain) and key, both PEM
        [--client-ca FILE]        have clients show a certificate of this authority
+  udp-echo --listen ADDR         send each datagram back to its sender
+       [--engine ENGINE]
   chat --listen ADDR             a line chat between all who connect
        [--engine ENGINE]
 
@@ -41,7 +44,9 @@ async function dispatch(args: string[]): Promise<void> {
   else if (command === "--help" || rest.includes("--help")) console.log(HELP);
   else if (command === "info") info(rest);
   else if (command === "echo") await echo(rest);
+  else if (command === "udp-echo") await udpEcho(rest);
   else if (command === "chat") await chat(rest);
-  else if (command === undefined) throw new UsageError("a command is needed: info, echo or chat (--help tells more)");
-  else throw new UsageError(`unknown command ${JSON.stringify(command)}: it must be info, echo or chat`);
+  else if (command === undefined)
+    throw new UsageError("a command is needed: info, echo, udp-echo or chat (--help tells more)");
+  else throw new UsageError(`unknown command ${JSON.stringify(command)}: it must be info, echo, udp-echo or chat`);
 }

@@ -1,5 +1,10 @@
-import { formatAddress, type Listener, Reactor, type SocketAddress } from "../index.js";
+import { formatAddress, Reactor, type SocketAddress } from "../index.js";
 import type { EngineChoice } from "./arguments.js";
+
+/** A listener, or what serves without one. */
+export interface Served {
+  readonly addresses: readonly SocketAddress[];
+}
 
 /**
  * Runs a reactor until SIGTERM or SIGINT, and drains it then. `start` opens the servers; each address they accept on is
@@ -7,7 +12,7 @@ import type { EngineChoice } from "./arguments.js";
  */
 export async function serve(
   engine: EngineChoice,
-  start: (reactor: Reactor) => Promise<readonly Listener[]>,
+  start: (reactor: Reactor) => Promise<readonly Served[]>,
   announce: (address: SocketAddress, listener: number) => void = (address) => {
     console.log(`listening on ${formatAddress(address)}`);
   },
