@@ -17,7 +17,7 @@ const WARM = 100;
 const PEERS = 500;
 
 /** A name of a protocol that makes a hello as long as may be. */
-const LONG: ConnectionOptions = { ALPNProtocols: Array.from({ length: 63 }, (_, n) => `${n}`.padEnd(250, "x")) };
+const LONG: ConnectionOptions = { ALPNProtocols: Array.from({ length: 57 }, (_, n) => `${n}`.padEnd(250, "x")) };
 
 /** The handshake's other end: each connection says `first`, and `second` after the first answer. */
 interface Stage {
