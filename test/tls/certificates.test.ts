@@ -39,7 +39,7 @@ function judge(chain: readonly Buffer[], sslVerifyPeer: (certificate: unknown, v
   const thrown: unknown[] = [];
   const answers: boolean[] = [];
   const owner = {
-    core: {
+    home: {
       engine: {
         tlsState: () => ({ peerCertificates: chain, verifyError: undefined }),
         answerVerify: (_: Handle, accepted: boolean) => answers.push(accepted),
