@@ -71,6 +71,11 @@ bool Address::as_ipv4(uint32_t* ip, uint16_t* port) const {
   return true;
 }
 
+void Address::map_to_ipv6() {
+  InternetPeer peer;
+  if (any.sa_family == AF_INET && peer.keep(*this)) peer.restore(this);
+}
+
 int Address::of_socket(int fd) {
   length = kRoom;
   const int result = getsockname(fd, &any, &length) == 0 ? 0 : -errno;

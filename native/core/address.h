@@ -36,6 +36,16 @@ struct Address {
     if (length > kRoom) length = kRoom;
   }
 
+  // The family alone: a Unix socket that is bound to nothing.
+  void clear(sa_family_t family) {
+    local = {};
+    any.sa_family = family;
+    length = sizeof family;
+  }
+
+  // Makes an IPv4 address one that a socket for IPv6 takes.
+  void map_to_ipv6();
+
   int of_socket(int fd);
   int of_peer(int fd);
 };

@@ -43,9 +43,15 @@ void Core::absorb() {
     const auto offset = static_cast<uint32_t>(read_once(entry[1]));
     const auto length = static_cast<uint32_t>(read_once(entry[2]));
     Slot* slot = slots.find(handle);
-    if (slot == nullptr || !takes_output(*slot)) continue;
-    if (offset > kOutSlabSize || length == 0 || length > kOutSlabSize - offset) continue;
-    pieces_[absorbed_] = {offset, length, kNoPiece};
+    if (slot == nullptr || offset > kOutSlabSize || length > kOutSlabSize - offset) continue;
+    pieces_[absorbed_] = {offset, length, kNoPiece, 0};
+    if (slot->kind == Kind::datagram) {
+      const auto name = static_cast<uint32_t>(read_once(entry[3]));
+      if (!takes_datagrams(*this, *slot, name)) continue;
+      pieces_[absorbed_].name = name;
+    } else if (length == 0 || !takes_output(*slot)) {
+      continue;
+    }
     if (slot->piece_head == kNoPiece) {
       slot->piece_head = absorbed_;
     } else {

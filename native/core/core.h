@@ -16,6 +16,7 @@
 
 namespace em {
 
+struct DatagramCore;
 struct TlsCore;
 
 // Reads a part of a file beside the loop, which goes on meanwhile; `tls_file_read` is told of the outcome in a later
@@ -45,7 +46,9 @@ class Core {
   Slots slots;
   double now;  // of this round, in milliseconds of CLOCK_MONOTONIC
   uint64_t batches = 0;
-  std::shared_ptr<TlsCore> tls;  // with the first context; what it is nobody here knows
+  // What these are nobody here knows.
+  std::shared_ptr<TlsCore> tls;             // with the first context
+  std::shared_ptr<DatagramCore> datagrams;  // with the first datagram socket
   FileReader* files = nullptr;
 
   // One bit of Due: something to deliver in a later batch. Deferring twice is deferring once.
@@ -71,6 +74,7 @@ class Core {
 
   struct Piece {
     uint32_t offset, length, next;
+    uint32_t name;  // of a datagram's peer: as in the ring
   };
   const Piece& piece(uint32_t at) const { return pieces_[at]; }
 
@@ -105,5 +109,11 @@ class Core {
 // What the program wants of a handle now; JavaScript writes these flags itself.
 inline bool is_paused(const Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kPaused) != 0; }
 inline bool is_muted(const Core& core, const Slot& slot) { return (core.shared.flags[slot.index()] & kMuted) != 0; }
+
+// Whether a piece of output with this name of a peer, which JavaScript wrote, may be sent.
+inline bool takes_datagrams(const Core& core, const Slot& slot, uint32_t name) {
+  const uint32_t at = (name >> kNameShift) * 4, length = name & ((1u << kNameShift) - 1);
+  return slot.state == State::open && !is_muted(core, slot) && length <= kNameRoom && at <= kOutSlabSize - kNameRoom;
+}
 
 }  // namespace em

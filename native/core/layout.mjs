@@ -7,9 +7,18 @@ export const constants = [
   ["indexBits", 20, "The low bits of a handle that are its slot's index; the generation stands above them."],
   ["maxSlots", 2 ** 20, ""],
   ["maxEvents", 4096, "Events in the ring, of four 32-bit words each."],
-  ["maxPieces", 4096, "Pieces of output, of four 32-bit words each: handle, offset, length, and one unused."],
+  [
+    "maxPieces",
+    4096,
+    "Pieces of output, of four 32-bit words each: handle, offset, length, and the name of a datagram's peer.",
+  ],
   ["eventSlabSize", 512 * 1024, "Bytes read, lent to JavaScript for one batch."],
   ["outSlabSize", 256 * 1024, "Bytes written by JavaScript, until the flush."],
+  ["maxPlaces", 64, "Places of the arena for datagrams, lent to JavaScript for one batch as well."],
+  ["placeSize", 192 + 65536, "No power of two, so that small datagrams do not share the same sets of the cache."],
+  ["placeHead", 192, "Bytes in front of a datagram's own; PlaceWord says what they hold."],
+  ["nameRoom", 112, "Bytes of a sockaddr, as the kernel writes it."],
+  ["nameShift", 8, "Of the fourth word of a piece: the name's length stands below, its place in 32-bit words above."],
 ];
 
 // What one connection may have of a turn, on every engine: limits that docs/limits.md lists.
@@ -76,6 +85,7 @@ export const enums = [
       ["muted", "No input and no `writable` may follow."],
       ["noWrite", "Output has ended."],
       ["silent", "Nothing but `closed` may follow, not even `fileSent`."],
+      ["waits", "Datagrams wait for the kernel."],
     ],
   },
   {
@@ -100,6 +110,8 @@ export const enums = [
       ["tlsVerify", ""],
       ["tlsSession", ""],
       ["tlsKeyLog", ""],
+      ["datagrams", "| places of each << 8 | their number << 16, handle, the first place."],
+      ["sendFailed", "| -errno << 8 | syscall << 24, handle, offset and length of the peer's name in the event slab."],
     ],
   },
   {
@@ -138,6 +150,8 @@ export const enums = [
       ["epoll_wait", ""],
       ["fchmod", ""],
       ["chmod", ""],
+      ["sendmsg", ""],
+      ["recvmsg", ""],
     ],
   },
   {
@@ -174,6 +188,47 @@ export const enums = [
       ["ipv6Only", ""],
       ["halfOpen", ""],
       ["closeWhenFull", ""],
+    ],
+  },
+  {
+    name: "DatagramFlag",
+    base: "uint32_t",
+    bits: true,
+    prefix: "datagram",
+    doc: "Of `openDatagrams`.",
+    values: [
+      ["reusePort", ""],
+      ["reuseAddress", ""],
+      ["ipv6Only", ""],
+      ["broadcast", ""],
+      ["packetInfo", ""],
+      ["trafficInfo", ""],
+    ],
+  },
+  {
+    name: "PlaceWord",
+    base: "uint32_t",
+    prefix: "place",
+    doc: "Indexes of the 32-bit words in front of a datagram in the arena.",
+    values: [
+      ["length", "Of the datagram, or of several that came as one."],
+      ["nameLength", ""],
+      ["segment", "The length of each of several; 0 where it is one."],
+      ["info", "TTL | ECN << 8 | bits of PlaceInfo."],
+      ["name", "The sender's sockaddr.", 4],
+      ["interface", "The index of the interface it came in by.", 32],
+      ["destination", "The address it was sent to.", 33],
+    ],
+  },
+  {
+    name: "PlaceInfo",
+    base: "uint32_t",
+    prefix: "info",
+    doc: "Which parts of a datagram's information are there.",
+    values: [
+      ["traffic", "", 1 << 16],
+      ["destination4", "", 1 << 17],
+      ["destination6", "", 1 << 18],
     ],
   },
   {

@@ -5,7 +5,7 @@
 namespace em {
 
 namespace {
-constexpr size_t kTotalSize = kControlSize + kEventSlabSize + kOutSlabSize;
+constexpr size_t kTotalSize = kControlSize + kEventSlabSize + kOutSlabSize + kArenaSize;
 }  // namespace
 
 Region* Region::create(Live& live) {
@@ -18,6 +18,7 @@ Region* Region::create(Live& live) {
   region->control = static_cast<uint8_t*>(memory);
   region->event_slab = region->control + kControlSize;
   region->out_slab = region->event_slab + kEventSlabSize;
+  region->arena = region->out_slab + kOutSlabSize;
   region->words = reinterpret_cast<int32_t*>(region->control);
   region->figures = reinterpret_cast<double*>(region->control);
   region->events = reinterpret_cast<int32_t*>(region->control + kEventsAt);

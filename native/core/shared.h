@@ -25,6 +25,7 @@ namespace em {
 
 constexpr int32_t kIndexMask = kMaxSlots - 1;
 constexpr int32_t kNoHandle = -1;
+constexpr size_t kArenaSize = (size_t{kMaxPlaces} * kPlaceSize + 4095) & ~size_t{4095};
 
 // Shared memory is read once, into a local, then checked, then used: the compiler may not look again.
 template <typename T>
@@ -43,6 +44,7 @@ class Region {
   uint8_t* control = nullptr;  // header, rings and tables
   uint8_t* event_slab = nullptr;
   uint8_t* out_slab = nullptr;
+  uint8_t* arena = nullptr;  // where datagrams are received
 
   int32_t* words = nullptr;
   double* figures = nullptr;

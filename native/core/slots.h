@@ -12,7 +12,7 @@
 
 namespace em {
 
-enum class Kind : uint8_t { free, listener, stream };
+enum class Kind : uint8_t { free, listener, stream, datagram };
 enum class State : uint8_t { connecting, open, closed };
 
 enum Bit : uint32_t {
@@ -47,7 +47,8 @@ enum Due : uint8_t {
   kDueFileSent = 8,
   kDueWritable = 16,
   kDueClosed = 32,
-  kDueInput = 64,  // that the poller does not know of
+  kDueInput = 64,    // that the poller does not know of
+  kDueFailed = 128,  // datagrams that could not be sent
 };
 
 constexpr uint32_t kNoPiece = UINT32_MAX;
@@ -62,6 +63,7 @@ struct SavedAddresses {
   Address own, peer;
 };
 
+struct DatagramSocket;
 struct Listener;
 struct TlsConnection;
 
@@ -90,6 +92,7 @@ struct alignas(64) Slot {
   union {
     Listener* accepting = nullptr;  // of a listener
     TlsConnection* tls;             // of a connection with kTls
+    DatagramSocket* datagram;       // of a datagram socket
   };
 
   uint32_t index() const { return static_cast<uint32_t>(handle & kIndexMask); }

@@ -67,6 +67,26 @@ class Sys {
     return moving(::sendmsg(fd, &message, MSG_NOSIGNAL));
   }
 
+  // Datagrams, as many as there are up to `count`; how many.
+  int recvmmsg(int fd, mmsghdr* messages, uint32_t count) {
+    if (int fault = datagram_fault(); fault != 0) return fault;
+    const auto asked = static_cast<unsigned>(shortened(count));
+    return static_cast<int>(moving(::recvmmsg(fd, messages, asked, MSG_DONTWAIT, nullptr)));
+  }
+
+  int sendmmsg(int fd, mmsghdr* messages, size_t count) {
+    if (int fault = datagram_fault(); fault != 0) return fault;
+    const auto asked = static_cast<unsigned>(shortened(count));
+    return static_cast<int>(moving(::sendmmsg(fd, messages, asked, MSG_NOSIGNAL | MSG_DONTWAIT)));
+  }
+
+  // One entry of the socket's error queue.
+  ssize_t take_error(int fd, msghdr* message) {
+    const ssize_t taken = result(::recvmsg(fd, message, MSG_ERRQUEUE | MSG_DONTWAIT));
+    if (taken >= 0) moved++;
+    return taken;
+  }
+
   ssize_t sendfile(int to, int from, off_t* offset, size_t length) {
     if (int fault = io_fault(to); fault != 0) return fault;
     return moving(::sendfile(to, from, offset, shortened(length)));
@@ -121,6 +141,16 @@ class Sys {
       shutdown(fd, SHUT_RDWR);
       return -ECONNRESET;
     }
+    return 0;
+  }
+
+  // The last is what somebody answered to an earlier datagram.
+  int datagram_fault() {
+    if (!kTorture) return 0;
+    if (one_in(8)) return -EAGAIN;
+    if (one_in(16)) return -EINTR;
+    if (one_in(32)) return -ENOBUFS;
+    if (one_in(32)) return -ECONNREFUSED;
     return 0;
   }
 

@@ -92,6 +92,14 @@ napi_value slab(napi_env env, napi_callback_info info) {
   return share(env, loop->core.shared, loop->core.shared.event_slab, kEventSlabSize);
 }
 
+// arena(loop): a window over the memory that datagrams are received into.
+napi_value arena(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Loop* loop = args_loop(args);
+  if (!args.ok() || loop == nullptr) return nothing();
+  return share(env, loop->core.shared, loop->core.shared.arena, kArenaSize);
+}
+
 napi_value close(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Loop* loop = args_loop(args);
@@ -190,6 +198,7 @@ napi_value init(napi_env env, napi_value initial) {
   static constexpr Call kCalls[] = {
       {"create", create},
       {"slab", slab},
+      {"arena", arena},
       {"close", close},
       {"holdProcess", hold_process},
       {"flush", flush},
@@ -199,6 +208,7 @@ napi_value init(napi_env env, napi_value initial) {
   Object exports(env, initial);
   for (const Call& call : kCalls) define(exports, call, addon);
   define_stream_calls(exports, addon);
+  define_datagram_calls(exports, addon);
   define_option_calls(exports, addon);
   define_tls_calls(exports, addon);
   exports.set("layout", integer(env, kLayoutHash));

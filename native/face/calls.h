@@ -15,9 +15,16 @@ struct Call {
 };
 
 void define(Object& exports, const Call& call, Addon* addon);
+void define_datagram_calls(Object& exports, Addon* addon);
 void define_stream_calls(Object& exports, Addon* addon);
 void define_option_calls(Object& exports, Addon* addon);
 void define_tls_calls(Object& exports, Addon* addon);
+
+constexpr size_t kMostText = 4096;  // longer than any address
+
+// Reads the family, the text and the port of an address, three arguments from `at`. What is no address has the length
+// 0.
+Address read_address(Args& args, size_t at);
 
 // The loop named by the first argument; null once it is closed.
 inline Loop* args_loop(Args& args) {
@@ -39,6 +46,7 @@ struct Target {
   }
 
   Slot* stream() const { return slot != nullptr && slot->kind == Kind::stream ? slot : nullptr; }
+  Slot* datagrams() const { return slot != nullptr && slot->kind == Kind::datagram ? slot : nullptr; }
 };
 
 }  // namespace em

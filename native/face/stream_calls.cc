@@ -2,14 +2,13 @@
 #include <errno.h>
 
 #include "face/calls.h"
+#include "net/datagram.h"
 #include "net/listener.h"
 #include "net/stream.h"
 
 namespace em {
 
 namespace {
-
-constexpr size_t kMostText = 4096;  // longer than any address
 
 // Triples of level, name and value.
 OptionList read_options(Args& args, size_t at) {
@@ -19,8 +18,8 @@ OptionList read_options(Args& args, size_t at) {
   return {reinterpret_cast<const SocketOption*>(numbers), count};
 }
 
-// Reads the family, the text and the port of an address, three arguments from `at`. What is no address has the length
-// 0.
+}  // namespace
+
 Address read_address(Args& args, size_t at) {
   Address address;
   char text[kMostText + 1] = {};
@@ -31,6 +30,8 @@ Address read_address(Args& args, size_t at) {
   if (!args.ok() || address.parse(family, text, size, static_cast<uint16_t>(port)) != 0) address.length = 0;
   return address;
 }
+
+namespace {
 
 // flags, backlog, accept quota, most connections, low-water mark: five arguments from `at`.
 ListenSettings read_listen_settings(Args& args, size_t at) {
@@ -151,16 +152,36 @@ napi_value stream_command(napi_env env, napi_callback_info info) {
   return nothing();
 }
 
+// The same, which streams and datagram sockets have in common.
+template <void (*stream)(Core&, Slot&), void (*datagrams)(Core&, Slot&)>
+napi_value common_command(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  if (!args.ok() || target.slot == nullptr) return nothing();
+  target.core->absorb();
+  if (target.stream() != nullptr) {
+    stream(*target.core, *target.slot);
+  } else if (target.datagrams() != nullptr) {
+    datagrams(*target.core, *target.slot);
+  }
+  return nothing();
+}
+
 template <void (*command)(Core&, Slot&)>
 napi_value closing_command(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Target target(args);
   if (!args.ok() || target.slot == nullptr) return nothing();
   target.core->absorb();
-  if (target.slot->kind == Kind::listener) {
-    close_listener(*target.core, *target.slot, Ended::local, 0, Syscall::none);
-  } else {
-    command(*target.core, *target.slot);
+  switch (target.slot->kind) {
+    case Kind::listener:
+      close_listener(*target.core, *target.slot, Ended::local, 0, Syscall::none);
+      break;
+    case Kind::datagram:
+      close_datagrams_by_command(*target.core, *target.slot);
+      break;
+    default:
+      command(*target.core, *target.slot);
   }
   return nothing();
 }
@@ -219,9 +240,9 @@ void define_stream_calls(Object& exports, Addon* addon) {
       {"write", write_call},
       {"writeLent", write_lent},
       {"sendFile", send_file_call},
-      {"awaitWritable", stream_command<await_writable>},
+      {"awaitWritable", common_command<await_writable, await_datagrams_sent>},
       {"setLowWaterMark", set_low_water},
-      {"resume", stream_command<resume_stream>},
+      {"resume", common_command<resume_stream, resume_datagrams>},
       {"holdOpen", stream_command<hold_open>},
       {"shutdown", stream_command<shutdown_stream>},
       {"finish", stream_command<finish_stream>},

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "net/datagram.h"
+#include "net/datagram_core.h"
 #include "net/listener.h"
 #include "net/stream.h"
 #include "net/stream_ops.h"
@@ -30,10 +32,15 @@ Rounds::~Rounds() {
 }
 
 void Rounds::release(Slot& slot) {
-  if (slot.kind == Kind::listener) {
-    delete_listener(slot);
-  } else {
-    ops(slot).release(slot);
+  switch (slot.kind) {
+    case Kind::listener:
+      delete_listener(slot);
+      break;
+    case Kind::datagram:
+      delete_datagrams(core_, slot);
+      break;
+    default:
+      ops(slot).release(slot);
   }
   core_.slots.release(slot);
 }
@@ -50,7 +57,11 @@ void Rounds::flush(double stamp) {
       Slot* slot = core_.slots.find(core_.dirty_[i]);
       if (slot == nullptr) continue;
       slot->unset(kDirty);
-      ops(*slot).flush(core_, *slot, stamp);
+      if (slot->kind == Kind::datagram) {
+        flush_datagrams(core_, *slot, stamp);
+      } else {
+        ops(*slot).flush(core_, *slot, stamp);
+      }
     }
     core_.dirty_.erase(core_.dirty_.begin(), core_.dirty_.begin() + static_cast<ptrdiff_t>(count));
   }
@@ -66,6 +77,7 @@ void Rounds::flush(double stamp) {
 uint32_t Rounds::collect() {
   if (core_.retry_at_ <= core_.now) retry_listeners();
   if (core_.tls) core_.tls->handshakes_left = kHandshakesARound;
+  if (core_.datagrams && core_.datagrams->wake_at <= core_.now) core_.datagrams->wake(core_);
   emit_due();
   const uint64_t moved = core_.sys.moved;
   uint64_t calls = core_.sys.calls;
@@ -83,11 +95,17 @@ uint32_t Rounds::collect() {
     Ready ready = core_.poller.ready(ready_at_);
     Slot* slot = core_.slots.find(ready.handle);
     if (slot == nullptr || slot->state == State::closed) continue;
+    if (slot->kind == Kind::datagram && !core_.datagrams->has_room()) break;
     seen |= ready.interest;
-    if (slot->kind == Kind::listener) {
-      accept_ready(core_, *slot);
-    } else {
-      stream_ready(core_, *slot, ready.interest);
+    switch (slot->kind) {
+      case Kind::listener:
+        accept_ready(core_, *slot);
+        break;
+      case Kind::datagram:
+        datagrams_ready(core_, *slot, ready.interest);
+        break;
+      default:
+        stream_ready(core_, *slot, ready.interest);
     }
   }
   if (ready_at_ == ready_count_) core_.shared.figures[kSeenAt] = polled_at_;
@@ -139,10 +157,15 @@ void Rounds::fruitless_round(bool in_trouble) {
     if (slot == nullptr || slot->state == State::closed) continue;
     if (in_trouble && (core_.poller.ready(i).interest & kTrouble) == 0) continue;
     core_.count(kSpins);
-    if (slot->kind == Kind::listener) {
-      close_listener(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
-    } else {
-      close_stream(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
+    switch (slot->kind) {
+      case Kind::listener:
+        close_listener(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
+        break;
+      case Kind::datagram:
+        close_datagrams(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
+        break;
+      default:
+        close_stream(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
     }
   }
 }
@@ -163,6 +186,7 @@ void Rounds::emit_due() {
 
 // Returns whether all of it found room.
 bool Rounds::emit_due(Slot& slot) {
+  if (slot.kind == Kind::datagram && !datagrams_due(core_, slot)) return false;
   uint8_t due = slot.due;
   if (due & kDueListening) {
     slot.due &= static_cast<uint8_t>(~kDueListening);
@@ -216,6 +240,7 @@ void Rounds::end_batch() {
     release(*slot);
   }
   core_.released_.clear();
+  if (core_.datagrams) core_.datagrams->end_batch();
   core_.event_count_ = 0;
   core_.slab_used_ = 0;
   core_.shared.words[kEventCount] = 0;
@@ -227,6 +252,9 @@ bool Rounds::pending() const {
          core_.shared.word(kTicksWanted) != 0;
 }
 
-double Rounds::deadline() const { return std::min(core_.shared.figure(kDeadline), core_.retry_at_); }
+double Rounds::deadline() const {
+  return std::min(
+      {core_.shared.figure(kDeadline), core_.retry_at_, core_.datagrams ? core_.datagrams->wake_at : kNever});
+}
 
 }  // namespace em

@@ -24,24 +24,6 @@ Slot* new_listener(Core& core, const ListenSettings& settings) {
   return slot;
 }
 
-struct Failure {
-  int error = 0;
-  Syscall syscall = Syscall::none;
-};
-
-// Between bind and listen nobody can connect: then the file gets its mode.
-Failure bind_file(int fd, const Address& address, const ListenSettings& settings, Listener& listener) {
-  // The kernel makes the file with this mode, less what the umask takes away.
-  if (settings.mode >= 0 && fchmod(fd, static_cast<mode_t>(settings.mode)) < 0) return {-errno, Syscall::fchmod};
-  if (bind(fd, &address.any, address.length) < 0) return {-errno, Syscall::bind};
-  listener.file = std::make_unique<SocketFile>(settings.file);
-  if (int error = listener.file->identify(); error != 0) return {error, Syscall::bind};
-  if (settings.mode < 0) return {};
-  if (int error = listener.file->set_mode(static_cast<mode_t>(settings.mode)); error != 0)
-    return {error, Syscall::chmod};
-  return {};
-}
-
 Failure bind_and_listen(int fd, const Address& address, const ListenSettings& settings, Listener& listener) {
   int family = address.any.sa_family;
   if (family != AF_UNIX) {
@@ -59,7 +41,9 @@ Failure bind_and_listen(int fd, const Address& address, const ListenSettings& se
   if (int error = apply_options(fd, family != AF_UNIX, settings.options); error != 0)
     return {error, Syscall::setsockopt};
   if (*settings.file != '\0') {
-    if (Failure failure = bind_file(fd, address, settings, listener); failure.error != 0) return failure;
+    // Between bind and listen nobody can connect.
+    const Failure failure = SocketFile::bind(fd, address, settings.file, settings.mode, &listener.file);
+    if (failure.error != 0) return failure;
   } else if (bind(fd, &address.any, address.length) < 0) {
     return {-errno, Syscall::bind};
   }

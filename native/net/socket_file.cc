@@ -11,6 +11,18 @@ bool SocketFile::is_ours(const struct stat& found) const {
   return found.st_dev == device_ && found.st_ino == inode_ && found.st_uid == owner_;
 }
 
+Failure SocketFile::bind(int fd, const Address& address, const char* path, int32_t mode,
+                         std::unique_ptr<SocketFile>* file) {
+  // The kernel makes the file with this mode, less what the umask takes away.
+  if (mode >= 0 && fchmod(fd, static_cast<mode_t>(mode)) < 0) return {-errno, Syscall::fchmod};
+  if (::bind(fd, &address.any, address.length) < 0) return {-errno, Syscall::bind};
+  *file = std::make_unique<SocketFile>(path);
+  if (int error = (*file)->identify(); error != 0) return {error, Syscall::bind};
+  if (mode < 0) return {};
+  if (int error = (*file)->set_mode(static_cast<mode_t>(mode)); error != 0) return {error, Syscall::chmod};
+  return {};
+}
+
 int SocketFile::identify() {
   struct stat found;
   if (lstat(path_.c_str(), &found) < 0) return errno == ENOENT ? -EADDRINUSE : -errno;

@@ -1,14 +1,29 @@
-// The file of a Unix listener: which one it is, its mode, and its end.
+// The file of a Unix socket that is bound to a path: which one it is, its mode, and its end.
 #pragma once
 
 #include <sys/stat.h>
 
+#include <memory>
 #include <string>
+
+#include "core/address.h"
+#include "core/layout.h"
 
 namespace em {
 
+// Of opening a socket; the error is 0 where all went well.
+struct Failure {
+  int32_t error = 0;
+  Syscall syscall = Syscall::none;
+};
+
 class SocketFile {
  public:
+  // Binds the socket to its path, and gives the file this mode, unless that is negative. Before that the file lets
+  // nobody in who is not let in by the mode. `file` is set where the socket was bound.
+  static Failure bind(int fd, const Address& address, const char* path, int32_t mode,
+                      std::unique_ptr<SocketFile>* file);
+
   // `path` is absolute.
   explicit SocketFile(const char* path) : path_(path) {}
 

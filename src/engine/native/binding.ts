@@ -8,6 +8,7 @@ export interface Binding {
     seed: number,
   ): [loop: number, control: ArrayBuffer, eventSlab: ArrayBuffer, outSlab: ArrayBuffer];
   slab(loop: number): ArrayBuffer | undefined;
+  arena(loop: number): ArrayBuffer | undefined;
   close(loop: number): void;
   holdProcess(loop: number, hold: boolean): void;
   flush(loop: number): void;
@@ -67,6 +68,45 @@ export interface Binding {
   takeDetached(loop: number, handle: number): [fd: number, unread: Buffer] | undefined;
   hold(loop: number, handle: number, offset: number, length: number): void;
   settle(loop: number, handle: number): number;
+
+  openDatagrams(
+    loop: number,
+    family: number,
+    host: string | Uint8Array,
+    port: number,
+    numbers: Int32Array,
+    remoteFamily: number,
+    remoteHost: string | Uint8Array,
+    remotePort: number,
+    file: string | Uint8Array,
+  ): number | undefined;
+  sendDatagram(loop: number, handle: number, data: Uint8Array, name: Uint8Array): void;
+  finishDatagrams(loop: number, handle: number): void;
+  holdDatagrams(loop: number, handle: number, place: number, count: number, skip: number): void;
+  datagramCounters(
+    loop: number,
+    handle: number,
+  ): [received: number, sent: number, bytesSent: number, dropped: number, receiveDrops: number] | undefined;
+  /** The sockaddr that this socket sends to. */
+  packAddress(
+    loop: number,
+    handle: number,
+    family: number,
+    host: string | Uint8Array,
+    port: number,
+  ): Buffer | undefined;
+  showAddress(name: Uint8Array): [family: number, host: string | Buffer, port: number] | undefined;
+  datagramOptions(loop: number, handle: number, numbers: Int32Array, multicastInterface: string): number;
+  setMembership(
+    loop: number,
+    handle: number,
+    joins: boolean,
+    groupFamily: number,
+    group: string,
+    interfaceName: string,
+    sourceFamily: number,
+    source: string,
+  ): number;
 
   tlsTrust(certificates: Uint8Array, openSslDefaults: boolean): unknown;
   tlsContext(

@@ -10,9 +10,6 @@ const WORDWISE_MAX = 256;
 /** For finding whoever reads beyond a view through its `buffer`: each is memory of its own then. */
 const OWN_VIEWS = process.env.EVENTMACHINE_DEBUG === "1";
 
-/** One of 512 places for a view, by where the view begins: starts are multiples of 16, those of large reads of 1024. */
-const placeOf = (start: number): number => ((start >>> 4) ^ (start >>> 10)) & 511;
-
 /** Buffer's own constructor: `Buffer.from` and `subarray` come down to it after checks that cost more than the view. */
 const View = (Buffer as unknown as { [Symbol.species]: unknown })[Symbol.species] as new (
   memory: ArrayBufferLike,
@@ -31,16 +28,22 @@ export class LentBytes implements Lending {
   lastView: Buffer | undefined;
   lastStart = 0;
   #slabWords = new Int32Array(0);
+  readonly #places: number;
   #views: (Buffer | undefined)[] = [];
   #block = new ArrayBuffer(0);
   #blockWords = new Int32Array(0);
   #blockUsed = BLOCK_SIZE;
 
+  /** `places`: how many views are kept for when they are asked for again; a power of two. */
+  constructor(places = 512) {
+    this.#places = places;
+  }
+
   /** Takes the slab, or nothing: what was handed out of an earlier one keeps it alive no longer through this. */
   use(slab: ArrayBuffer): void {
     this.slab = Buffer.from(slab);
     this.#slabWords = new Int32Array(slab);
-    this.#views = new Array<Buffer | undefined>(512).fill(undefined);
+    this.#views = new Array<Buffer | undefined>(this.#places).fill(undefined);
     this.lastView = undefined;
   }
 
@@ -59,7 +62,8 @@ export class LentBytes implements Lending {
   }
 
   #viewOf(start: number, length: number): Buffer {
-    const place = placeOf(start);
+    // By where it begins: most starts are multiples of 16, those of large reads of 1024.
+    const place = ((start >>> 4) ^ (start >>> 10)) & (this.#places - 1);
     const known = this.#views[place];
     if (known !== undefined && known.byteOffset === start && known.length === length) return known;
     const view = new View(this.slab.buffer, start, length);
@@ -76,10 +80,11 @@ export class LentBytes implements Lending {
       this.#blockWords = new Int32Array(this.#block);
       offset = 0;
     }
-    // Whole words on both sides: reads begin at multiples of 16, and what lies behind the last byte is in nobody's use.
+    // Whole words on both sides: reads begin at multiples of 16, but for datagrams that came as one, and what lies behind
+    // the last byte is read and not used.
     this.#blockUsed = offset + ((length + 7) & ~7);
     const copy = new View(this.#block, offset, length);
-    if (length > WORDWISE_MAX) {
+    if (length > WORDWISE_MAX || (start & 3) !== 0) {
       copy.set(this.#viewOf(start, length));
       return copy;
     }

@@ -2,8 +2,15 @@ import type { SocketAddress } from "../../base/addresses.js";
 import { StateError, UnsupportedError } from "../../base/errors.js";
 import { unixName } from "../../base/unix_name.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
-import { type DatagramCounters, NO_DATAGRAMS, type Peer } from "../datagrams.js";
-import type { Engine, EngineEvents } from "../engine.js";
+import {
+  type DatagramCounters,
+  type DatagramOptions,
+  type DatagramSettings,
+  type Membership,
+  NO_DATAGRAMS,
+  type Peer,
+} from "../datagrams.js";
+import type { Engine, EngineEvents, Lending } from "../engine.js";
 import { tooManyHandles } from "../handle_limit.js";
 import type { SocketOptions } from "../socket_options.js";
 import { type ConnectOptions, HANDLE_INDEX_MASK, type Handle, type ListenOptions } from "../streams.js";
@@ -11,12 +18,14 @@ import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState }
 import type { Binding } from "./binding.js";
 import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js";
 import { Flag, Word } from "./layout.js";
+import { NativeDatagrams } from "./native_datagrams.js";
 import { NativeOutput } from "./native_output.js";
 import { NativeTls } from "./native_tls.js";
+import type { SharedViews } from "./ring.js";
 import { RingReader } from "./ring_reader.js";
 import { checkResult, optionTriples, readCredentials, readError, readOption } from "./socket_options.js";
 
-/** Its datagrams are yet to come. */
+/** What the public face must not ask of it yet. */
 const DATAGRAMS: readonly Capability[] = [
   "datagrams",
   "unixDatagrams",
@@ -40,6 +49,8 @@ export class NativeEngine extends NativeOutput implements Engine {
   readonly closesInOrder = true;
   readonly #tls: NativeTls;
   readonly #reader: RingReader;
+  #shared: { readonly views: SharedViews; readonly events: EngineEvents } | undefined;
+  #datagrams: NativeDatagrams | undefined;
 
   constructor(native: Binding) {
     super(native);
@@ -50,11 +61,14 @@ export class NativeEngine extends NativeOutput implements Engine {
   start(events: EngineEvents): void {
     const views = this.open(this.#reader.dispatch, this.#reader.ticks);
     this.#reader.start(this.loop, views, events, this.clockOffset);
+    this.#shared = { views, events };
   }
 
   stop(): void {
     if (this.loop < 0) return;
     this.#reader.stop();
+    this.#datagrams?.stop();
+    this.#datagrams = this.#reader.datagrams = this.#shared = undefined;
     this.shut();
   }
 
@@ -140,6 +154,50 @@ export class NativeEngine extends NativeOutput implements Engine {
     return { fd: taken[0], unread: taken[1] };
   }
 
+  // Datagrams ----------------------------------------------------------------------------------------------------
+
+  get datagramLending(): Lending | undefined {
+    return this.#datagrams?.lending;
+  }
+
+  openDatagrams(address: SocketAddress, options: DatagramOptions): Handle {
+    return this.#opened(this.#withDatagrams()?.open(address, options));
+  }
+
+  #withDatagrams(): NativeDatagrams | undefined {
+    if (this.#datagrams !== undefined || this.#shared === undefined) return this.#datagrams;
+    const { views, events } = this.#shared;
+    this.#datagrams = new NativeDatagrams(this.native, this.loop, views, this.outSlab, events);
+    this.#reader.datagrams = this.#datagrams;
+    return this.#datagrams;
+  }
+
+  peerFor(handle: Handle, address: SocketAddress): Peer {
+    const peer = this.#withDatagrams()?.peerFor(handle, address);
+    if (peer === undefined) throw new StateError("ERR_EM_NOT_RUNNING", "the native engine is not started");
+    return peer;
+  }
+
+  sendDatagram(handle: Handle, data: Uint8Array, peer: Peer | undefined): boolean {
+    return this.#datagrams?.send(handle, data, peer) ?? false;
+  }
+
+  finishDatagrams(handle: Handle): void {
+    this.native.finishDatagrams(this.loop, handle);
+  }
+
+  setMembership(handle: Handle, membership: Membership, joins: boolean): void {
+    this.#datagrams?.setMembership(handle, membership, joins);
+  }
+
+  setDatagramOptions(handle: Handle, settings: DatagramSettings): void {
+    this.#datagrams?.setOptions(handle, settings);
+  }
+
+  datagramCounters(handle: Handle): DatagramCounters {
+    return this.#datagrams?.counters(handle) ?? NO_DATAGRAMS;
+  }
+
   // TLS ----------------------------------------------------------------------------------------------------------
 
   createTlsContext(settings: TlsContextSettings): TlsContextId {
@@ -184,32 +242,6 @@ export class NativeEngine extends NativeOutput implements Engine {
 
   tlsTruncated(handle: Handle): boolean | undefined {
     return this.native.tlsTruncated(this.loop, handle);
-  }
-
-  // Datagrams ----------------------------------------------------------------------------------------------------
-
-  readonly datagramLending = undefined;
-
-  openDatagrams(): never {
-    throw new UnsupportedError("datagrams", "native");
-  }
-
-  peerFor(_handle: Handle, address: SocketAddress): Peer {
-    return { address };
-  }
-
-  sendDatagram(): boolean {
-    return false;
-  }
-
-  finishDatagrams(): void {}
-
-  setMembership(): void {}
-
-  setDatagramOptions(): void {}
-
-  datagramCounters(): DatagramCounters {
-    return NO_DATAGRAMS;
   }
 
   // Options and questions ----------------------------------------------------------------------------------------

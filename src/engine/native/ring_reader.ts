@@ -4,6 +4,7 @@ import type { TlsEvents } from "../tls.js";
 import type { Binding } from "./binding.js";
 import { Event, Figure, Flag, Settled, Word } from "./layout.js";
 import type { LentBytes } from "./lent_bytes.js";
+import type { NativeDatagrams } from "./native_datagrams.js";
 import type { NativeTls } from "./native_tls.js";
 import { type SharedViews, SYSCALLS } from "./ring.js";
 
@@ -16,6 +17,8 @@ export class RingReader {
   readonly #native: Binding;
   readonly #lending: LentBytes;
   readonly #tls: NativeTls;
+  /** Set with the first datagram socket. */
+  datagrams: NativeDatagrams | undefined;
   #loop = -1;
   #events: EngineEvents | undefined;
   #words: Int32Array = NO_WORDS;
@@ -116,6 +119,15 @@ export class RingReader {
       case Event.timer:
         events.timer(this.#figures[Figure.seenAt]! - this.#clockOffset);
         return;
+      case Event.datagrams:
+        this.datagrams?.deliver(handle, ring[at + 2]!, (head >>> 8) & 0xff, head >>> 16);
+        return;
+      case Event.sendFailed: {
+        const { slab } = this.#lending;
+        const errno = -((head >>> 8) & 0xffff);
+        this.datagrams?.deliverFailure(handle, errno, head >>> 24, slab, ring[at + 2]!, ring[at + 3]!);
+        return;
+      }
       default: {
         const kind = head & 0xff;
         const { slab } = this.#lending;
