@@ -49,7 +49,7 @@ function slopeOf(points) {
 export async function costPerIdleConnection(name, collect) {
   const collects = collect && server(name).node;
   const { child, port } = collects ? await startServer(name, COLLECTING, ONE_ARENA) : await startServer(name);
-  const load = startLoad(name.startsWith("tls-"), "hold", port);
+  const load = startLoad(name.startsWith("tls-") ? "tls" : "plain", "hold", port);
   try {
     const points = [];
     for (let connections = FEW; connections <= MANY; connections += STEP) {

@@ -98,18 +98,19 @@ export async function startServer(name, nodeFlags = [], env = {}) {
 }
 
 /** Starts the load generator on its core; it does a round for each number it is told. */
-export function startLoad(tls, ...args) {
-  return new Child(LOAD_CORE, [loadGenerator(tls), ...args]);
+export function startLoad(kind, ...args) {
+  return new Child(LOAD_CORE, [loadGenerator(kind), ...args]);
 }
 
 /** A fresh server with its load; `play(messages)` returns nanoseconds of server CPU time for that many. */
 async function startSide(name, load) {
   const { child, port } = await startServer(name);
-  const args = [load.mode ?? "echo", port, "--pid", `${child.pid}`, "--connections", `${load.connections}`];
+  const mode = load.kind === "datagrams" ? [] : [load.mode ?? "echo"];
+  const args = [...mode, port, "--pid", `${child.pid}`, "--connections", `${load.connections}`];
   args.push("--size", `${load.size ?? 64}`, "--depth", `${load.depth ?? 1}`);
   if (load.lines) args.push("--lines");
   if (load.resume) args.push("--resume");
-  const generator = startLoad(load.tls ?? false, ...args);
+  const generator = startLoad(load.kind ?? "plain", ...args);
   return {
     async play(messages) {
       generator.tell(messages);

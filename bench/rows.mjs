@@ -68,7 +68,7 @@ function echoRow(id) {
 const tlsPeers = (peers) => peers.filter((peer) => TLS_SERVERS.includes(peer)).map((peer) => `tls-${peer}`);
 
 function tlsRow(id) {
-  const load = { ...tlsLoads[id], tls: true };
+  const load = { ...tlsLoads[id], kind: "tls" };
   return ({ peers, quick }) =>
     tlsPeers(peers).flatMap((peer) => {
       const goal = peer === "tls-native" ? 1.1 : undefined;
@@ -79,6 +79,20 @@ function tlsRow(id) {
         echoComparison(load.title, load, "tls-native-borrowed", "tls-c", goal, quick),
         { ...plain, goal: undefined },
       ];
+    });
+}
+
+const datagramLoads = {
+  "udp-64": { title: "UDP, 64 B x 64", connections: 64, warmup: 50_000, messages: 100_000 },
+  "udp-window": { title: "UDP, window 8 x 16", connections: 16, depth: 8, warmup: 100_000, messages: 200_000 },
+};
+
+function datagramRow(id) {
+  const load = { ...datagramLoads[id], kind: "datagrams" };
+  return ({ quick }) =>
+    ["udp-native-borrowed", "udp-native", "udp-node"].map((peer) => {
+      const goal = peer === "udp-node" ? undefined : 1.1;
+      return echoComparison(load.title, load, peer, "udp-c", goal, quick);
     });
 }
 
@@ -181,6 +195,7 @@ function idleMemoryRow({ peers }) {
 export const ROWS = {
   ...Object.fromEntries(Object.keys(loads).map((id) => [id, echoRow(id)])),
   ...Object.fromEntries(Object.keys(tlsLoads).map((id) => [id, tlsRow(id)])),
+  ...Object.fromEntries(Object.keys(datagramLoads).map((id) => [id, datagramRow(id)])),
   lines: linesRow,
   portable: portableRow,
   http: httpRow,

@@ -81,6 +81,14 @@ const recipes = {
   "native-lines": { title: "eventmachine", node: true, command: () => echo("native", "--lines") },
   portable: { title: "eventmachine, portable", node: true, command: () => echo("portable") },
   c: { title: "C epoll loop", command: () => [compileC("peers/epoll_echo.c")] },
+  "udp-native": { title: "eventmachine", node: true, command: () => ours(served("datagram_echo.mjs")) },
+  "udp-native-borrowed": {
+    title: "eventmachine, borrowed views",
+    node: true,
+    command: () => ours(served("datagram_echo.mjs"), "--borrow"),
+  },
+  "udp-node": { title: "node:dgram", node: true, command: () => [process.execPath, peer("node_datagram_echo.mjs")] },
+  "udp-c": { title: "C recvmmsg loop", command: () => [compileC("peers/datagram_echo.c")] },
   libuv: { title: "libuv in C", command: () => [compileC("peers/libuv_echo.c", ["-luv"])] },
   node: { title: "node:net", node: true, command: () => [process.execPath, peer("node_echo.mjs")] },
   "node-http": { title: "node:http", node: true, command: () => [process.execPath, peer("node_http.mjs")] },
@@ -181,12 +189,13 @@ export const TLS_SERVERS = ["native", "node", "bun", "portable"];
 
 const loads = new Map();
 
-/** The load generator's binary, the one for TLS or the plain one. */
-export function loadGenerator(tls) {
-  let binary = loads.get(tls);
+/** The load generator's binary: for plain streams, "tls", or "datagrams". */
+export function loadGenerator(kind) {
+  let binary = loads.get(kind);
   if (binary === undefined) {
-    binary = tls ? compileC("load.c", ["-DTLS", ...TLS_LIBRARIES], "tls_load") : compileC("load.c");
-    loads.set(tls, binary);
+    if (kind === "tls") binary = compileC("load.c", ["-DTLS", ...TLS_LIBRARIES], "tls_load");
+    else binary = compileC(kind === "datagrams" ? "datagram_load.c" : "load.c");
+    loads.set(kind, binary);
   }
   return binary;
 }
