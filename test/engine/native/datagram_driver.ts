@@ -1,9 +1,10 @@
+import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import type { InetAddress, SocketAddress } from "../../../src/base/addresses.js";
 import type { DatagramEvents, DatagramInfo, DatagramOptions, Peer } from "../../../src/engine/datagrams.js";
 import type { Handle } from "../../../src/engine/streams.js";
-import { Driver, LOOPBACK } from "./driver.js";
+import { Driver, LOOPBACK, NOTHING_HELD, native } from "./driver.js";
 
 export const DATAGRAMS: DatagramOptions = {
   reusePort: false,
@@ -100,4 +101,11 @@ export async function nodeSocket(type: "udp4" | "udp6" = "udp4"): Promise<Socket
   socket.bind(0, type === "udp4" ? "127.0.0.1" : "::1");
   await once(socket, "listening");
   return socket;
+}
+
+/** All that the addon has, but for memory that waits for the garbage collector, is given back. */
+export async function assertNothingHeld(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const { regions: _, ...counts } = native().liveCounts();
+  assert.deepEqual(counts, NOTHING_HELD);
 }
