@@ -67,9 +67,10 @@ test("senders with names of all lengths, in bytes, in the abstract space and wit
   }
   const seen = driver.came.map(({ sender }) => sender.address);
   assert.deepEqual(seen, [...names, ...names]);
-  for (let i = 0; i < names.length; i++) {
-    assert.equal(driver.came[i]?.sender, driver.came[i + names.length]?.sender, "one object for a peer");
-  }
+  driver.send(from[1]!, "x", driver.peerOf(from[1]!, b));
+  driver.send(from[1]!, "x", driver.peerOf(from[1]!, b));
+  await driver.gotDatagrams(b, names.length * 2 + 2);
+  assert.equal(driver.came.at(-1)?.sender, driver.came.at(-2)?.sender, "one object for a peer");
   await driver.finish(b, ...from);
 });
 
