@@ -47,7 +47,7 @@ let secured = 0;
 let goes = false;
 /** What each event does; replaced by calls that need events to be made again and again. */
 let react = (kind: number, handle: number, by: number): void => {
-  if (kind === Event.listening) {
+  if (kind === Event.listening && (handle === ends.listener || handle === ends.tlsListener)) {
     native.address(loop, handle, false);
     const port = views.words[Word.addressPort] as number;
     const client = native.connect(loop, 4, LOOPBACK, port, NO_OPTIONS, false, 0, 0, "", 0) as number;
@@ -83,8 +83,24 @@ const file = openSync("/dev/null", "r");
 /** So many that reading them takes most of the time. */
 const roots = Buffer.from(rootCertificates.join("\n"));
 
+const datagramNumbers = Int32Array.of(0, 0, 0, -1, 65_536, -1);
+const openDatagrams = () => native.openDatagrams(loop, 4, LOOPBACK, 0, datagramNumbers, 0, "", 0, "") as number;
+const datagrams = openDatagrams();
+/** Port 9 of loopback, packed. */
+const name = native.packAddress(loop, datagrams, 4, LOOPBACK, 9) as Buffer;
+
 /** A call that closes what it is about is made on one that is new. */
 const calls: { [K in keyof Binding | "module"]?: () => unknown } = {
+  arena: () => native.arena(loop),
+  openDatagrams: () => native.closeHandle(loop, openDatagrams()),
+  sendDatagram: () => native.sendDatagram(loop, datagrams, bytes, name),
+  finishDatagrams: () => native.finishDatagrams(loop, openDatagrams()),
+  holdDatagrams: () => native.holdDatagrams(loop, datagrams, 0, 1, 0),
+  datagramCounters: () => native.datagramCounters(loop, datagrams),
+  packAddress: () => native.packAddress(loop, datagrams, 6, "::1", 9),
+  showAddress: () => native.showAddress(name),
+  datagramOptions: () => native.datagramOptions(loop, datagrams, Int32Array.of(-1, 64, -1, -1), ""),
+  setMembership: () => native.setMembership(loop, datagrams, true, 4, "239.1.2.3", "lo", 0, ""),
   create: () => native.close(native.create(dispatch, () => {}, 2)[0]),
   slab: () => native.slab(loop),
   close: () => native.close(native.create(dispatch, () => {}, 2)[0]),
