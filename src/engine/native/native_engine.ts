@@ -1,5 +1,5 @@
 import type { SocketAddress } from "../../base/addresses.js";
-import { StateError, UnsupportedError } from "../../base/errors.js";
+import { StateError } from "../../base/errors.js";
 import { unixName } from "../../base/unix_name.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
 import {

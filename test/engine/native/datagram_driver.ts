@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import type { InetAddress, SocketAddress } from "../../../src/base/addresses.js";
-import type { DatagramEvents, DatagramInfo, DatagramOptions, Peer } from "../../../src/engine/datagrams.js";
+import type { DatagramInfo, DatagramOptions, Peer } from "../../../src/engine/datagrams.js";
 import type { Handle } from "../../../src/engine/streams.js";
 import { Driver, LOOPBACK, NOTHING_HELD, native } from "./driver.js";
 
@@ -39,12 +39,12 @@ export interface Failed {
 }
 
 /** A driver that also takes datagrams. */
-export class DatagramDriver extends Driver implements DatagramEvents {
+export class DatagramDriver extends Driver {
   readonly came: Came[] = [];
   readonly failed: Failed[] = [];
   onDatagram: ((came: Came, chunk: Buffer, start: number, end: number) => void) | undefined;
 
-  datagram(
+  override datagram(
     handle: Handle,
     chunk: Buffer,
     start: number,
@@ -59,7 +59,7 @@ export class DatagramDriver extends Driver implements DatagramEvents {
     this.onDatagram?.(came, chunk, start, end);
   }
 
-  sendFailed(handle: Handle, errno: number, syscall: string, peer: Peer | undefined): void {
+  override sendFailed(handle: Handle, errno: number, syscall: string, peer: Peer | undefined): void {
     if (this.has("closed", handle)) throw new Error("a failure behind closed");
     this.failed.push({ handle, errno, syscall, peer });
   }
