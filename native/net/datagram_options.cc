@@ -85,7 +85,7 @@ int find_interface(const char* named, uint32_t* index) {
   Address address;
   if (address.parse(kIpv4, named, strlen(named), 0) == 0 || address.parse(kIpv6, named, strlen(named), 0) == 0) {
     *index = interface_with(address);
-    return *index == 0 ? -EADDRNOTAVAIL : 0;
+    return *index == 0 ? -ENODEV : 0;
   }
   char* end;
   const unsigned long number = strtoul(named, &end, 10);

@@ -18,11 +18,13 @@ export interface Peer {
 
 /** What the kernel said of one datagram beside its sender; each only where it was asked for. */
 export interface DatagramInfo {
-  /** The address it was sent to, and the index of the interface it came in by (`packetInfo`). */
+  /** The address it was sent to (`packetInfo`). */
   readonly destination: string | undefined;
+  /** The index of the interface it came in by (`packetInfo`). */
   readonly interfaceIndex: number | undefined;
-  /** Hops that were left of its TTL or hop limit, and its ECN bits, 0 to 3 (`trafficInfo`). */
+  /** Hops that were left of its TTL or hop limit (`trafficInfo`). */
   readonly ttl: number | undefined;
+  /** Its ECN bits, 0 to 3 (`trafficInfo`). */
   readonly ecn: number | undefined;
 }
 
@@ -104,9 +106,11 @@ export interface DatagramCommands {
 
 /** Of one socket, since it opened. */
 export interface DatagramCounters {
+  /** Datagrams that came in. */
   readonly received: number;
-  /** Datagrams that the kernel took, and their bytes. */
+  /** Datagrams that the kernel took. */
   readonly sent: number;
+  /** The bytes of these. */
   readonly bytesSent: number;
   /** Datagrams dropped by `sendLimit`. */
   readonly dropped: number;

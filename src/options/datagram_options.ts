@@ -13,6 +13,7 @@ import { readOptions } from "./table.js";
 /** Where a datagram goes: an address or a name with a port, or the path of a Unix socket. */
 export type DatagramDestination = DatagramInetDestination | DatagramUnixDestination;
 
+/** Where a datagram over IP goes. */
 export interface DatagramInetDestination {
   /** An IP address, or a name, which is resolved. */
   readonly host: string;
@@ -20,6 +21,7 @@ export interface DatagramInetDestination {
   readonly port: number;
 }
 
+/** Where a Unix datagram goes. */
 export interface DatagramUnixDestination {
   /** A path, or an abstract name with its leading NUL; bytes where it is not UTF-8. */
   readonly path: string | Uint8Array;

@@ -32,7 +32,8 @@ export class LentBytes implements Lending {
   #views: (Buffer | undefined)[] = [];
   #block = new ArrayBuffer(0);
   #blockWords = new Int32Array(0);
-  #blockUsed = BLOCK_SIZE;
+  /** There is no block yet: not even no bytes fit. */
+  #blockUsed = BLOCK_SIZE + 1;
 
   /** `places`: how many views are kept for when they are asked for again; a power of two. */
   constructor(places = 512) {

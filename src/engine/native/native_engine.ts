@@ -25,19 +25,7 @@ import type { SharedViews } from "./ring.js";
 import { RingReader } from "./ring_reader.js";
 import { checkResult, optionTriples, readCredentials, readError, readOption } from "./socket_options.js";
 
-/** What the public face must not ask of it yet. */
-const DATAGRAMS: readonly Capability[] = [
-  "datagrams",
-  "unixDatagrams",
-  "packetInfo",
-  "trafficInfo",
-  "mtuDiscovery",
-  "receiveDrops",
-  "datagramErrors",
-];
-const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(
-  (Object.keys(CAPABILITIES) as Capability[]).filter((capability) => !DATAGRAMS.includes(capability)),
-);
+const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(Object.keys(CAPABILITIES) as Capability[]);
 
 /**
  * The engine on epoll. The addon fills a ring with what has happened and calls once for the whole batch; small writes

@@ -37,7 +37,7 @@ export class NativePeer implements Peer {
   }
 
   get address(): SocketAddress {
-    this.#address ??= this.#read();
+    this.#address ??= Object.freeze(this.#read());
     return this.#address;
   }
 
