@@ -9,6 +9,7 @@ import {
   Connection,
   ConnectionPool,
   connect,
+  DatagramSocket,
   drain,
   FileStreamer,
   frame,
@@ -19,6 +20,7 @@ import {
   LineText2,
   lines,
   Mutex,
+  openDatagramSocket,
   Pool,
   Queue,
   Reactor,
@@ -72,6 +74,8 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "Reactor.constructor": (options) => new Reactor(options),
   "Reactor.drain": (options) => new Reactor().drain(options),
   "Reactor.run": (options) => new Reactor().run(() => {}, options),
+  "DatagramSocket.joinMulticast": (options) => withSocket((socket) => socket.joinMulticast("239.77.1.9", options)),
+  "DatagramSocket.leaveMulticast": (options) => withSocket((socket) => socket.leaveMulticast("239.77.1.9", options)),
   "ReconnectPolicy.constructor": (options) => new ReconnectPolicy(options),
   run: (options) => run(() => {}, options),
   sleep: (options) => sleep(1, options),
@@ -83,6 +87,15 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "TlsContext.constructor": (options) => new TlsContext(options),
   toDuplex: (options, connection) => toDuplex(connection, options),
 };
+
+async function withSocket(call: (socket: DatagramSocket) => void): Promise<void> {
+  const socket = await openDatagramSocket({ host: "127.0.0.1", port: 0 }, DatagramSocket);
+  try {
+    call(socket);
+  } finally {
+    socket.closeConnection();
+  }
+}
 
 /** The public calls with a parameter of options, as the package's declarations tell them. */
 function declaredCalls(): string[] {

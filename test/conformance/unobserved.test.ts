@@ -92,6 +92,7 @@ const OPERATIONS: Record<string, Failing> = {
   "Reactor.attachServer": ({ reactor }) => reactor.attachServer({ fd: -1 }, Connection),
   "Reactor.drain": ({ reactor }) => reactor.drain(-1),
   "Reactor.run": ({ reactor }) => reactor.run(boom),
+  "Reactor.openDatagramSocket": ({ reactor }) => reactor.openDatagramSocket({ host: "127.0.0.1", port: -1 }),
   "Reactor.startServer": ({ reactor }) => reactor.startServer({ host: "127.0.0.1", port: -1 }, Connection),
   "Reactor.stopServer": ({ reactor }) => reactor.stopServer(WRONG),
   "ThreadedResource.shutdown": () => {
@@ -128,6 +129,7 @@ const OTHERS: Record<string, string> = {
   attachServer: "Reactor.attachServer",
   drain: "Reactor.drain",
   run: "Reactor.run",
+  openDatagramSocket: "Reactor.openDatagramSocket",
   startServer: "Reactor.startServer",
   stopServer: "Reactor.stopServer",
 };
