@@ -186,12 +186,14 @@ void refuse_message(Core& core, Slot& slot) {
                std::to_string(most) + " bytes");
 }
 
-// Takes over the identities, the trust and the staple; everything else stays as TLS began.
-void switch_context(TlsConnection& tls, TlsContext& to) {
+// Takes over the identities, the trust and the staple; everything else stays as TLS began. False where OpenSSL
+// does not.
+bool switch_context(TlsConnection& tls, TlsContext& to) {
+  if (SSL_set_SSL_CTX(tls.ssl, to.ssl) != to.ssl) return false;
   to.retain();
   tls.context->release();
   tls.context = &to;
-  SSL_set_SSL_CTX(tls.ssl, to.ssl);
+  return true;
 }
 
 }  // namespace
@@ -242,8 +244,9 @@ void answer_server_name(Core& core, Slot& slot, NameAnswer answer, TlsContext* o
   TlsConnection& tls = *slot.tls;
   if (tls.awaits != TlsConnection::Awaits::name) return;
   tls.awaits = TlsConnection::Awaits::nothing;
-  tls.name_answer = answer == NameAnswer::refuse ? TlsConnection::Answer::no : TlsConnection::Answer::yes;
-  if (answer == NameAnswer::other) switch_context(tls, *other);
+  // A context that could not be taken over is a no: the first one's certificate is not what was chosen.
+  const bool taken = answer == NameAnswer::same || (answer == NameAnswer::other && switch_context(tls, *other));
+  tls.name_answer = taken ? TlsConnection::Answer::yes : TlsConnection::Answer::no;
   start_reading(core, slot);
   if (slot.state == State::open) core.defer(slot, kDueInput);
 }
