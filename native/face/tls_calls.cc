@@ -77,6 +77,7 @@ napi_value context_call(napi_env env, napi_callback_info info) {
   settings.most_chain = static_cast<uint32_t>(numbers[5]);
   settings.most_key_updates = static_cast<uint32_t>(numbers[6]);
   if (loop->core.tls == nullptr) loop->core.tls.reset(new TlsCore());
+  if (loop->core.tls->transport == nullptr) return text(env, "there is no memory for OpenSSL");
   auto* context = new TlsContext(loop->core.live);
   std::string wrong = context->make(settings, *trust);
   if (!wrong.empty()) {
@@ -195,8 +196,7 @@ napi_value certificate_buffer(napi_env env, X509* certificate) {
   napi_value value = nullptr;
   if (napi_create_buffer(env, static_cast<size_t>(size), &data, &value) != napi_ok) return nullptr;
   auto* to = static_cast<uint8_t*>(data);
-  i2d_X509(certificate, &to);
-  return value;
+  return i2d_X509(certificate, &to) == size ? value : nullptr;
 }
 
 // The leaf first: OpenSSL's list has it on a client, and not on a server or where a session was resumed.

@@ -6,7 +6,7 @@
 
 namespace em {
 
-#define EM_OPENSSL_DEFINE(name) decltype(&::name) name = nullptr;
+#define EM_OPENSSL_DEFINE(name) Found<decltype(&::name)> name = {nullptr};
 EM_OPENSSL(EM_OPENSSL_DEFINE)
 #undef EM_OPENSSL_DEFINE
 
@@ -23,7 +23,7 @@ bool find(Function& function, const char* name) {
 
 const char* look_up() {
 #define EM_OPENSSL_FIND(name) \
-  if (!find(name, #name)) return #name;
+  if (!find(name.function, #name)) return #name;
   EM_OPENSSL(EM_OPENSSL_FIND)
 #undef EM_OPENSSL_FIND
   return OPENSSL_version_major() == 3 ? nullptr : "OpenSSL 3";

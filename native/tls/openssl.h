@@ -2,8 +2,9 @@
 // loaded, so that a Node without one of them is told of and never crashed, and no structure is looked into: one binary
 // of the addon runs on all of OpenSSL 3.
 //
-// The functions keep their names: within this namespace a name is a pointer to what was found, also where one of
-// OpenSSL's own macros uses it.
+// The functions keep their names: within this namespace a name is what was found, also where one of OpenSSL's own
+// macros uses it. What one of them returns cannot be dropped by an oversight: the compiler refuses it. Where nothing
+// hangs on it the call begins with `(void)`.
 //
 // The error queue of a thread is shared with node:crypto: whoever makes it grow empties it.
 #pragma once
@@ -20,6 +21,7 @@
 #define EM_OPENSSL(USE)                     \
   USE(OPENSSL_version_major)                \
   USE(OpenSSL_version)                      \
+  USE(CRYPTO_free)                          \
   USE(CRYPTO_malloc)                        \
   USE(ERR_clear_error)                      \
   USE(ERR_get_error)                        \
@@ -148,7 +150,22 @@
 
 namespace em {
 
-#define EM_OPENSSL_DECLARE(name) extern decltype(&::name) name;
+template <typename Function>
+struct Found;
+
+template <typename Result, typename... Arguments>
+struct Found<Result (*)(Arguments...)> {
+  Result (*function)(Arguments...);
+  [[nodiscard]] Result operator()(Arguments... arguments) const { return function(arguments...); }
+};
+
+template <typename... Arguments>
+struct Found<void (*)(Arguments...)> {
+  void (*function)(Arguments...);
+  void operator()(Arguments... arguments) const { function(arguments...); }
+};
+
+#define EM_OPENSSL_DECLARE(name) extern Found<decltype(&::name)> name;
 EM_OPENSSL(EM_OPENSSL_DECLARE)
 #undef EM_OPENSSL_DECLARE
 

@@ -32,7 +32,7 @@ int TlsConnection::verify(X509_STORE_CTX* store) {
   if (is_server &&
       i2d_X509(X509_STORE_CTX_get0_cert(store), nullptr) > static_cast<int>(first_context->most_hello / 2)) {
     is_ticketless = true;
-    SSL_set_num_tickets(ssl, 0);
+    if (SSL_set_num_tickets(ssl, 0) != 1) return 0;
   }
   const bool good = X509_verify_cert(store) > 0;
   verify_error = good ? X509_V_OK : X509_STORE_CTX_get_error(store);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <memory>
+
 #include "tls/tls_connection.h"
 
 namespace em {
@@ -14,7 +16,7 @@ constexpr size_t kMostNames = 64;
 struct MemoryBio {
   explicit MemoryBio(std::string_view text)
       : bio(BIO_new_mem_buf(text.empty() ? "" : text.data(), static_cast<int>(text.size()))) {}
-  ~MemoryBio() { BIO_free(bio); }
+  ~MemoryBio() { (void)BIO_free(bio); }
   BIO* bio;
 };
 
@@ -29,6 +31,13 @@ int give_passphrase(char* to, int room, int, void* data) {
 void free_name(void* name) { X509_NAME_free(static_cast<X509_NAME*>(name)); }
 
 OPENSSL_STACK* plain(STACK_OF(X509_NAME) * names) { return reinterpret_cast<OPENSSL_STACK*>(names); }
+
+bool push_name(OPENSSL_STACK* to, const X509_NAME* name) {
+  X509_NAME* copy = X509_NAME_dup(name);
+  if (copy != nullptr && OPENSSL_sk_push(to, copy) > 0) return true;
+  X509_NAME_free(copy);
+  return false;
+}
 
 // A leaf that stands alone is shown with those of the store that vouch for it, as far as they go. Whoever verifies it
 // has the root: that is left out. False for one that OpenSSL would not send, in the error queue.
@@ -71,8 +80,9 @@ int give_staple(SSL* ssl, void* argument) {
   auto* copy = static_cast<uint8_t*>(OPENSSL_malloc(context.staple.size()));
   if (copy == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
   memcpy(copy, context.staple.data(), context.staple.size());
-  SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(context.staple.size()));
-  return SSL_TLSEXT_ERR_OK;
+  if (SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(context.staple.size())) == 1) return SSL_TLSEXT_ERR_OK;
+  OPENSSL_free(copy);
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 // Sessions belong to the context that TLS began with, whichever name was answered then: its keys are asked.
@@ -96,7 +106,7 @@ int protect_ticket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher,
   OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string("key", key->hmac, sizeof key->hmac),
                          OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end()};
   if (EVP_MAC_CTX_set_params(mac, params) <= 0) return -1;
-  auto* begin = encrypt ? EVP_EncryptInit_ex : EVP_DecryptInit_ex;
+  const auto begin = encrypt ? EVP_EncryptInit_ex : EVP_DecryptInit_ex;
   if (begin(cipher, context.ticket_cipher, nullptr, key->aes, iv) <= 0) return -1;
   return at == 0 ? 1 : 2;  // under an old key: good, and to be renewed
 }
@@ -169,7 +179,7 @@ void report_session(TlsConnection& to, SSL_SESSION* session) {
   if (size <= 0) return;
   std::string bytes(static_cast<size_t>(size), '\0');
   auto* at = reinterpret_cast<uint8_t*>(bytes.data());
-  i2d_SSL_SESSION(session, &at);
+  if (i2d_SSL_SESSION(session, &at) != size) return;
   // The newest replaces one that waits to be told: a server may send a thousand at once, each with its certificate.
   for (TlsConnection::Report& report : to.reports) {
     if (report.event == Event::tlsSession) return report.bytes.swap(bytes);
@@ -195,35 +205,35 @@ TlsTrust::~TlsTrust() {
 
 TlsTrust* make_trust(const std::vector<std::string_view>& certificates, bool openssl_defaults, std::string* error) {
   ERR_clear_error();
-  auto* trust = new TlsTrust();
+  auto trust = std::make_unique<TlsTrust>();
+  auto refuse = [error] {
+    *error = openssl_complaint();
+    return nullptr;
+  };
   trust->store = X509_STORE_new();
   trust->names = reinterpret_cast<STACK_OF(X509_NAME)*>(OPENSSL_sk_new_null());
+  if (trust->store == nullptr || trust->names == nullptr) return refuse();
   size_t count = 0;
   for (std::string_view text : certificates) {
     MemoryBio from(text);
     std::string_view none;
     size_t before = count;
     while (X509* certificate = PEM_read_bio_X509(from.bio, nullptr, give_passphrase, &none)) {
-      bool added = X509_STORE_add_cert(trust->store, certificate) == 1;
-      if (added && ++count <= kMostNames) {
-        OPENSSL_sk_push(plain(trust->names), X509_NAME_dup(X509_get_subject_name(certificate)));
-      }
+      const bool added =
+          X509_STORE_add_cert(trust->store, certificate) == 1 &&
+          (++count > kMostNames || push_name(plain(trust->names), X509_get_subject_name(certificate)));
       X509_free(certificate);
-      if (!added) break;
+      if (!added) return refuse();
     }
-    if (count == before || !ends_at_no_start_line()) {
-      *error = openssl_complaint();
-      delete trust;
-      return nullptr;
-    }
+    if (count == before || !ends_at_no_start_line()) return refuse();
   }
-  if (openssl_defaults) X509_STORE_set_default_paths(trust->store);
+  if (openssl_defaults && X509_STORE_set_default_paths(trust->store) != 1) return refuse();
   if (openssl_defaults || count > kMostNames) {
     OPENSSL_sk_pop_free(plain(trust->names), free_name);
     trust->names = nullptr;
   }
   ERR_clear_error();  // a default file that is not there
-  return trust;
+  return trust.release();
 }
 
 // Contexts -----------------------------------------------------------------------------------------------------------
@@ -248,9 +258,98 @@ void TlsContext::set_ticket_keys(std::string_view keys) {
   for (TicketKey& key : ticket_keys) explicit_bzero(&key, sizeof key);
   ticket_keys.resize(keys.size() / sizeof(TicketKey));
   memcpy(ticket_keys.data(), keys.data(), ticket_keys.size() * sizeof(TicketKey));
-  if (ticket_cipher == nullptr) ticket_cipher = EVP_CIPHER_fetch(nullptr, "AES-128-CBC", nullptr);
-  SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, protect_ticket);
 }
+
+// The steps of `make`: each is false where OpenSSL did not take something down, with its complaint in the error queue.
+namespace {
+
+bool take_rules(TlsContext& context, const TlsContextSettings& settings) {
+  SSL_CTX* ssl = context.ssl;
+  uint64_t flags = SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION;
+  if (context.has(kPreferServerCiphers)) flags |= SSL_OP_CIPHER_SERVER_PREFERENCE;
+  if (!context.has(kSessionTickets)) flags |= SSL_OP_NO_TICKET;
+  // What these four return is what is set now, or what was before.
+  (void)SSL_CTX_set_options(ssl, flags);
+  // Chains are completed once, by add_identity: OpenSSL would search the store in every handshake.
+  (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+  (void)SSL_CTX_set_read_ahead(ssl, 1);
+  (void)SSL_CTX_set_max_cert_list(ssl, static_cast<long>(settings.most_chain));
+  return SSL_CTX_set_min_proto_version(ssl, settings.min_version) == 1 &&
+         SSL_CTX_set_max_proto_version(ssl, settings.max_version) == 1 &&
+         (settings.ciphers.empty() || SSL_CTX_set_cipher_list(ssl, settings.ciphers.c_str()) == 1) &&
+         (settings.suites.empty() || SSL_CTX_set_ciphersuites(ssl, settings.suites.c_str()) == 1) &&
+         (settings.curves.empty() || SSL_CTX_set1_groups_list(ssl, settings.curves.c_str()) == 1);
+}
+
+bool take_dh(TlsContext& context, std::string_view pem) {
+  if (context.has(kDhAuto) && SSL_CTX_set_dh_auto(context.ssl, 1) != 1) return false;
+  if (pem.empty()) return true;
+  MemoryBio from(pem);
+  EVP_PKEY* parameters = PEM_read_bio_Parameters(from.bio, nullptr);
+  if (parameters != nullptr && SSL_CTX_set0_tmp_dh_pkey(context.ssl, parameters) == 1) return true;
+  EVP_PKEY_free(parameters);
+  return false;
+}
+
+bool take_trust(TlsContext& context, const TlsTrust& trust) {
+  SSL_CTX_set1_cert_store(context.ssl, trust.store);
+  SSL_CTX_set_cert_verify_callback(context.ssl, verify_peer, nullptr);
+  if (!context.has(kRequestCertificate) || trust.names == nullptr) return true;
+  OPENSSL_STACK* names = OPENSSL_sk_new_null();
+  if (names == nullptr) return false;
+  for (int i = 0; i < OPENSSL_sk_num(plain(trust.names)); i++) {
+    if (push_name(names, static_cast<X509_NAME*>(OPENSSL_sk_value(plain(trust.names), i)))) continue;
+    OPENSSL_sk_pop_free(names, free_name);
+    return false;
+  }
+  SSL_CTX_set_client_CA_list(context.ssl, reinterpret_cast<STACK_OF(X509_NAME)*>(names));
+  return true;
+}
+
+// Nothing is cached by OpenSSL: a session is its ticket, or what the program keeps of a client's.
+bool take_sessions(TlsContext& context, const TlsContextSettings& settings) {
+  SSL_CTX* ssl = context.ssl;
+  const bool reports = context.has(kReportSessions);
+  (void)SSL_CTX_set_session_cache_mode(
+      ssl, reports ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
+  if (reports) SSL_CTX_sess_set_new_cb(ssl, new_session_callback);
+  (void)SSL_CTX_set_timeout(ssl, settings.session_timeout);
+  const auto* id = reinterpret_cast<const uint8_t*>(settings.session_id_context.data());
+  context.ticket_cipher = EVP_CIPHER_fetch(nullptr, "AES-128-CBC", nullptr);
+  if (context.ticket_cipher == nullptr ||
+      SSL_CTX_set_session_id_context(ssl, id, static_cast<unsigned>(settings.session_id_context.size())) != 1 ||
+      SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, protect_ticket) != 1 ||
+      (!context.has(kSessionTickets) && SSL_CTX_set_num_tickets(ssl, 0) != 1)) {
+    return false;
+  }
+  if (!settings.ticket_keys.empty()) {
+    context.set_ticket_keys(settings.ticket_keys);
+    return true;
+  }
+  TicketKey own;
+  const bool good = RAND_bytes(reinterpret_cast<uint8_t*>(&own), sizeof own) == 1;
+  if (good) context.set_ticket_keys({reinterpret_cast<const char*>(&own), sizeof own});
+  explicit_bzero(&own, sizeof own);
+  return good;
+}
+
+bool take_callbacks(TlsContext& context) {
+  SSL_CTX* ssl = context.ssl;
+  const auto* alpn = reinterpret_cast<const uint8_t*>(context.alpn.data());
+  // Unlike its neighbours the first of them returns 0 for success.
+  if ((!context.alpn.empty() && SSL_CTX_set_alpn_protos(ssl, alpn, static_cast<unsigned>(context.alpn.size())) != 0) ||
+      SSL_CTX_set_tlsext_status_cb(ssl, give_staple) != 1 || SSL_CTX_set_tlsext_status_arg(ssl, &context) != 1) {
+    return false;
+  }
+  SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, nullptr);
+  SSL_CTX_set_client_hello_cb(ssl, client_hello_callback, nullptr);
+  SSL_CTX_set_info_callback(ssl, info_callback);
+  if (context.has(kKeyLog)) SSL_CTX_set_keylog_callback(ssl, keylog_callback);
+  return true;
+}
+
+}  // namespace
 
 std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust& trust) {
   ERR_clear_error();
@@ -264,75 +363,10 @@ std::string TlsContext::make(const TlsContextSettings& settings, const TlsTrust&
   alpn = settings.alpn;
   staple = settings.staple;
   ssl = SSL_CTX_new(TLS_method());
-  if (ssl == nullptr) return openssl_complaint();
-  SSL_CTX_set_ex_data(ssl, 0, this);
-
-  uint64_t flags = SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION;
-  if (has(kPreferServerCiphers)) flags |= SSL_OP_CIPHER_SERVER_PREFERENCE;
-  if (!has(kSessionTickets)) flags |= SSL_OP_NO_TICKET;
-  SSL_CTX_set_options(ssl, flags);
-  if (!has(kSessionTickets)) SSL_CTX_set_num_tickets(ssl, 0);
-  // Chains are completed once, by add_identity: OpenSSL would search the store in every handshake.
-  SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                            SSL_MODE_NO_AUTO_CHAIN);
-  SSL_CTX_set_read_ahead(ssl, 1);
-  SSL_CTX_set_max_cert_list(ssl, static_cast<long>(settings.most_chain));
-  if (!SSL_CTX_set_min_proto_version(ssl, min_version) || !SSL_CTX_set_max_proto_version(ssl, max_version) ||
-      (!settings.ciphers.empty() && !SSL_CTX_set_cipher_list(ssl, settings.ciphers.c_str())) ||
-      (!settings.suites.empty() && !SSL_CTX_set_ciphersuites(ssl, settings.suites.c_str())) ||
-      (!curves.empty() && !SSL_CTX_set1_groups_list(ssl, curves.c_str()))) {
-    return openssl_complaint();
-  }
-  if (has(kDhAuto)) SSL_CTX_set_dh_auto(ssl, 1);
-  if (!settings.dh.empty()) {
-    MemoryBio from(settings.dh);
-    EVP_PKEY* parameters = PEM_read_bio_Parameters(from.bio, nullptr);
-    if (parameters == nullptr || !SSL_CTX_set0_tmp_dh_pkey(ssl, parameters)) {
-      EVP_PKEY_free(parameters);
-      return openssl_complaint();
-    }
-  }
-
-  SSL_CTX_set1_cert_store(ssl, trust.store);
-  if (has(kRequestCertificate) && trust.names != nullptr) {
-    OPENSSL_STACK* names = OPENSSL_sk_new_null();
-    for (int i = 0; i < OPENSSL_sk_num(plain(trust.names)); i++) {
-      OPENSSL_sk_push(names, X509_NAME_dup(static_cast<X509_NAME*>(OPENSSL_sk_value(plain(trust.names), i))));
-    }
-    SSL_CTX_set_client_CA_list(ssl, reinterpret_cast<STACK_OF(X509_NAME)*>(names));
-  }
-  SSL_CTX_set_cert_verify_callback(ssl, verify_peer, nullptr);
-
-  // Nothing is cached by OpenSSL: a session is its ticket, or what the program keeps of a client's.
-  SSL_CTX_set_session_cache_mode(
-      ssl, has(kReportSessions) ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
-  if (has(kReportSessions)) SSL_CTX_sess_set_new_cb(ssl, new_session_callback);
-  SSL_CTX_set_timeout(ssl, settings.session_timeout);
-  if (!SSL_CTX_set_session_id_context(ssl, reinterpret_cast<const uint8_t*>(settings.session_id_context.data()),
-                                      static_cast<unsigned>(settings.session_id_context.size()))) {
-    return openssl_complaint();
-  }
-  TicketKey own;
-  if (settings.ticket_keys.empty() && RAND_bytes(reinterpret_cast<uint8_t*>(&own), sizeof own) <= 0) {
-    return openssl_complaint();
-  }
-  set_ticket_keys(settings.ticket_keys.empty() ? std::string_view(reinterpret_cast<const char*>(&own), sizeof own)
-                                               : settings.ticket_keys);
-  explicit_bzero(&own, sizeof own);
-
-  if (!alpn.empty()) {
-    // Unlike its neighbours it returns 0 for success.
-    if (SSL_CTX_set_alpn_protos(ssl, reinterpret_cast<const uint8_t*>(alpn.data()),
-                                static_cast<unsigned>(alpn.size())) != 0) {
-      return openssl_complaint();
-    }
-  }
-  SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, nullptr);
-  SSL_CTX_set_tlsext_status_cb(ssl, give_staple);
-  SSL_CTX_set_tlsext_status_arg(ssl, this);
-  SSL_CTX_set_client_hello_cb(ssl, client_hello_callback, nullptr);
-  SSL_CTX_set_info_callback(ssl, info_callback);
-  if (has(kKeyLog)) SSL_CTX_set_keylog_callback(ssl, keylog_callback);
+  const bool good = ssl != nullptr && SSL_CTX_set_ex_data(ssl, 0, this) == 1 && take_rules(*this, settings) &&
+                    take_dh(*this, settings.dh) && take_trust(*this, trust) && take_sessions(*this, settings) &&
+                    take_callbacks(*this);
+  if (!good) return openssl_complaint();
   ERR_clear_error();
   return {};
 }

@@ -28,7 +28,7 @@ struct TlsCore {
   // By their numbers, of which none comes again before all others have been given.
   std::unordered_map<int32_t, TlsContext*> contexts;
   int32_t next_context = 0;
-  BIO_METHOD* transport;
+  BIO_METHOD* transport;  // null where there was no memory for it
   uint32_t handshakes_left = kHandshakesARound;
   // The connection that is sealing collects its records here; between two calls it is empty.
   size_t wire_used = 0;

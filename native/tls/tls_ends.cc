@@ -45,7 +45,7 @@ bool tls_output_done(Core& core, Slot& slot) {
   if (slot.has(kShutWanted) && !tls.notified) {
     tls.notified = true;
     tls_begin(tls, monotonic_now());
-    SSL_shutdown(tls.ssl);
+    (void)SSL_shutdown(tls.ssl);  // what it could not seal the peer misses, as it should
     tls_send_wire(tls);
     ERR_clear_error();
     if (slot.state == State::open && !slot.queue.empty()) update_interest(core, slot);
@@ -74,7 +74,7 @@ void tls_closed(Core& core, Slot& slot) {
   if (orderly && tls.is_secured() && !tls.notified && !tls.silent && !unsent && tls.write_error == 0) {
     tls.notified = true;
     tls_begin(tls, monotonic_now());
-    SSL_shutdown(tls.ssl);
+    (void)SSL_shutdown(tls.ssl);  // what it could not seal the peer misses, as it should
     tls_send_last(tls);
     ERR_clear_error();
   }
@@ -104,6 +104,7 @@ void tls_failed(Core& core, Slot& slot) {
 
 void tls_fail(Core& core, Slot& slot, TlsError code, std::string reason) {
   TlsConnection& tls = *slot.tls;
+  ERR_clear_error();  // what is left there node:tls would take for its own
   if (slot.state != State::open) return;
   tls.failure.reset(new TlsFailure{code, std::move(reason)});
   tls_send_last(tls);  // the alert, if there is one

@@ -52,7 +52,7 @@ const char* create_ssl(TlsConnection& tls, TlsStart& start, BIO_METHOD* transpor
   tls.ssl = ssl;
   BIO* bio = BIO_new(transport);
   if (bio == nullptr || SSL_set_ex_data(ssl, 0, &tls) != 1) {
-    BIO_free(bio);
+    (void)BIO_free(bio);
     return kNoMemory;
   }
   BIO_set_data(bio, &tls);
@@ -60,7 +60,7 @@ const char* create_ssl(TlsConnection& tls, TlsStart& start, BIO_METHOD* transpor
   SSL_set_bio(ssl, bio, bio);
   tls.flight.start(start.is_server, start.context->most_hello, start.context->most_chain);
   tls.wants_input = start.is_server;
-  if (kTorture) SSL_set_max_send_fragment(ssl, tls.core.sys.record_size());
+  if (kTorture && SSL_set_max_send_fragment(ssl, tls.core.sys.record_size()) != 1) return "this is no record's size";
   if (start.is_server) {
     SSL_set_verify(ssl, start.context->server_verify_mode(), nullptr);
     SSL_set_accept_state(ssl);
@@ -69,7 +69,7 @@ const char* create_ssl(TlsConnection& tls, TlsStart& start, BIO_METHOD* transpor
   SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
   SSL_set_connect_state(ssl);
   // A server's protection. A client's session is looked at when it is resumed: see check_resumed.
-  SSL_set_session_id_context(ssl, nullptr, 0);
+  if (SSL_set_session_id_context(ssl, nullptr, 0) != 1) return kNoMemory;
   if (!start.server_name.empty() && SSL_set_tlsext_host_name(ssl, start.server_name.c_str()) != 1) {
     return "the name of the server cannot be sent";
   }

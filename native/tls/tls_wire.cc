@@ -258,10 +258,12 @@ bool tls_has_input(TlsConnection& tls) {
 
 BIO_METHOD* make_transport() {
   BIO_METHOD* method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "eventmachine");
-  BIO_meth_set_write(method, transport_write);
-  BIO_meth_set_read(method, transport_read);
-  BIO_meth_set_ctrl(method, transport_control);
-  return method;
+  if (method != nullptr && BIO_meth_set_write(method, transport_write) == 1 &&
+      BIO_meth_set_read(method, transport_read) == 1 && BIO_meth_set_ctrl(method, transport_control) == 1) {
+    return method;
+  }
+  BIO_meth_free(method);
+  return nullptr;
 }
 
 }  // namespace em

@@ -38,6 +38,7 @@ void tls_report_files(TlsConnection& tls);
 // The kernel takes no more: the connection ends when what the peer has said is read.
 void tls_write_failed(Core& core, Slot& slot, int32_t error, Syscall syscall);
 
+// Null where there is no memory for it.
 BIO_METHOD* make_transport();
 
 }  // namespace em
