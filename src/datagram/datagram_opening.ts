@@ -11,6 +11,7 @@ import type { Core } from "../core/core.js";
 import { DISCARDED, Endpoint } from "../core/endpoint.js";
 import type { Member } from "../core/members.js";
 import { State } from "../core/stream_port.js";
+import { bindOverStale, workingFolder } from "../core/unix_path.js";
 import { resolveHost } from "../dns/resolver.js";
 import type { Capability } from "../engine/capabilities.js";
 import { Ended, type Handle, type ListenFile, NO_HANDLE } from "../engine/streams.js";
@@ -70,7 +71,7 @@ export class DatagramOpening<C extends Connection> {
 
   async #start(): Promise<C> {
     const { target } = this.#settings;
-    if ("path" in target) return this.#open(...unixPlace(target.path, target.mode));
+    if ("path" in target) return this.#openUnix(target.path, target.mode);
     const remotes = await this.#remotes();
     const locals = this.#isLiteral(target.host) ?? (await this.#locals(target.host as string, target.port));
     const tried = locals.map((local) => ({ local, remote: remotes?.find(({ family }) => family === local.family) }));
@@ -110,9 +111,33 @@ export class DatagramOpening<C extends Connection> {
     return resolveHost(remote.host, remote.port, this.#core.resolver, this.#over.signal);
   }
 
+  /** A socket's file that nobody has any more is replaced, as a listener's is. */
+  #openUnix(path: UnixName, mode: number | undefined): Promise<C> {
+    if (path === "" || isAbstractName(path)) return this.#open({ family: "unix", path }, undefined);
+    const file: ListenFile = { path: absoluteUnixPath(path, workingFolder), mode };
+    // A socket address carries the name that was given; the absolute one may be too long for it.
+    const fits = unixNameBytes(file.path).length <= MAX_UNIX_PATH;
+    const address: SocketAddress = { family: "unix", path: fits ? file.path : path };
+    const isSame = (): boolean =>
+      fits || unixNameBytes(absoluteUnixPath(path, workingFolder)).equals(unixNameBytes(file.path));
+    const open = (): Promise<C> => this.#open(address, file);
+    return bindOverStale(this.#core, file.path, open, () => this.#isDead(address), isSame);
+  }
+
+  /** Whether no socket is bound to that path: connecting to it finds one of whatever type. */
+  #isDead(address: SocketAddress): Promise<boolean> {
+    this.#mustGoOn();
+    const { engine } = this.#settings;
+    return new Promise((resolve) => new Probe(this.#core, address, engine, resolve));
+  }
+
+  #mustGoOn(): void {
+    if (this.#over.signal.aborted || !this.#core.isAccepting) throw tooLate(this.#core);
+  }
+
   #open(address: SocketAddress, file: ListenFile | undefined, inet?: InetAddress): Promise<C> {
     return new Promise((resolve, reject) => {
-      if (this.#over.signal.aborted || !this.#core.isAccepting) throw tooLate(this.#core);
+      this.#mustGoOn();
       const { engine, remote } = this.#settings;
       const peer = inet ?? (remote?.family === "unix" ? remote : undefined);
       const attempt = new Attempt(this.#core, address, resolve, reject, (handle) => this.#opened(handle, peer));
@@ -189,16 +214,32 @@ class Attempt<C> extends Endpoint {
   }
 }
 
-function tooLate(core: Core): StateError {
-  return stopped(core.host.reactor, "the reactor stopped, or began to drain, before the socket was open");
+/** Asks whether anybody is bound to a socket file. */
+class Probe extends Endpoint {
+  readonly #core: Core;
+  readonly #answer: (dead: boolean) => void;
+
+  constructor(core: Core, remote: SocketAddress, options: DatagramSettings["engine"], answer: (dead: boolean) => void) {
+    super();
+    this.#core = core;
+    this.#answer = answer;
+    const nameless: SocketAddress = { family: "unix", path: "" };
+    core.register(core.engine.openDatagrams(nameless, { ...options, remote, file: undefined }), this);
+  }
+
+  override onListening(handle: Handle): void {
+    this.#answer(false);
+    this.#core.engine.close(handle);
+  }
+
+  override onClosed(_handle: Handle, _ended: Ended, errno: number, syscall: string): void {
+    const { code } = new SystemError(errno, syscall);
+    this.#answer(code === "ECONNREFUSED" || code === "ENOENT");
+  }
 }
 
-function unixPlace(path: UnixName, mode: number | undefined): [SocketAddress, ListenFile | undefined] {
-  if (path === "" || isAbstractName(path)) return [{ family: "unix", path }, undefined];
-  const file: ListenFile = { path: absoluteUnixPath(path, process.cwd), mode };
-  // A socket address carries the name that was given; the absolute one may be too long for it.
-  const fits = unixNameBytes(file.path).length <= MAX_UNIX_PATH;
-  return [{ family: "unix", path: fits ? file.path : path }, file];
+function tooLate(core: Core): StateError {
+  return stopped(core.host.reactor, "the reactor stopped, or began to drain, before the socket was open");
 }
 
 /** Refuses what the engine cannot do before anything is made. */

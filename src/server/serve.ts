@@ -9,17 +9,15 @@ import { attachError } from "../connection/reasons.js";
 import type { Core } from "../core/core.js";
 import { Endpoint } from "../core/endpoint.js";
 import type { Member } from "../core/members.js";
+import { bindOverStale, workingFolder } from "../core/unix_path.js";
 import { resolveHost } from "../dns/resolver.js";
 import type { Ended, Handle, ListenFile, ListenOptions } from "../engine/streams.js";
 import type { ListenSettings, ServerTarget } from "../options/options.js";
 import { requireName } from "../options/required.js";
 import { type ConnectionMaker, Listener, ListenSocket } from "./listener.js";
 import type { ListenerTls } from "./listener_tls.js";
-import { removeStale, socketFileAt, workingFolder } from "./unix_path.js";
 
-/** A socket that looked stale is asked once more after this: its server may be between bind and listen. */
-const STALE_CONFIRM_DELAY = 50;
-/** How often a name that others fight for is tried, and how often a free port common to several addresses is looked for. */
+/** How often a free port common to several addresses is looked for. */
 const TRIES = 8;
 
 /** Starts listening, in all forms: on addresses, on names, on paths, on descriptors. */
@@ -133,29 +131,11 @@ export class ServerStarter {
     // A socket address carries the name that was given; the absolute one may be too long for it.
     const fits = unixNameBytes(file.path).length <= MAX_UNIX_PATH;
     const address: SocketAddress = { family: "unix", path: fits ? file.path : path };
-    for (let left = TRIES; ; left--) {
-      try {
-        return this.#listener([await this.#listen(address, file)]);
-      } catch (error) {
-        if (left <= 1 || (error as SystemError).code !== "EADDRINUSE") throw error;
-        if (!(await this.#clearStale(file.path, address.path))) throw error;
-        // The process went to another folder meanwhile, where a relative name is another file's.
-        if (!fits && !unixNameBytes(absoluteUnixPath(path, workingFolder)).equals(unixNameBytes(file.path)))
-          throw error;
-      }
-    }
-  }
-
-  /** Whether the name is free to try again: nothing stood there any more, or a stale socket that is gone now. */
-  async #clearStale(path: UnixName, address: UnixName): Promise<boolean> {
-    const found = socketFileAt(path);
-    if (found === undefined) return true;
-    for (const delay of [STALE_CONFIRM_DELAY, 0]) {
-      if (!(await this.#isDead(address))) return false;
-      if (delay > 0) await new Promise<void>((resolve) => this.#core.addTimer(delay, () => resolve()));
-    }
-    removeStale(path, found);
-    return true;
+    // The process may go to another folder meanwhile, where a relative name is another file's.
+    const isSame = (): boolean =>
+      fits || unixNameBytes(absoluteUnixPath(path, workingFolder)).equals(unixNameBytes(file.path));
+    const open = async (): Promise<Listener> => this.#listener([await this.#listen(address, file)]);
+    return bindOverStale(this.#core, file.path, open, () => this.#isDead(address.path), isSame);
   }
 
   #isDead(path: UnixName): Promise<boolean> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { Connection, DatagramSocket } from "eventmachine";
 import { type DatagramRecorder, datagramRules, openDatagrams } from "../support/datagrams.js";
 import { type EngineSuite, onEveryEngine } from "../support/harness.js";
@@ -7,6 +7,15 @@ import type { Trial } from "../support/trial.js";
 
 function rule(engine: EngineSuite, name: string, body: (trial: Trial) => Promise<unknown>): void {
   engine.ruleNeeding("unixDatagrams", name, body, (trial) => openDatagrams(trial, {}, { path: trial.path() }));
+}
+
+/** A socket's file that nobody has: the socket's own name is another, and goes with it. */
+async function leaveStale(trial: Trial, path: string): Promise<void> {
+  const socket = await openDatagrams(trial, {}, { path: `${path}.first` });
+  linkSync(`${path}.first`, path);
+  socket.closeConnection();
+  await socket.closed;
+  assert.ok(lstatSync(path).isSocket());
 }
 
 onEveryEngine("Unix datagrams", (engine: EngineSuite) => {
@@ -34,6 +43,83 @@ onEveryEngine("Unix datagrams", (engine: EngineSuite) => {
       sender.sendDatagram("hello", { path });
       await trial.until(() => first.received.length === 1, "the datagram");
       assert.deepEqual(first.senders, [{ family: "unix", path: "" }]);
+    });
+
+    rule(engine, "a stale file is replaced, whatever kind of socket left it", async (trial) => {
+      const [datagrams, stream] = [trial.path(), trial.path()];
+      await leaveStale(trial, datagrams);
+      const { listener } = await trial.serve({}, { path: `${stream}.first` });
+      linkSync(`${stream}.first`, stream);
+      await listener.close();
+      for (const path of [datagrams, stream]) {
+        const socket = await openDatagrams(trial, {}, { path, mode: 0o600 });
+        assert.equal(statSync(path).mode & 0o777, 0o600);
+        const sender = await openDatagrams(trial, {}, { path: "" });
+        sender.sendDatagram("hello", { path });
+        await trial.until(() => socket.received.length === 1, "the datagram");
+      }
+    });
+
+    rule(engine, "a file that somebody has, or that is no socket, is left alone", async (trial) => {
+      const [datagrams, stream, file] = [trial.path(), trial.path(), trial.path()];
+      const live = await openDatagrams(trial, {}, { path: datagrams });
+      const sender = await openDatagrams(trial, {}, { path: "", remote: { path: datagrams } });
+      // One that has a peer of its own refuses to be connected to, and is there all the same.
+      const busy = trial.path();
+      await openDatagrams(trial, {}, { path: busy, remote: { path: datagrams } });
+      await trial.serve({}, { path: stream });
+      writeFileSync(file, "precious");
+      for (const path of [datagrams, busy, stream]) {
+        const { ino } = lstatSync(path);
+        await assert.rejects(openDatagrams(trial, {}, { path }), { code: "EADDRINUSE", address: path });
+        assert.equal(lstatSync(path).ino, ino);
+      }
+      await assert.rejects(openDatagrams(trial, {}, { path: file }), { code: "ERR_EM_NOT_A_SOCKET", address: file });
+      assert.equal(readFileSync(file, "utf8"), "precious");
+      await assert.rejects(trial.serve({}, { path: datagrams }), { code: "EADDRINUSE" });
+      sender.sendData("still here");
+      await trial.until(() => live.received.length === 1, "the datagram");
+      assert.deepEqual(live.texts, ["still here"], "those who asked whether it lives sent nothing");
+    });
+
+    rule(engine, "of several that race for a stale file one wins", async (trial) => {
+      for (let round = 0; round < 5; round++) {
+        const path = trial.path();
+        await leaveStale(trial, path);
+        const outcomes = await Promise.allSettled(Array.from({ length: 3 }, () => openDatagrams(trial, {}, { path })));
+        const won = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+        const lost = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason.code] : []));
+        assert.equal(won.length, 1, `round ${round}`);
+        assert.deepEqual(lost, ["EADDRINUSE", "EADDRINUSE"]);
+        const sender = await openDatagrams(trial, {}, { path: "" });
+        sender.sendDatagram("hello", { path });
+        await trial.until(() => won[0]?.received.length === 1, "the datagram");
+      }
+    });
+
+    rule(engine, "a drain that begins while a stale file is looked at is not outlived", async (trial) => {
+      const path = trial.path();
+      await leaveStale(trial, path);
+      const opening = openDatagrams(trial, {}, { path });
+      await trial.turn();
+      const drained = trial.reactor.drain(5_000);
+      await assert.rejects(opening, { code: "ERR_EM_NOT_RUNNING" });
+      await drained;
+      await trial.settle(150);
+      const sender = trial.makeReactor();
+      await sender.run(async () => {
+        const failures: unknown[] = [];
+        class Sender extends DatagramSocket {
+          override sendFailed(error: { code: string }) {
+            failures.push(error.code);
+          }
+        }
+        const socket = await sender.openDatagramSocket({ path: "" }, Sender);
+        socket.sendDatagram("anybody?", { path });
+        await trial.until(() => failures.length === 1, "the failure");
+        assert.deepEqual(failures, ["ECONNREFUSED"]);
+        sender.stop();
+      });
     });
 
     rule(engine, "a name that nobody has is told, and one with a port is refused", async (trial) => {
