@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { type ConnectionOptions, connect } from "node:tls";
-import type { TlsContext, TlsInfo, TlsVersion } from "eventmachine";
+import type { ClientTls, TlsInfo, TlsVersion } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 import { AUTHORITY, clientContext, identity, pkiFile, pkiPath, serverContext } from "../support/pki.js";
 import type { Script } from "../support/recorder.js";
+import { tlsError } from "../support/tls_error.js";
 import type { Served, Trial } from "../support/trial.js";
 
 const VERSIONS: readonly TlsVersion[] = ["TLSv1.2", "TLSv1.3"];
@@ -11,8 +12,8 @@ const STRANGERS = pkiPath("stranger-ca.pem");
 const ECHO: Script = { receiveData: (me, data) => me.sendData(data) };
 
 /** One visit: secured, one round trip (TLS 1.3 gives its tickets after the handshake), closed. */
-async function visit(trial: Trial, served: Served, context: TlsContext, script: Script = {}): Promise<TlsInfo> {
-  const client = trial.dial(served, script, { tls: context });
+async function visit(trial: Trial, served: Served, tls: ClientTls, script: Script = {}): Promise<TlsInfo> {
+  const client = trial.dial(served, script, { tls });
   const info = await client.secured;
   client.sendData("x");
   await trial.until(() => client.bytes === 1, "the echo");
@@ -198,6 +199,58 @@ onEveryEngine("TLS, sessions", (engine) => {
       }
       await trial.allUnbound();
     });
+  }
+
+  for (const maxVersion of VERSIONS) {
+    for (const [what, own] of [
+      ["its own", {}],
+      ["a given", { sessionIdContext: "shared" }],
+    ] as const) {
+      for (const isByName of [false, true]) {
+        const where = `under ${what} id${isByName ? ", by name" : ""} (${maxVersion})`;
+        engine.rule(`no session outlives an authority that setTlsContext took away, ${where}`, async (trial) => {
+          const known = { key: pkiFile("client-key.pem"), cert: pkiFile("client.pem") };
+          const stranger = { key: pkiFile("stranger-client-key.pem"), cert: pkiFile("stranger-client.pem") };
+          const name = isByName ? "named.test" : "server.test";
+          const shared = { maxVersion, requireCertificate: true, ticketKeys: [Buffer.alloc(48, 7)], ...own };
+          const trusting = (ca: readonly string[]) =>
+            serverContext({
+              ...shared,
+              ca,
+              ...(isByName ? { contexts: { [name]: serverContext({ ...shared, ca }) } } : {}),
+            });
+          const served = await trial.serve(ECHO, { tls: trusting([AUTHORITY, STRANGERS]) });
+          const ours = clientContext(identity("stranger-client"));
+          const tls = { context: ours, serverName: name, verifyName: "server.test" };
+          await visit(trial, served, tls);
+          // The portable engine resumes nothing where there are contexts by name.
+          const resumes = !isByName || engine.name === "native";
+          assert.equal((await visit(trial, served, tls)).isSessionReused, resumes);
+          const theirs = await tlsVisit(served, name, stranger);
+          const friends = await tlsVisit(served, name, known);
+          for (const { answer, session } of [theirs, friends]) {
+            assert.equal(answer, "x");
+            const again = await tlsVisit(served, name, { session });
+            assert.deepEqual([again.isReused, again.answer], resumes ? [true, "x"] : [false, ""]);
+          }
+
+          served.listener.setTlsContext(trusting([AUTHORITY]));
+          for (const who of [stranger, {}]) {
+            assert.equal((await tlsVisit(served, name, { ...who, session: theirs.session })).answer, "", "a stranger");
+          }
+          assert.equal((await tlsVisit(served, name, { session: friends.session })).answer, "", "no certificate");
+          const { isReused, answer } = await tlsVisit(served, name, { ...known, session: friends.session });
+          assert.deepEqual([isReused, answer], [false, "x"], "who is trusted still is verified anew");
+          await trial.allUnbound();
+          served.peers.length = 0;
+          const refused = trial.dial(served, {}, { tls });
+          refused.sendData("x");
+          await trial.allUnbound();
+          assert.equal(refused.bytes, 0);
+          assert.equal(tlsError(served.peers[0]?.reason).code, "ERR_EM_TLS_VERIFY");
+        });
+      }
+    }
   }
 
   engine.rule("without tickets, or without a cache, every handshake is a full one", async (trial) => {

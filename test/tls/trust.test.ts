@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import * as tls from "node:tls";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { identity } from "../support/pki.js";
+import { AUTHORITY, identity } from "../support/pki.js";
 
 const PROGRAM = fileURLToPath(new URL("programs/trusting.js", import.meta.url));
 const { cert, key } = identity("self");
@@ -60,6 +60,19 @@ for (const engine of ["native", "portable"]) {
           "no arguments: refused, refused, refused",
           "no environment: refused, refused, refused",
         ]);
+      });
+
+      test("no session outlives a change of the list, of a client and of a server", async () => {
+        const resuming = fileURLToPath(new URL("programs/resuming.js", import.meta.url));
+        const args = [resuming, engine, cert, key, AUTHORITY];
+        const { stdout } = await run(process.execPath, args, { timeout: 60_000 });
+        const expected = ["TLSv1.2", "TLSv1.3"].flatMap((version) =>
+          ["Node's list", "Node's list and more"].flatMap((list) => [
+            `${version}, ${list}, client: full resumed refused full resumed`,
+            `${version}, ${list}, server: full resumed refused refused`,
+          ]),
+        );
+        assert.deepEqual(stdout.trim().split("\n"), expected);
       });
 
       test("a list that is set counts from the next connection on, also one that takes away", async () => {
