@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { FileRange } from "../node/file_range.js";
+import type { Turn } from "../node/turn.js";
 import { Ended } from "../streams.js";
-import type { DuplexTurn } from "./duplex_turn.js";
 import { OutputPieces } from "./output_pieces.js";
 import { attempt, guardWrites } from "./throwing_streams.js";
 
@@ -16,7 +16,7 @@ export interface OutputOwner {
 export class DuplexOutput {
   readonly #duplex: Duplex;
   readonly #owner: OutputOwner;
-  readonly #turn: DuplexTurn;
+  readonly #turn: Turn;
   #queue = new OutputPieces();
   #flushDue = false;
   #isReading = false;
@@ -25,7 +25,7 @@ export class DuplexOutput {
   /** Bytes that the stream has not reported as written, file bytes apart. */
   unsent = 0;
 
-  constructor(duplex: Duplex, owner: OutputOwner, turn: DuplexTurn) {
+  constructor(duplex: Duplex, owner: OutputOwner, turn: Turn) {
     this.#duplex = duplex;
     this.#owner = owner;
     this.#turn = turn;
@@ -64,7 +64,7 @@ export class DuplexOutput {
   #flushLater(): void {
     if (this.#flushDue) return;
     this.#flushDue = true;
-    this.#turn.flushLater(() => this.flush());
+    this.#turn.flushLater(this);
   }
 
   /** Gives the stream what is queued, as far as no file has to be read first. */

@@ -6,10 +6,10 @@ import { READ_QUOTA } from "../../base/limits.js";
 import type { Capability } from "../capabilities.js";
 import type { StreamEngine } from "../engine.js";
 import { FileRange } from "../node/file_range.js";
+import type { Turn } from "../node/turn.js";
 import { lackedFor, type SocketOptions } from "../socket_options.js";
 import { Ended, type Handle } from "../streams.js";
 import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
-import type { DuplexTurn } from "./duplex_turn.js";
 import { asError, attempt } from "./throwing_streams.js";
 
 /** The most that is held of what the stream gives before it is paused: until it is delivered, one turn later. */
@@ -53,7 +53,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   /** A stream that is destroyed has not finished. */
   readonly closesInOrder = false;
   readonly #duplex: MaybeSocket;
-  readonly #turn: DuplexTurn;
+  readonly #turn: Turn;
   readonly #events: DuplexEvents;
   readonly #output: DuplexOutput;
   #halfOpen: boolean;
@@ -76,7 +76,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   #hasEnded = false;
   #isSilent = false;
 
-  constructor(duplex: Duplex, settings: DuplexSettings, turn: DuplexTurn, events: DuplexEvents) {
+  constructor(duplex: Duplex, settings: DuplexSettings, turn: Turn, events: DuplexEvents) {
     this.#duplex = duplex;
     this.#turn = turn;
     this.#events = events;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
+import type { Turn } from "../node/turn.js";
 import { ownBytes } from "./own_bytes.js";
-import type { Turn } from "./turn.js";
 
 /** Who receives; called in a batch. */
 export interface Receiver {

@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { constants } from "node:os";
 import type { SocketAddress } from "../../base/addresses.js";
+import type { EngineTurn } from "../node/turn.js";
 import { Ended, type Handle, type ListenOptions } from "../streams.js";
 import { errnoOf } from "./errno.js";
 import { descriptorOf } from "./owned_descriptors.js";
@@ -8,12 +9,11 @@ import { boundAddress, inetEnds, inetPeer, isWildcard, textName, UNNAMED } from 
 import { SocketFile } from "./socket_file.js";
 import { keepAliveDelay } from "./socket_options.js";
 import type { PortableStream } from "./stream.js";
-import type { Turn } from "./turn.js";
 import { withNamedZone } from "./zones.js";
 
 /** What a listener asks of its engine. */
 export interface ListenerOwner {
-  readonly turn: Turn;
+  readonly turn: EngineTurn;
   readonly isReferenced: boolean;
   /** Makes a stream of an accepted socket; undefined when there is no handle left for it. */
   adopt(socket: Socket, listener: PortableListener): PortableStream | undefined;

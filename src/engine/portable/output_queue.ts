@@ -1,5 +1,5 @@
 import { FileRange } from "../node/file_range.js";
-import { Block, type Scratch } from "./scratch.js";
+import { Block, type Scratch } from "../node/scratch.js";
 
 /** Bytes `start` to `end` of a block. */
 interface Segment {

@@ -8,11 +8,11 @@ import {
   type DatagramSettings,
   type Membership,
 } from "../datagrams.js";
+import type { EngineTurn } from "../node/turn.js";
 import { Ended, type Handle } from "../streams.js";
 import { DatagramPeers, type PortablePeer } from "./datagram_peers.js";
 import { applySettings, setMembership } from "./datagram_settings.js";
 import { errnoOf } from "./errno.js";
-import type { Turn } from "./turn.js";
 import { withNamedZone } from "./zones.js";
 
 /** How much is held of what comes in while nobody may be given it; node:dgram reads on all the same. */
@@ -28,7 +28,7 @@ interface Held {
 export class PortableDatagrams {
   readonly handle: Handle;
   readonly #options: DatagramOptions;
-  readonly #turn: Turn;
+  readonly #turn: EngineTurn;
   readonly #released: () => void;
   readonly #peers = new DatagramPeers();
   readonly #isIPv6: boolean;
@@ -56,7 +56,7 @@ export class PortableDatagrams {
   lastRead: number;
   lastWrite: number;
 
-  constructor(handle: Handle, address: InetAddress, options: DatagramOptions, turn: Turn, released: () => void) {
+  constructor(handle: Handle, address: InetAddress, options: DatagramOptions, turn: EngineTurn, released: () => void) {
     this.handle = handle;
     this.#options = options;
     this.#turn = turn;

@@ -12,6 +12,7 @@ import {
   type Peer,
 } from "../datagrams.js";
 import type { Engine, EngineEvents } from "../engine.js";
+import { type EngineTurn, Turn } from "../node/turn.js";
 import type { SocketOptions } from "../socket_options.js";
 import type { ConnectOptions, Handle, ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
@@ -26,7 +27,6 @@ import { inetEnds, textName, UNNAMED } from "./socket_addresses.js";
 import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
 import { PortableStream, type StreamSettings } from "./stream.js";
 import { TlsContextTable } from "./tls_contexts.js";
-import { Turn } from "./turn.js";
 import { withNamedZone } from "./zones.js";
 
 const LONGEST_INTERVAL = 2 ** 31 - 1;
@@ -60,7 +60,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   readonly #tlsContexts = new TlsContextTable();
   readonly #counters: EngineCounters = noCounters();
   readonly #deadline = new Deadline((seenAt) => this.turn.batch(this.turn.events.timer, this.turn.events, seenAt));
-  #turn: Turn | undefined;
+  #turn: EngineTurn | undefined;
   #isReferenced = false;
   #holdsProcess: NodeJS.Timeout | undefined;
 
@@ -80,8 +80,8 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   /** What happens when; from `start` on. */
-  get turn(): Turn {
-    return this.#turn as Turn;
+  get turn(): EngineTurn {
+    return this.#turn as EngineTurn;
   }
 
   get isReferenced(): boolean {

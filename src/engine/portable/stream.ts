@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { SocketAddress } from "../../base/addresses.js";
+import type { EngineTurn } from "../node/turn.js";
 import { Ended, type Handle } from "../streams.js";
 import type { TlsFailure, TlsStart, TlsState } from "../tls.js";
 import { errnoOf } from "./errno.js";
@@ -9,7 +10,6 @@ import { type SecureOwner, SecureSession } from "./secure_session.js";
 import type { Ends } from "./socket_addresses.js";
 import type { PortableTlsContext } from "./tls_contexts.js";
 import { failure } from "./tls_failures.js";
-import type { Turn } from "./turn.js";
 import { Writer, type WriterOwner } from "./writer.js";
 
 export interface StreamSettings {
@@ -32,7 +32,7 @@ function wholeMilliseconds(moment: number): number {
 export class PortableStream implements WriterOwner, SecureOwner {
   readonly handle: Handle;
   readonly socket: Socket;
-  readonly #turn: Turn;
+  readonly #turn: EngineTurn;
   readonly #released: () => void;
   #writer: Writer;
   #incoming: Incoming;
@@ -60,7 +60,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
   #finSent = false;
   #settlingDue = false;
 
-  constructor(handle: Handle, socket: Socket, settings: StreamSettings, turn: Turn, released: () => void) {
+  constructor(handle: Handle, socket: Socket, settings: StreamSettings, turn: EngineTurn, released: () => void) {
     this.handle = handle;
     this.socket = socket;
     this.#halfOpen = settings.halfOpen;

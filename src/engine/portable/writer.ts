@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { FileRange } from "../node/file_range.js";
+import type { Block, Scratch } from "../node/scratch.js";
 import { Ended } from "../streams.js";
 import { OutputQueue } from "./output_queue.js";
-import type { Block, Scratch } from "./scratch.js";
 
 /** What happened to the output; told from flushes and from node:net's callbacks, never inside a command. */
 export interface WriterOwner {

@@ -1,7 +1,10 @@
 import type { EngineCounters } from "../counters.js";
 import type { EngineEvents } from "../engine.js";
-import { cleanContext } from "../node/clean_context.js";
+import { cleanContext } from "./clean_context.js";
 import { Scratch } from "./scratch.js";
+
+/** The reactor's turn, as it sees one begin and end. */
+export type TurnEvents = Pick<EngineEvents, "enter" | "leave" | "ticks">;
 
 /** Something whose output leaves with the turn. */
 export interface Flushable {
@@ -20,13 +23,15 @@ const ANSWERS_GATHERED = 64;
  * process.nextTick and microtasks are through: deferred events in one immediate, ticks and the flush in another. An
  * immediate that is due keeps the loop from blocking, so nothing that was written ever waits for the next event.
  *
+ * A stream that may call back from within a command, as any but node:net's may, has all its events deferred.
+ *
  * What connections send in batches of their own, their answers, is also flushed as a batch begins, when many have
  * gathered. nextTick and microtasks are through then too, and what the writes touch is still in the processor's cache,
  * which it is not after a thousand connections had their batches. What is sent to others waits for the check phase, to be
  * joined with what they are sent in further batches.
  */
-export class Turn {
-  readonly events: EngineEvents;
+export class Turn<Events extends TurnEvents = TurnEvents> {
+  readonly events: Events;
   readonly counters: EngineCounters;
   readonly scratch = new Scratch();
   /** Bytes unsent over all connections. */
@@ -44,7 +49,7 @@ export class Turn {
   #ticksWanted = false;
   #flushTime: number | undefined;
 
-  constructor(events: EngineEvents, counters: EngineCounters) {
+  constructor(events: Events, counters: EngineCounters) {
     this.events = events;
     this.counters = counters;
   }
@@ -146,3 +151,6 @@ export class Turn {
     this.#answers = [];
   }
 }
+
+/** The turn of an engine, whose events its sockets deliver. */
+export type EngineTurn = Turn<EngineEvents>;
