@@ -101,6 +101,22 @@ export class LimitError extends EventMachineError {
   }
 }
 
+/** A message of HTTP that breaks the protocol's rules, or a limit. `status` is what a server answers it with. */
+export class HttpProtocolError extends EventMachineError {
+  /** See `EventMachineError.brand`. */
+  static override readonly brand: string = "HttpProtocolError";
+  /** The status a server answers with before it closes; 502, a gateway's, where the message was a response. */
+  readonly status: number;
+  /** The limit that was passed, in bytes or in fields; undefined where none was. */
+  readonly limit: number | undefined;
+
+  constructor(code: string, status: number, message: string, limit?: number) {
+    super(code, message);
+    this.status = status;
+    this.limit = limit;
+  }
+}
+
 /** An alert of TLS (RFC 8446 section 6): its name there, such as `unknown_ca`, and who sent it. */
 export interface TlsAlert {
   /** The alert's name in the RFC: `unknown_ca`, `handshake_failure`, … */

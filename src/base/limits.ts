@@ -72,3 +72,15 @@ export const DATAGRAM_SEND_LIMIT = MiB;
 export const DATAGRAM_NAMES = 1024;
 /** How long a datagram socket sends to the address that a name had. */
 export const DATAGRAM_NAME_LIFE = 10_000;
+/** The longest start line of an HTTP/1 message, without its line end. */
+export const HTTP_START_LINE = 8 * KiB;
+/** The longest header section of an HTTP/1 message, from the end of its start line to the end of its empty line. */
+export const HTTP_HEADER_SECTION = 16 * KiB;
+/** The most fields of a header section, and of a trailer section. */
+export const HTTP_HEADER_FIELDS = 100;
+/** The longest trailer section, its empty line included. */
+export const HTTP_TRAILER_SECTION = 8 * KiB;
+/** The most bytes of chunk extensions in one message. */
+export const HTTP_CHUNK_EXTENSIONS = 16 * KiB;
+/** The longest method name. */
+export const MAX_HTTP_METHOD = 64;
