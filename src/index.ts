@@ -8,7 +8,7 @@ export {
   type UnixAddress,
 } from "./base/addresses.js";
 export type { Cancellable, Clock } from "./base/clock.js";
-export type { CloseReason, CloseReasonKind, DeadlineName } from "./base/close_reason.js";
+export type { CloseReason, CloseReasonKind, DeadlineName, ExitStatus } from "./base/close_reason.js";
 export {
   ArgumentError,
   ConnectError,
@@ -55,6 +55,8 @@ export type {
   UnixConnectAddress,
   UnixServerAddress,
 } from "./options/options.js";
+export type { Command, PopenOptions } from "./options/popen_options.js";
+export { ChildProcess } from "./process/child_process.js";
 export { type FramesOptions, frame, frames } from "./protocols/frames.js";
 export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
 export type { DelimiterPattern } from "./protocols/line_delimiter.js";
@@ -79,6 +81,7 @@ export {
   nextTick,
   onError,
   openDatagramSocket,
+  popen,
   reactor,
   run,
   schedule,

@@ -9,7 +9,22 @@ export type DeadlineName = "inactivity" | "first-byte" | "read" | "write" | "lif
  * to tell apart; where something failed, `error` says what. (EventMachine gave an Errno or nil here, and nil meant the
  * peer's FIN, a local close and the reactor's stop alike.)
  */
-export type CloseReason =
+export type CloseReason = Ending & {
+  /** How a child process exited, whatever the connection to it ended for; absent on other connections, and where it is not known. */
+  readonly exit?: ExitStatus;
+};
+
+/** How a process exited. (Process::Status.) */
+export interface ExitStatus {
+  /** What it exited with, 0 to 255; undefined where a signal ended it. */
+  readonly code: number | undefined;
+  /** The signal that ended it. */
+  readonly signal: NodeJS.Signals | undefined;
+  /** Whether `code` is 0. */
+  readonly isSuccess: boolean;
+}
+
+type Ending =
   /**
    * The peer ended its side, and everything queued for it has been sent. Under TLS, `truncated` tells whether its end came
    * without the close_notify that a complete stream ends with; undefined where the engine cannot know (`tlsTruncation`).
@@ -43,6 +58,15 @@ export type CloseReason =
   | { readonly kind: "stop" }
   /** `drain` waited as long as it was told to. */
   | { readonly kind: "drain-deadline" }
+  /**
+   * The child process exited by itself, and its outputs have ended; `outputHeld` where they had not 5 s after the exit, for a process of
+   * its own still has them.
+   */
+  | { readonly kind: "exited"; readonly exit: ExitStatus; readonly outputHeld: boolean }
+  /** The program of a child process could not be run: `ENOENT`, `EACCES`, …, with its name as `address`. */
+  | { readonly kind: "exec-failed"; readonly error: SystemError }
+  /** The child process put out more than `outputLimit`. */
+  | { readonly kind: "output-limit"; readonly error: LimitError }
   /** `detach` handed the descriptor out. */
   | { readonly kind: "detached" }
   /** Any other failure of the system under an open connection (ETIMEDOUT from keep-alive, ENOBUFS, …). */

@@ -18,6 +18,12 @@ export const OUTBOUND_LIMIT = 16 * MiB;
 export const REACTOR_OUTBOUND_LIMIT = 512 * MiB;
 /** How long `closeConnectionAfterWriting` waits without progress of its output, and then for the peer's FIN. */
 export const LINGER_TIMEOUT = 5_000;
+/** How long a child process may take to end when it has been asked to, before it is killed. */
+export const KILL_DELAY = 5_000;
+/** How long the end of a child process that was killed is waited for: one that the kernel holds may never end. */
+export const KILL_WAIT = 5_000;
+/** How long the outputs of a child process may stay open after its exit, for a process of its own still has them. */
+export const OUTPUT_HELD_LIMIT = 5_000;
 /** How long a connect may take, name resolution and all attempts together. */
 export const CONNECT_TIMEOUT = 20_000;
 /** RFC 8305 section 5: the delay before the next address is tried beside the one under way. */

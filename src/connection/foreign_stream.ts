@@ -26,6 +26,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
   readonly peer = undefined;
   readonly sharedLocalAddress = undefined;
   readonly sharedRemoteAddress = undefined;
+  readonly process = undefined;
   readonly core: Core;
   readonly #duplex: Duplex;
   #engine: DuplexStream | undefined;

@@ -11,7 +11,7 @@ import { OpeningQueue } from "./opening_queue.js";
 import * as reasons from "./reasons.js";
 import { writeEnded } from "./refusals.js";
 import type { TransportExtras } from "./transport_extras.js";
-import { AWAITS_DRAIN, FINISHING, WRITE_ENDED } from "./transport_state.js";
+import { AWAITS_DRAIN, FINISHING, UNREAD, WRITE_ENDED } from "./transport_state.js";
 
 /**
  * What a connection sends: bytes and files in the order of the calls, from before it is open; the water marks, between
@@ -82,7 +82,10 @@ export abstract class Outbound extends HandlerCalls {
   }
 
   protected mayWrite(unsent: number): boolean {
-    if (this.flags & WRITE_ENDED) throw writeEnded();
+    if (this.flags & (WRITE_ENDED | UNREAD)) {
+      if (this.flags & WRITE_ENDED) throw writeEnded();
+      return false;
+    }
     if (unsent === 0) {
       if (this.extras !== undefined) this.outputBegins();
       return true;

@@ -36,6 +36,7 @@ import {
   MARKS_CHANGED,
   PAUSED,
   PEER_ENDED,
+  UNREAD,
   WRITE_ENDED,
 } from "./transport_state.js";
 import { warnIfUnheard } from "./unheard.js";
@@ -259,8 +260,10 @@ export class Transport extends Outbound implements Life, OwnTick, StreamPort {
     this.reason = this.extras?.verdict ?? reason;
     const wasConnecting = this.state === State.connecting;
     this.state = State.closing;
-    this.flags |= END_DUE;
-    this.core.ownTick(this);
+    if (this.home.process === undefined) {
+      this.flags |= END_DUE;
+      this.core.ownTick(this);
+    }
     if (wasConnecting) this.origin.cancel();
     else if (how === "abort") this.engine.abort(this.handle);
     else this.engine.close(this.handle);
@@ -387,8 +390,9 @@ export class Transport extends Outbound implements Life, OwnTick, StreamPort {
     return this.flags & FINISHING ? reasons.LOCAL_CLOSE : (tls?.peerClosed() ?? reasons.PEER_CLOSED);
   }
 
-  #ended(reason: CloseReason): void {
+  #ended(cause: CloseReason): void {
     const { core } = this;
+    const reason = this.home.process?.describe(cause) ?? cause;
     const extras = this.extras;
     this.state = State.closed;
     this.reason = reason;
@@ -417,6 +421,11 @@ export class Transport extends Outbound implements Life, OwnTick, StreamPort {
     const named = (address: SocketAddress | undefined): string =>
       address === undefined ? "a stream" : formatAddress(address);
     return `${named(local)} ${this.origin.accepts ? "from" : "to"} ${named(remote)}`;
+  }
+
+  /** Whoever reads at the other end reads no more: what is sent from here on goes nowhere. */
+  readerLeft(): void {
+    this.flags |= UNREAD;
   }
 
   get bytesDiscarded(): number {

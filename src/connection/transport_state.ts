@@ -18,3 +18,5 @@ export const PEER_ENDED = 256;
 export const END_DUE = 512;
 /** Half-open in the engine: somebody has claimed the connection, and decides what the peer's FIN means. */
 export const HELD_OPEN = 128;
+/** Nobody reads what is sent: a child process has closed its standard input. */
+export const UNREAD = 1024;

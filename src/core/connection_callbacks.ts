@@ -13,6 +13,8 @@ export interface ConnectionCallbacks {
   receiveData(data: Buffer, sender?: SocketAddress): unknown;
   /** Of a datagram socket's handler. */
   sendFailed?(error: EventMachineError, address: DatagramDestination | undefined): unknown;
+  /** Of a child process's handler. */
+  receiveError?(data: Buffer): unknown;
   receiveEnd(): unknown;
   drained(): unknown;
   sslHandshakeCompleted(info: TlsInfo): unknown;

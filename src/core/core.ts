@@ -36,6 +36,7 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
   readonly members = new Members(() => this.endpoints());
   /** Connections over Node's own streams. */
   readonly foreign = new ForeignStreams(this);
+  readonly process = undefined;
   /** Whether new servers and connects are taken: from `run` until a stop unbinds everything. */
   isAccepting = false;
   seenAt = 0;

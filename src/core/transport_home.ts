@@ -1,4 +1,4 @@
-import type { CloseReasonKind } from "../base/close_reason.js";
+import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Handle } from "../engine/streams.js";
 import type { Timer, TimerCallback, TimerHost } from "../timers/timer.js";
@@ -33,10 +33,18 @@ export interface TransportCore {
   checkIdle(): void;
 }
 
+/** A child process under a connection. */
+export interface ProcessEnd {
+  /** What the connection's end is reported as, now that the process has exited. */
+  describe(reason: CloseReason): CloseReason;
+}
+
 /** What carries a transport: the core with the reactor's engine, or the driver of one stream of Node's. */
 export interface TransportHome {
   readonly core: TransportCore;
   readonly engine: StreamEngine;
+  /** Where the connection is a child process: one that the program ends has ended when the process has. */
+  readonly process: ProcessEnd | undefined;
   /** What the engine has made of TLS contexts; throws UnsupportedError where it has no TLS. */
   readonly tlsContexts: EngineContexts;
   /** The connection has opened: where the engine has a handle for it, that is what holds it from here on. */

@@ -22,7 +22,10 @@ import {
   type StreamOptions,
   type StreamSettings,
 } from "../options/options.js";
+import type { PopenSettings } from "../options/popen_options.js";
 import { requireCapability, requireName, requireOptions } from "../options/required.js";
+import { Child } from "../process/child.js";
+import { ChildProcess, receivesErrors } from "../process/child_process.js";
 import type { ConnectionMaker } from "../server/listener.js";
 import { type ClientTls, planStart, type TlsPlan } from "../tls/tls_start.js";
 
@@ -114,6 +117,17 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return this.#begun(connection, transport);
   }
 
+  /** A connection to a child process. */
+  popen(settings: PopenSettings): C {
+    const connection = new this.#handler(...this.#args);
+    const child = new Child(this.#core, settings);
+    if (!this.#core.isAccepting) return this.#neverBegun(connection, child, settings.life, undefined);
+    const transport = this.#transport(connection, child, settings.life, child);
+    child.start(transport, receivesErrors(connection));
+    Connection.attach(connection, transport, undefined);
+    return this.#begun(connection, transport);
+  }
+
   /** The first callbacks of a connection that this process makes; it may have ended itself in `postInit`. */
   #begun(connection: C, transport: Transport): C {
     transport.call(connection.postInit);
@@ -188,7 +202,8 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
    * connection over. What a server accepts never waits: nobody may come, and a peer's end must be noticed all the same.
    */
   get #startsPaused(): boolean {
-    return (this.#handler as unknown) === Connection;
+    const handler: unknown = this.#handler;
+    return handler === Connection || handler === ChildProcess;
   }
 }
 

@@ -10,6 +10,8 @@ import type {
   ServerOptions,
   StreamOptions,
 } from "../options/options.js";
+import type { Command, PopenOptions } from "../options/popen_options.js";
+import { ChildProcess } from "../process/child_process.js";
 import type { InetListener, Listener } from "../server/listener.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
@@ -154,6 +156,23 @@ export function fromDuplex(
 ): Connection {
   const [handler, ...args] = rest;
   return handler === undefined ? reactor().fromDuplex(duplex) : reactor().fromDuplex(duplex, handler, ...args);
+}
+
+/** `Reactor.popen` on the current reactor. */
+export function popen(
+  command: Command | ({ command: Command } & PopenOptions & OnConnection<ChildProcess>),
+): ChildProcess;
+export function popen<A extends unknown[], C extends Connection>(
+  command: Command | ({ command: Command } & PopenOptions & OnConnection<C>),
+  handler: Handler<A, C>,
+  ...args: A
+): C;
+export function popen<A extends unknown[]>(
+  command: Command | ({ command: Command } & PopenOptions & OnConnection<never>),
+  handler: Handler<A, Connection> = ChildProcess,
+  ...args: A
+): Connection {
+  return reactor().popen(command as Command, handler, ...args);
 }
 
 /** `Reactor.nextTick` on the current reactor. */

@@ -29,7 +29,10 @@ import {
   type ServerOptions,
   type StreamOptions,
 } from "../options/options.js";
+import { type Command, checkPopen, type PopenOptions, readCommand } from "../options/popen_options.js";
 import { requireCapability } from "../options/required.js";
+import { ChildProcess } from "../process/child_process.js";
+import { shellWords } from "../process/shell_words.js";
 import { type InetListener, Listener } from "../server/listener.js";
 import { ListenerTls } from "../server/listener_tls.js";
 import { ServerStarter } from "../server/serve.js";
@@ -512,6 +515,43 @@ export class Reactor implements Clock, Responsible {
     const settings = checkDatagramAddress(address);
     const maker = new ConnectionFactory(this.#core, handler, args, address).maker(settings.life);
     return new DatagramOpening(this.#core, settings, maker).start();
+  }
+
+  // Child processes ----------------------------------------------------------------------------------------------
+
+  /**
+   * Runs a program, and drives it by a Connection class: what is sent goes to its standard input, what it puts out to `receiveData`; see
+   * `ChildProcess` for the rest. The command is a list, or text that is split into words; a shell is asked only with `shell: true`. An
+   * object `{ command, …options }` takes options. Without a handler the connection is paused, as `connect`'s is. (popen.)
+   *
+   * Throws ArgumentError for a bad command, option or handler, `ERR_EM_NOT_RUNNING`. What keeps the program from running (`ENOENT`, `EACCES`, …)
+   * is the reason of `unbind`, `exec-failed`.
+   *
+   * ```ts
+   * class Lines extends LineText2 {
+   *   override receiveLine(line: string) {
+   *     console.log(line);
+   *   }
+   * }
+   * const { exit } = await reactor.popen(["git", "log", "--oneline"], Lines).closed;
+   * ```
+   */
+  popen(command: Command | ({ command: Command } & PopenOptions & OnConnection<ChildProcess>)): ChildProcess;
+  popen<A extends unknown[], C extends Connection>(
+    command: Command | ({ command: Command } & PopenOptions & OnConnection<C>),
+    handler: Handler<A, C>,
+    ...args: A
+  ): C;
+  popen<A extends unknown[]>(
+    command: Command | ({ command: Command } & PopenOptions & OnConnection<never>),
+    handler: Handler<A, Connection> = ChildProcess,
+    ...args: A
+  ): Connection {
+    this.#mustRun("popen");
+    const given = readCommand(command);
+    const settings = checkPopen(given, shellWords);
+    const made = given as OnConnection;
+    return this.#within(() => new ConnectionFactory(this.#core, handler, args, made).popen(settings));
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------
