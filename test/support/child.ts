@@ -7,6 +7,8 @@ import { PATIENCE, within } from "./wait.js";
 export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Descriptors of this process that it has from 3 on. */
+  readonly inherit?: readonly number[];
 }
 
 export interface Exit {
@@ -26,7 +28,7 @@ export class Child implements AsyncDisposable {
 
   constructor(command: string, args: readonly string[], options: ChildOptions = {}) {
     this.#command = `${command} ${args.join(" ")}`;
-    const stdio: StdioOptions = ["pipe", "pipe", "pipe"];
+    const stdio: StdioOptions = ["pipe", "pipe", "pipe", ...(options.inherit ?? [])];
     const child = spawn(pathOf(command), args, { stdio, env: { ...process.env, ...options.env }, cwd: options.cwd });
     this.process = child;
     this.exit = new Promise((resolve, reject) => {

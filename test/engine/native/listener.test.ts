@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { constants } from "node:os";
 import { afterEach, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Ended } from "../../../src/engine/streams.js";
+import { program } from "../../support/paths.js";
 import { CONNECT, Driver, LISTEN, stopDrivers } from "./driver.js";
+import { Starving } from "./starving.js";
 
 afterEach(stopDrivers);
 
@@ -83,7 +84,7 @@ test("a listening descriptor from outside is taken over", async () => {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
-  const child = spawn(process.execPath, [helper("scenarios.js"), "adoptListener"], {
+  const child = spawn(process.execPath, [program(import.meta.url, "./scenarios.js"), "adoptListener"], {
     stdio: ["ignore", "inherit", "inherit", fd],
   });
   const { port } = server.address() as AddressInfo;
@@ -120,58 +121,13 @@ test("what is no listening socket is refused", async () => {
 });
 
 test("out of descriptors: no newcomer is lost, nothing spins, and accepting goes on by itself", async () => {
-  // A process of its own, with room for few descriptors.
-  const child = spawn("sh", ["-c", `ulimit -n 64; exec "$0" "$1"`, process.execPath, helper("starving_server.js")], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const lines = lineReader(child.stdout);
-  const port = Number(await lines.next());
-  const peers = Array.from({ length: 80 }, () => connect({ port, host: "127.0.0.1" }));
-  await Promise.all(peers.map((peer) => once(peer, "connect")));
-  // Half a second in which none is accepted: there is no room for more.
-  let before = await lines.ask(child.stdin, "report");
-  let after = before;
-  let waited = 0;
-  do {
-    before = after;
-    const begun = performance.now();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    after = await lines.ask(child.stdin, "report");
-    waited = performance.now() - begun;
-  } while (after.accepted > before.accepted);
+  await using server = new Starving();
+  const { before, after, waited } = await server.starve();
   assert.ok(after.accepted < 64 && after.accepted > 10, `${after.accepted} accepted`);
   const calls = after.systemCalls - before.systemCalls;
   assert.ok(calls < 60 * (waited / 500), `${calls} system calls in ${waited} ms`);
-  for (const peer of peers.slice(0, 40)) peer.destroy();
-  let last = after;
-  while (last.accepted < 80) last = await lines.ask(child.stdin, "report");
-  for (const peer of peers) peer.destroy();
-  child.stdin.end();
-  const [code] = await once(child, "exit", { signal: AbortSignal.timeout(30_000) });
-  assert.equal(code, 0);
+  await server.recover();
+  for (const peer of server.peers) peer.destroy();
+  server.feed("", true);
+  assert.deepEqual(await server.ended(), { code: 0, signal: null }, server.stderr);
 });
-
-function helper(name: string): string {
-  return fileURLToPath(new URL(`./${name}`, import.meta.url));
-}
-
-function lineReader(stream: NodeJS.ReadableStream) {
-  const lines: string[] = [];
-  let rest = "";
-  let wake = () => {};
-  stream.setEncoding("utf8").on("data", (text: string) => {
-    const parts = (rest + text).split("\n");
-    rest = parts.pop() as string;
-    lines.push(...parts);
-    wake();
-  });
-  const next = async () => {
-    while (lines.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-    return lines.shift() as string;
-  };
-  const ask = async (stdin: NodeJS.WritableStream, question: string) => {
-    stdin.write(`${question}\n`);
-    return JSON.parse(await next()) as { accepted: number; systemCalls: number };
-  };
-  return { next, ask };
-}

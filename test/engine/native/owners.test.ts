@@ -10,6 +10,7 @@ import { sockets } from "../../support/descriptors.js";
 import { program } from "../../support/paths.js";
 import { within } from "../../support/wait.js";
 import { CONNECT, Driver, LISTEN, stopDrivers } from "./driver.js";
+import { PEERS, Starving } from "./starving.js";
 
 afterEach(stopDrivers);
 
@@ -84,7 +85,7 @@ test("what was accepted, connected or opened is refused too, until it is detache
   await other.finish();
 });
 
-test("a listener is refused while it accepts, while it is full, and while it waits for descriptors", async () => {
+test("a listener is refused while it accepts, and while it is full", async () => {
   const before = sockets();
   const driver = new Driver();
   const other = new Driver();
@@ -98,6 +99,16 @@ test("a listener is refused while it accepts, while it is full, and while it wai
   await refused(other, fd, "full");
   await refused(driver, fd, "full");
   await other.finish();
+});
+
+test("a listener is refused while it waits for descriptors, and goes on accepting", async () => {
+  await using server = new Starving();
+  const { after } = await server.starve();
+  assert.ok(after.accepted < PEERS);
+  server.say("attach");
+  assert.deepEqual(await server.json(), [OWNED, OWNED, OWNED, OWNED]);
+  assert.equal((await server.report()).accepted, after.accepted, "it waits still");
+  await server.recover();
 });
 
 test("a number that was closed behind our back is not refused, and its old owner does not close it", async () => {
