@@ -77,7 +77,7 @@ void close_datagrams(Core& core, Slot& slot, Ended ended, int32_t error, Syscall
   slot.unset(kRegistered | kWantIn | kWantWritable);
   core.count(kTotalOutbound, -core.shared.outbound[slot.index()]);
   core.forget_pieces(slot);
-  socket.queue.clear(core.live);
+  socket.drop_waiting(core.live);
   if (!socket.held.empty()) core.live.unread--;
   socket.held = {};
   slot.due &= kDueFailed;
@@ -87,7 +87,7 @@ void close_datagrams(Core& core, Slot& slot, Ended ended, int32_t error, Syscall
 void delete_datagrams(Core& core, Slot& slot) {
   if (slot.kind != Kind::datagram) return;
   if (slot.datagram->file != nullptr && slot.state != State::closed) slot.datagram->file->remove();
-  slot.datagram->queue.clear(core.live);
+  slot.datagram->drop_waiting(core.live);
   if (!slot.datagram->held.empty()) core.live.unread--;
   delete slot.datagram;
   slot.datagram = nullptr;
@@ -178,7 +178,7 @@ void datagrams_sent(Core& core, Slot& slot) {
 void await_datagrams_sent(Core& core, Slot& slot) {
   if (slot.state == State::closed || is_muted(core, slot)) return;
   slot.set(kWantWritable);
-  if (slot.datagram->queue.empty()) datagrams_sent(core, slot);
+  if (!slot.datagram->waits()) datagrams_sent(core, slot);
 }
 
 void finish_datagrams(Core& core, Slot& slot) {
@@ -189,7 +189,7 @@ void finish_datagrams(Core& core, Slot& slot) {
   slot.set(kFinishing);
   slot.unset(kWantIn | kWantWritable);
   slot.due &= static_cast<uint8_t>(~(kDueListening | kDueUnread | kDueWritable));
-  if (slot.datagram->queue.empty()) {
+  if (!slot.datagram->waits()) {
     datagrams_sent(core, slot);
   } else {
     update_datagram_interest(core, slot);

@@ -7,6 +7,8 @@
 // output from the ring that streams use, many by one call too (datagram_send.cc).
 #pragma once
 
+#include <sys/socket.h>
+
 #include <memory>
 #include <vector>
 
@@ -40,15 +42,31 @@ struct DatagramSocket {
   int family = 0;
   bool connected = false;
   bool polls_out = false;              // what waits goes when the poller says so; otherwise by the clock
+  bool retries = false;                // listed with those that wait for the clock
   bool takes_large = false;            // what came last was large: the next batch is of fewer
   uint32_t most_segment = UINT16_MAX;  // what is longer the kernel does not segment; 0: nothing
+  double segments_again_at = kNever;   // when a lower bound is forgotten: paths and devices change
   uint32_t send_limit = 0;
   uint32_t kernel_drops = 0;  // by SO_RXQ_OVFL, which wraps
   DatagramQueue queue;
-  std::vector<uint8_t> held;  // received, and not delivered because the socket was paused in between
+  std::unique_ptr<PeerQueues> peer_queues;  // while something waits, in place of the queue: see waits_by_peer
+  std::vector<uint8_t> held;                // received, and not delivered because the socket was paused in between
   std::vector<SendFailure> failures;
   std::unique_ptr<SocketFile> file;
   double received = 0, sent = 0, bytes_sent = 0, dropped = 0, receive_drops = 0;
+
+  // Whether the kernel refuses by receiver, so that those who have room need not wait for those who have none.
+  bool waits_by_peer() const { return family == AF_UNIX && !connected; }
+  bool waits() const { return !queue.empty() || peer_queues != nullptr; }
+  bool waits_for(const Datagram& datagram) const {
+    return !queue.empty() || (peer_queues != nullptr && peer_queues->has(datagram));
+  }
+  size_t waiting_size() const { return queue.size() + (peer_queues == nullptr ? 0 : peer_queues->size()); }
+  void drop_waiting(Live& live) {
+    queue.clear(live);
+    if (peer_queues != nullptr) peer_queues->clear(live);
+    peer_queues = nullptr;
+  }
 };
 
 // The handle, kNoHandle where there is none left. What fails is delivered as `closed`: also an address that could not
@@ -67,7 +85,7 @@ void flush_datagrams(Core& core, Slot& slot, double stamp);
 void retry_datagrams(Core& core, Slot& slot);
 
 // Commands, on a living slot.
-// Behind all that was sent before it; the bytes are counted as unsent.
+// After all that was sent to its peer before it; the bytes are counted as unsent.
 void send_datagram(Core& core, Slot& slot, const Datagram& datagram);
 void finish_datagrams(Core& core, Slot& slot);
 void close_datagrams_by_command(Core& core, Slot& slot);

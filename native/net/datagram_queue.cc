@@ -36,4 +36,17 @@ void DatagramQueue::clear(Live& live) {
   while (head_ != nullptr) drop_front(live);
 }
 
+void PeerQueues::append(const Datagram& datagram, Live& live) {
+  DatagramQueue& queue = queues_[key(datagram)];
+  const size_t before = queue.size();
+  queue.append(datagram, live);
+  size_ += queue.size() - before;
+}
+
+void PeerQueues::clear(Live& live) {
+  for (auto& [_, queue] : queues_) queue.clear(live);
+  queues_.clear();
+  size_ = 0;
+}
+
 }  // namespace em

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <unordered_map>
 
 #include "core/live.h"
 
@@ -37,6 +39,39 @@ class DatagramQueue {
  private:
   Entry* head_ = nullptr;
   Entry* tail_ = nullptr;
+  size_t size_ = 0;
+};
+
+// The same for several peers, each with its own order. Over Unix sockets it is the receiver that has no room, and
+// others may have some.
+class PeerQueues {
+ public:
+  using Queues = std::unordered_map<std::string, DatagramQueue>;
+
+  bool empty() const { return queues_.empty(); }
+  size_t size() const { return size_; }
+  // Whether something waits for the peer of this one.
+  bool has(const Datagram& datagram) const { return !empty() && queues_.count(key(datagram)) != 0; }
+
+  void append(const Datagram& datagram, Live& live);
+  void clear(Live& live);
+  // Calls `send` with each queue, which takes from its front what was sent.
+  template <typename F>
+  void each(F&& send) {
+    for (auto at = queues_.begin(); at != queues_.end();) {
+      const size_t before = at->second.size();
+      send(at->second);
+      size_ -= before - at->second.size();
+      at = at->second.empty() ? queues_.erase(at) : std::next(at);
+    }
+  }
+
+ private:
+  static std::string key(const Datagram& datagram) {
+    return {reinterpret_cast<const char*>(datagram.name), datagram.name_length};
+  }
+
+  Queues queues_;
   size_t size_ = 0;
 };
 

@@ -8,7 +8,9 @@ namespace em {
 
 namespace {
 
-constexpr double kRetryTime = 10;  // milliseconds
+// Milliseconds.
+constexpr double kRetryTime = 10;
+constexpr double kSegmentsAgain = 1000;
 
 // A send may fail with what was answered to an earlier one, which takes that error away. So it is tried again, and what
 // fails then has failed itself. That somebody refuses a datagram is never known when it is sent over UDP.
@@ -38,15 +40,23 @@ void settle_bytes(Core& core, Slot& slot, uint32_t length) {
 void wait_for_kernel(Core& core, Slot& slot, int32_t error) {
   DatagramSocket& socket = *slot.datagram;
   // A Unix peer that does not read refuses its own datagrams, of which the poller says nothing.
-  socket.polls_out = error == -EAGAIN && (socket.family != AF_UNIX || socket.connected);
-  if (socket.polls_out) return;
+  socket.polls_out = error == -EAGAIN && !socket.waits_by_peer();
+  if (socket.polls_out || socket.retries) return;
+  socket.retries = true;
   core.datagrams->retrying.push_back(slot.handle);
   core.datagrams->wake_by(monotonic_now() + kRetryTime);
 }
 
+// A run that the kernel refused: how many datagrams, and the longest segments it may take instead.
+struct Refused {
+  uint32_t datagrams = 0, segment = 0;
+};
+
 struct Outcome {
   size_t done = 0;    // datagrams that are with the kernel, or have failed
+  bool sent = false;  // some of them are with the kernel
   int32_t error = 0;  // why the next ones wait; 0 where they can be tried
+  Refused refused;    // the next ones
 };
 
 Outcome send_batch(Core& core, Slot& slot, double stamp) {
@@ -65,6 +75,7 @@ Outcome send_batch(Core& core, Slot& slot, double stamp) {
         socket.bytes_sent += batch.bytes(at);
         outcome.done += batch.datagrams(at);
       }
+      outcome.sent = true;
       slot.last_write = stamp;
       repeats = 0;
       continue;
@@ -78,8 +89,9 @@ Outcome send_batch(Core& core, Slot& slot, double stamp) {
     repeats = 0;
     const uint32_t datagrams = batch.datagrams(at);
     if (datagrams > 1 && refuses_run(error)) {
-      socket.most_segment = error == -EINVAL || error == -EMSGSIZE ? batch.segment(at) - 1 : 0;
-      return outcome;  // they are gathered anew
+      const bool too_long = error == -EINVAL || error == -EMSGSIZE;
+      outcome.refused = {datagrams, too_long ? batch.segment(at) - 1 : 0};
+      return outcome;
     }
     const msghdr& message = batch.messages(at)->msg_hdr;
     for (uint32_t i = 0; i < datagrams; i++) fail(core, slot, error, message.msg_name, message.msg_namelen);
@@ -90,15 +102,50 @@ Outcome send_batch(Core& core, Slot& slot, double stamp) {
   return outcome;
 }
 
+// Gathers batches and learns from what becomes of them. The datagrams of a run that was refused go again, one by one:
+// where the kernel takes any of them so, runs as long as that one are not tried for a while. Otherwise it was their
+// address that it refused, which says nothing of others.
+class Gathering {
+ public:
+  Gathering(DatagramBatch& batch, DatagramSocket& socket, double stamp)
+      : batch_(batch), socket_(socket), stamp_(stamp) {
+    if (stamp < socket.segments_again_at) return;
+    socket.most_segment = UINT16_MAX;
+    socket.segments_again_at = kNever;
+  }
+
+  void begin() { batch_.clear(); }
+  // False where it goes into the next batch.
+  bool add(const Datagram& datagram) {
+    if (apart_.datagrams == 0) return batch_.add(datagram, socket_.most_segment);
+    return batch_.count() < apart_.datagrams && batch_.add(datagram, 0);
+  }
+  void learn(const Outcome& outcome) {
+    if (apart_.datagrams > 0 && outcome.sent && apart_.segment < socket_.most_segment) {
+      socket_.most_segment = apart_.segment;
+      socket_.segments_again_at = stamp_ + kSegmentsAgain;
+    }
+    apart_ = outcome.refused;
+  }
+
+ private:
+  DatagramBatch& batch_;
+  DatagramSocket& socket_;
+  const double stamp_;
+  Refused apart_;
+};
+
 // The newest is dropped where too much waits.
 void queue_datagram(Core& core, Slot& slot, const Datagram& datagram) {
   DatagramSocket& socket = *slot.datagram;
-  if (socket.queue.size() + datagram.length + DatagramQueue::kOverhead > socket.send_limit) {
+  if (socket.waiting_size() + datagram.length + DatagramQueue::kOverhead > socket.send_limit) {
     socket.dropped++;
     settle_bytes(core, slot, datagram.length);
     return;
   }
-  socket.queue.append(datagram, core.live);
+  if (!socket.waits_by_peer()) return socket.queue.append(datagram, core.live);
+  if (socket.peer_queues == nullptr) socket.peer_queues = std::make_unique<PeerQueues>();
+  socket.peer_queues->append(datagram, core.live);
 }
 
 Datagram piece_of(const Core& core, uint32_t at) {
@@ -108,16 +155,10 @@ Datagram piece_of(const Core& core, uint32_t at) {
   return {slab + piece.offset, piece.length, slab + (piece.name >> kNameShift) * 4, length};
 }
 
-uint32_t queue_pieces_from(Core& core, Slot& slot, uint32_t at) {
-  for (; at != kNoPiece; at = core.piece(at).next) queue_datagram(core, slot, piece_of(core, at));
-  core.forget_pieces(slot);
-  return at;
-}
-
-// Whether the kernel has refused one, which the others stand behind.
+// Tells JavaScript whether anything waits, and the poller what for.
 void note_waiting(Core& core, Slot& slot) {
   uint8_t& flags = core.shared.flags[slot.index()];
-  if (!slot.datagram->queue.empty()) {
+  if (slot.datagram->waits()) {
     flags |= kWaits;
     update_datagram_interest(core, slot);
     return;
@@ -129,47 +170,58 @@ void note_waiting(Core& core, Slot& slot) {
   if (slot.state == State::open) datagrams_sent(core, slot);
 }
 
+// Sends the queue until it is empty, or the kernel takes no more.
+void send_queue(Core& core, Slot& slot, DatagramQueue& queue, double stamp) {
+  Gathering gathering(core.datagrams->batch, *slot.datagram, stamp);
+  while (!queue.empty()) {
+    gathering.begin();
+    for (const DatagramQueue::Entry* entry = queue.front(); entry != nullptr; entry = entry->next) {
+      if (!gathering.add(entry->datagram)) break;
+    }
+    const Outcome outcome = send_batch(core, slot, stamp);
+    for (size_t i = 0; i < outcome.done; i++) queue.drop_front(core.live);
+    if (outcome.error != 0) return wait_for_kernel(core, slot, outcome.error);
+    gathering.learn(outcome);
+  }
+}
+
 }  // namespace
 
 void flush_datagrams(Core& core, Slot& slot, double stamp) {
   if (slot.state == State::closed) return core.forget_pieces(slot);
   DatagramSocket& socket = *slot.datagram;
-  uint32_t at = slot.piece_head;
-  if (!socket.queue.empty()) {
-    queue_pieces_from(core, slot, at);
-    return;
-  }
-  DatagramBatch& batch = core.datagrams->batch;
-  while (at != kNoPiece) {
-    batch.clear();
+  Gathering gathering(core.datagrams->batch, socket, stamp);
+  for (uint32_t at = slot.piece_head; at != kNoPiece;) {
+    const Datagram first = piece_of(core, at);
+    if (socket.waits_for(first)) {
+      queue_datagram(core, slot, first);
+      at = core.piece(at).next;
+      continue;
+    }
+    gathering.begin();
     for (uint32_t next = at; next != kNoPiece; next = core.piece(next).next) {
-      if (!batch.add(piece_of(core, next), socket.most_segment)) break;
+      const Datagram datagram = piece_of(core, next);
+      if (socket.waits_for(datagram) || !gathering.add(datagram)) break;
     }
     const Outcome outcome = send_batch(core, slot, stamp);
     for (size_t i = 0; i < outcome.done; i++) at = core.piece(at).next;
     if (outcome.error != 0) {
       wait_for_kernel(core, slot, outcome.error);
-      break;
+      queue_datagram(core, slot, piece_of(core, at));
+      at = core.piece(at).next;
     }
+    gathering.learn(outcome);
   }
-  queue_pieces_from(core, slot, at);
+  core.forget_pieces(slot);
   note_waiting(core, slot);
 }
 
 void send_datagram_queue(Core& core, Slot& slot, double stamp) {
   DatagramSocket& socket = *slot.datagram;
-  DatagramBatch& batch = core.datagrams->batch;
-  while (!socket.queue.empty()) {
-    batch.clear();
-    for (const DatagramQueue::Entry* entry = socket.queue.front(); entry != nullptr; entry = entry->next) {
-      if (!batch.add(entry->datagram, socket.most_segment)) break;
-    }
-    const Outcome outcome = send_batch(core, slot, stamp);
-    for (size_t i = 0; i < outcome.done; i++) socket.queue.drop_front(core.live);
-    if (outcome.error != 0) {
-      wait_for_kernel(core, slot, outcome.error);
-      break;
-    }
+  if (!socket.queue.empty()) send_queue(core, slot, socket.queue, stamp);
+  if (socket.peer_queues != nullptr) {
+    socket.peer_queues->each([&](DatagramQueue& queue) { send_queue(core, slot, queue, stamp); });
+    if (socket.peer_queues->empty()) socket.peer_queues = nullptr;
   }
   note_waiting(core, slot);
 }
@@ -181,7 +233,7 @@ void send_datagram(Core& core, Slot& slot, const Datagram& datagram) {
   const double stamp = monotonic_now();
   flush_datagrams(core, slot, stamp);
   if (slot.state != State::open) return;
-  if (slot.datagram->queue.empty()) {
+  if (!slot.datagram->waits_for(datagram)) {
     DatagramBatch& batch = core.datagrams->batch;
     batch.clear();
     batch.add(datagram, 0);
@@ -194,6 +246,7 @@ void send_datagram(Core& core, Slot& slot, const Datagram& datagram) {
 }
 
 void retry_datagrams(Core& core, Slot& slot) {
+  slot.datagram->retries = false;
   if (slot.state == State::open && !slot.datagram->polls_out) send_datagram_queue(core, slot, core.now);
 }
 

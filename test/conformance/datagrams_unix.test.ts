@@ -180,6 +180,28 @@ onEveryEngine("Unix datagrams", (engine: EngineSuite) => {
       },
     );
 
+    rule(engine, "a peer that does not read delays nothing that goes to others", async (trial) => {
+      const [stuck, path] = [trial.path(), trial.path()];
+      const stubborn = await openDatagrams(trial, {}, { path: stuck });
+      stubborn.pause();
+      const sink = await openDatagrams(trial, {}, { path });
+      const socket = await openDatagrams(trial, {}, { path: "" });
+      const texts = Array.from({ length: 600 }, (_, index) => `${index}`);
+      for (const text of texts) {
+        socket.sendDatagram(text, { path: stuck });
+        socket.sendDatagram(text, { path });
+        await trial.turn();
+      }
+      await trial.until(() => sink.received.length === texts.length, "all that goes elsewhere");
+      assert.deepEqual(sink.texts, texts);
+      assert.ok(socket.outboundSize > 0, "what is sent to the stubborn one waits");
+      assert.ok(!socket.log.includes("drained"));
+      stubborn.resume();
+      await trial.until(() => stubborn.received.length === texts.length, "and comes in the end");
+      assert.deepEqual(stubborn.texts, texts);
+      await trial.until(() => socket.log.includes("drained"), "nothing waits");
+    });
+
     rule(engine, "closing after writing gives up when lingerTimeout has passed", async (trial) => {
       const path = trial.path();
       const sink = await openDatagrams(trial, {}, { path });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants } from "node:os";
 import { afterEach, test } from "node:test";
-import { Ended } from "../../../src/engine/streams.js";
+import { Ended, type Handle } from "../../../src/engine/streams.js";
 import { assertNothingHeld, DatagramDriver, nodeSocket, UNNAMED } from "./datagram_driver.js";
 import { stopDrivers } from "./driver.js";
 
@@ -82,6 +82,51 @@ test("where the kernel refuses to cut a run, its datagrams go one by one", async
   for (const data of sent) driver.send(a, data, driver.peerOf(a, b));
   await driver.gotDatagrams(b, sent.length);
   assert.deepEqual(driver.to(b), sent);
+  assert.deepEqual(driver.failed, []);
+  await driver.finish(a, b);
+});
+
+/** Whether a run of equal datagrams comes as one: then they lie side by side in the arena. */
+async function comesAsOne(driver: DatagramDriver, a: Handle, b: Handle): Promise<boolean> {
+  const COUNT = 30;
+  const starts: number[] = [];
+  driver.onDatagram = (_came, _chunk, start) => starts.push(start);
+  const before = driver.to(b).length;
+  for (let i = 0; i < COUNT; i++) driver.send(a, Buffer.alloc(500), driver.peerOf(a, b));
+  await driver.gotDatagrams(b, before + COUNT);
+  driver.onDatagram = undefined;
+  const besides = starts.filter((start, i) => i > 0 && start - (starts[i - 1] as number) === 500).length;
+  assert.ok(besides === 0 || besides === COUNT - 1, `${besides} of ${COUNT}`);
+  return besides > 0;
+}
+
+test("an address that the kernel refuses says nothing of runs to others", async () => {
+  const driver = new DatagramDriver();
+  const [a, b] = [await driver.openDatagrams(), await driver.openDatagrams()];
+  const nowhere = driver.engine.peerFor(a, { family: "IPv4", host: "127.0.0.1", port: 0 });
+  assert.equal(await comesAsOne(driver, a, b), true);
+  for (let round = 1; round <= 3; round++) {
+    for (let i = 0; i < 100; i++) driver.send(a, Buffer.alloc(500), nowhere);
+    await driver.until(() => driver.failed.length >= 100 * round, "the failures");
+    await driver.settle();
+    assert.equal(driver.failed.length, 100 * round, "one for each");
+  }
+  assert.ok(driver.failed.every(({ errno: number, peer }) => -number === errno.EINVAL && peer === nowhere));
+  assert.equal(await comesAsOne(driver, a, b), true);
+  await driver.finish(a, b);
+  await assertNothingHeld();
+});
+
+test("where the kernel cannot cut runs they are tried again after a while", async () => {
+  const driver = new DatagramDriver();
+  const [a, b] = [await driver.openDatagrams(), await driver.openDatagrams()];
+  const noChecksums = (value: number) => Buffer.from(Int32Array.of(value).buffer);
+  driver.engine.setSocketOption(a, SOL_SOCKET, SO_NO_CHECK, noChecksums(1));
+  assert.equal(await comesAsOne(driver, a, b), false);
+  driver.engine.setSocketOption(a, SOL_SOCKET, SO_NO_CHECK, noChecksums(0));
+  assert.equal(await comesAsOne(driver, a, b), false, "not at once");
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  assert.equal(await comesAsOne(driver, a, b), true);
   assert.deepEqual(driver.failed, []);
   await driver.finish(a, b);
 });
@@ -177,6 +222,69 @@ for (const connected of [true, false]) {
     await assertNothingHeld();
   });
 }
+
+test("a Unix peer that does not read delays what is sent to it, and nothing else", async () => {
+  const { driver, a, b, peer } = await blocked(1024 * 1024, false);
+  const c = await driver.openDatagrams({}, { family: "unix", path: `\0em-reads-${process.pid}-${Math.random()}` });
+  const toC = driver.peerOf(a, c);
+  const COUNT = 800;
+  const LARGE = 9000;
+  const texts = Array.from({ length: COUNT }, (_, i) => (i % 100 === 99 ? `${i}`.padEnd(LARGE) : `${i}`));
+  for (const [i, text] of texts.entries()) {
+    driver.send(a, text, peer);
+    driver.send(a, text, toC);
+    // So that the one that reads has room when it is asked.
+    if (i % 4 === 3) await driver.settle();
+  }
+  await driver.gotDatagrams(c, COUNT);
+  assert.deepEqual(driver.textsTo(c), texts);
+  assert.equal(driver.to(b).length, 0);
+  driver.engine.awaitWritable(a);
+  driver.engine.finishDatagrams(a);
+  await driver.settle();
+  assert.equal(driver.has("closed", a), false);
+  driver.engine.resume(b);
+  await driver.gotDatagrams(b, COUNT);
+  assert.deepEqual(driver.textsTo(b), texts);
+  await driver.closing(a);
+  assert.equal(driver.engine.totalOutbound(), 0);
+  await driver.finish(b, c);
+  await assertNothingHeld();
+});
+
+test("what waits for several peers counts together, and goes when each of them reads", async () => {
+  const { driver, a, b, peer } = await blocked(1000 * 65, false);
+  const others = [];
+  for (let i = 0; i < 3; i++) {
+    const path = `\0em-other-${i}-${process.pid}-${Math.random()}`;
+    const handle = await driver.openDatagrams({}, { family: "unix", path });
+    driver.engine.pause(handle);
+    others.push({ handle, to: driver.peerOf(a, handle) });
+  }
+  for (let i = 0; i < 2000; i++) {
+    driver.send(a, "x", peer);
+    for (const { to } of others) driver.send(a, "y", to);
+    if (i % 100 === 99) driver.engine.flush();
+  }
+  assert.equal(driver.engine.outboundSize(a), 1000);
+  const { sent, dropped } = driver.engine.datagramCounters(a);
+  assert.equal(sent + dropped + 1000, 8000);
+  driver.engine.awaitWritable(a);
+  for (const { handle } of others) driver.engine.resume(handle);
+  await driver.until(() => driver.engine.outboundSize(a) < 1000, "room");
+  await driver.settle();
+  assert.equal(driver.has("writable", a), false, "one of them does not read yet");
+  driver.engine.resume(b);
+  await driver.event("writable", a);
+  assert.equal(driver.engine.datagramCounters(a).sent, sent + 1000);
+  // What is dropped with a close is given back.
+  driver.engine.pause(b);
+  for (let i = 0; i < 900; i++) driver.send(a, "x", peer);
+  driver.engine.close(a);
+  assert.ok((await driver.closing(a)).unsent > 0);
+  await driver.finish(b, ...others.map(({ handle }) => handle));
+  await assertNothingHeld();
+});
 
 test("close drops what waits, and tells how much that was", async () => {
   const { driver, a, b, peer } = await blocked(1024 * 1024, true);
