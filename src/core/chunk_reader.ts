@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import type { CloseReason, DeadlineName } from "../base/close_reason.js";
+import type { CloseReason, CloseReasonKind, DeadlineName } from "../base/close_reason.js";
 import { StateError } from "../base/errors.js";
 import { READ_QUOTA } from "../base/limits.js";
 import { endable, type Settling } from "../base/settling.js";
@@ -136,9 +136,12 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   }
 }
 
+/** The ends that are no failures: by the peer, or by the program itself. */
+const ENDS: ReadonlySet<CloseReasonKind> = new Set(["peer-closed", "exited", "local-close", "local-abort"]);
+
 /** What a loop over a connection ends with: nothing where the peer, or the program itself, closed it. */
 export function failureOf(reason: CloseReason): unknown {
   if ("error" in reason) return reason.error;
-  if (reason.kind === "peer-closed" || reason.kind === "local-close" || reason.kind === "local-abort") return undefined;
+  if (ENDS.has(reason.kind)) return undefined;
   return new StateError("ERR_EM_CLOSED", `the connection ended (${reason.kind}) before its peer had ended it`);
 }

@@ -129,7 +129,8 @@ export class DuplexLink implements ConnectionCallbacks {
     const duplex = this.#duplex;
     // A reset of a connection whose peer had ended, and had been sent everything, has broken nothing: TLS and others send
     // a last word to peers that are gone. node:net reads no more then, and hears of it when it writes again.
-    const inOrder = reason.kind === "peer-closed" || (reason.kind === "peer-reset" && this.#peerEnded && this.#isSent);
+    const isOver = reason.kind === "peer-closed" || reason.kind === "exited";
+    const inOrder = isOver || (reason.kind === "peer-reset" && this.#peerEnded && this.#isSent);
     if (duplex.destroyed) {
       if (!this.#isClosed) this.#emitClose();
     } else if (inOrder) {
@@ -189,7 +190,9 @@ export class DuplexLink implements ConnectionCallbacks {
         return;
       }
     }
-    port.close();
+    // A child process that has ended its output, and whose input has ended, is about to exit.
+    if (error === null && this.#peerEnded && this.#duplex.writableFinished) port.finish();
+    else port.close();
   }
 
   /** Behind every callback that the destruction has put off to a tick, as where a handle is closed first. */

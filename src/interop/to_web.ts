@@ -126,7 +126,7 @@ class WebLink extends ChunkReader {
 
   override unbind(reason: CloseReason): unknown {
     const error = this.#port.asEnd(failureOf(reason) ?? ended(reason));
-    if (reason.kind === "peer-closed") this.#drained?.resolve();
+    if (reason.kind === "peer-closed" || reason.kind === "exited") this.#drained?.resolve();
     else this.#drained?.reject(error);
     this.#drained = undefined;
     this.#failed(error);
