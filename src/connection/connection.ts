@@ -1,36 +1,30 @@
 import type { X509Certificate } from "node:crypto";
-import { inspect, types } from "node:util";
-import { describe, formatAddress, type SocketAddress } from "../base/addresses.js";
-import { checkBoolean, checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
+import { inspect } from "node:util";
+import { formatAddress, type SocketAddress } from "../base/addresses.js";
+import { checkBoolean, checkCount, checkDuration, checkFunction } from "../base/checks.js";
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
-import { ArgumentError, StateError } from "../base/errors.js";
-import { checkNames } from "../base/known_names.js";
-import { answeredFor, begun, type Responsible, refusal, responsible } from "../base/outcome.js";
+import { StateError } from "../base/errors.js";
+import { answeredFor, begun, responsible } from "../base/outcome.js";
 import type { SystemError } from "../base/system_error.js";
 import { ChunkReader } from "../core/chunk_reader.js";
 import { State, type StreamPort } from "../core/stream_port.js";
-import type { KeepAlive, SocketOptions } from "../engine/socket_options.js";
+import type { KeepAlive } from "../engine/socket_options.js";
 import type { TlsVersion } from "../engine/tls.js";
 import { checkKernelNumber } from "../options/kernel_numbers.js";
-import { type ConnectAddress, checkWaterMarks } from "../options/options.js";
-import { requireCapability, requireOptions } from "../options/required.js";
+import type { ConnectAddress } from "../options/options.js";
 import { checkKeepAlive } from "../options/table.js";
 import type { Timer, TimerCallback } from "../timers/timer.js";
 import type { TlsContext } from "../tls/tls_context.js";
 import type { TlsCipher, TlsInfo, TlsVerdict } from "../tls/tls_info.js";
-import { planStart, type TlsPlan, type TlsStartOptions } from "../tls/tls_start.js";
-import { openForSending } from "./file_sends.js";
-import { type AnyLife, notAStream } from "./life.js";
+import type { TlsPlan, TlsStartOptions } from "../tls/tls_start.js";
+import type { ConnectionState, SendData } from "./commands.js";
+import * as commands from "./commands.js";
+import { attached, stream } from "./commands.js";
+import type { AnyLife } from "./life.js";
 import type { Transport } from "./transport.js";
 import { setDefaultUnbind } from "./unheard.js";
 
-/** What `sendData` takes: bytes, text, or a list of them that leaves as one. */
-export type SendData = Uint8Array | string | readonly (Uint8Array | string)[];
-
-/** Where a connection stands. `initial` only inside its constructor. */
-export type ConnectionState = "initial" | "connecting" | "open" | "closing" | "closed";
-
-const STATE_NAMES = ["connecting", "open", "closing", "closed"] as const;
+export type { ConnectionState, SendData } from "./commands.js";
 
 /** Starts a new life of a connection; the reactor puts it in. */
 type Redial = (connection: Connection, address: ConnectAddress) => boolean;
@@ -52,7 +46,7 @@ export class Connection {
    */
   static readonly borrowsData: boolean = false;
 
-  #transport: AnyLife | undefined;
+  #life: AnyLife | undefined;
   #redial: Redial | undefined;
 
   // Callbacks ----------------------------------------------------------------------------------------------------
@@ -72,7 +66,7 @@ export class Connection {
    * class's own discards and counts them: `bytesDiscarded`.
    */
   receiveData(data: Buffer, _sender?: SocketAddress): unknown {
-    this.#attached().discarded(data.length);
+    attached(this.#life).discarded(data.length);
     return undefined;
   }
 
@@ -96,7 +90,7 @@ export class Connection {
     return undefined;
   }
 
-  /** TLS is through its handshake: what was sent before leaves now, and `receiveData` follows. (ssl_handshake_completed.) */
+  /** The TLS handshake is done: what was sent before leaves now, and `receiveData` follows. (ssl_handshake_completed.) */
   sslHandshakeCompleted(_info: TlsInfo): unknown {
     return undefined;
   }
@@ -164,7 +158,7 @@ export class Connection {
 
   /** A number no other connection of the reactor has had. 0 in the constructor. (EventMachine's signature.) */
   get id(): number {
-    return this.#transport?.id ?? 0;
+    return this.#life?.id ?? 0;
   }
 
   /**
@@ -172,53 +166,53 @@ export class Connection {
    * `reconnect` begins anew.
    */
   get state(): ConnectionState {
-    return this.#transport === undefined ? "initial" : STATE_NAMES[this.#transport.state];
+    return commands.stateOf(this.#life);
   }
 
   /** Why the connection ended; undefined until it has. */
   get closeReason(): CloseReason | undefined {
-    const transport = this.#attached();
-    return transport.state === State.closed ? transport.reason : undefined;
+    const life = attached(this.#life);
+    return life.state === State.closed ? life.reason : undefined;
   }
 
   /** Resolves when the connection is open, rejects with the ConnectError when it never will be. Made when asked for. */
   get opened(): Promise<void> {
-    return this.#attached().opened();
+    return attached(this.#life).opened();
   }
 
   /** Resolves with the reason when the connection has ended, after `unbind`. Never rejects. Made when asked for. */
   get closed(): Promise<CloseReason> {
-    return this.#attached().closed();
+    return attached(this.#life).closed();
   }
 
   /** The peer's address; undefined before the connection is open, still there after it closed. (get_peername.) */
   get remoteAddress(): SocketAddress | undefined {
-    return this.#attached().remoteAddress();
+    return attached(this.#life).remoteAddress();
   }
 
   /** Our own address of this connection, on the same terms. (get_sockname.) */
   get localAddress(): SocketAddress | undefined {
-    return this.#attached().localAddress();
+    return attached(this.#life).localAddress();
   }
 
   /** Bytes received in this life of the connection. */
   get bytesIn(): number {
-    return this.#attached().bytesIn;
+    return attached(this.#life).bytesIn;
   }
 
   /** Bytes of these that reached the `receiveData` of Connection itself: nobody took them, and nobody can any more. */
   get bytesDiscarded(): number {
-    return this.#attached().bytesDiscarded;
+    return attached(this.#life).bytesDiscarded;
   }
 
   /** Bytes handed to the kernel in this life of the connection. Files sent with `sendFileData` do not count. */
   get bytesOut(): number {
-    return this.#attached().bytesOut();
+    return attached(this.#life).bytesOut();
   }
 
   /** Milliseconds since bytes last moved in either direction; 0 when not open. (get_idle_time.) */
   get idleTime(): number {
-    return this.#attached().idleTime();
+    return attached(this.#life).idleTime();
   }
 
   // Sending ------------------------------------------------------------------------------------------------------
@@ -232,20 +226,11 @@ export class Connection {
    *
    * On a datagram socket it sends one datagram: inside `receiveData` to the sender, on a connected socket to its peer.
    *
-   * Throws ArgumentError for anything but bytes and text, `ERR_EM_WRITE_AFTER_END` behind `halfClose`, `ERR_EM_NO_DESTINATION` on a
+   * Throws ArgumentError for anything but bytes and text, `ERR_EM_WRITE_AFTER_END` after `halfClose`, `ERR_EM_NO_DESTINATION` on a
    * datagram socket that has nobody to send it to.
    */
   sendData(data: SendData, encoding: BufferEncoding = "utf8"): boolean {
-    const transport = this.#attached();
-    if (data instanceof Uint8Array) return transport.sendBytes(data);
-    if (typeof data === "string") return transport.sendString(data, checkEncoding(encoding));
-    if (types.isUint8Array(data)) return transport.sendBytes(data);
-    if (!Array.isArray(data)) throw notSendable(data);
-    for (const piece of data) if (typeof piece !== "string" && !types.isUint8Array(piece)) throw notSendable(piece);
-    const pieces = data.map((piece: Uint8Array | string) =>
-      typeof piece === "string" ? Buffer.from(piece, checkEncoding(encoding)) : piece,
-    );
-    return transport.sendBytes(Buffer.concat(pieces));
+    return commands.sendData(attached(this.#life), data, encoding);
   }
 
   /**
@@ -263,29 +248,17 @@ export class Connection {
     return this.streamFileData(path);
   }
 
-  /** The same; `httpChunks` frames the file as one HTTP/1.1 chunk and the last chunk behind it. (stream_file_data.) */
+  /** The same; `httpChunks` frames the file as one HTTP/1.1 chunk, followed by the last chunk. (stream_file_data.) */
   streamFileData(path: string, options: { httpChunks?: boolean } = {}): Promise<number> {
-    return begun(() => this.#sendFile(path, options), this.#owner());
-  }
-
-  #sendFile(path: string, options: { httpChunks?: boolean }): Promise<number> {
-    const transport = this.#stream("sendFileData");
-    checkObject(options, "options");
-    checkNames(options, { httpChunks: true }, "options");
-    const { httpChunks = false } = options;
-    checkBoolean(httpChunks, "httpChunks");
-    if (transport.state >= State.closing || transport.isWriteEnded) {
-      throw transport.asEnd(new StateError("ERR_EM_CLOSED", "the connection takes no more output"));
-    }
-    const file = openForSending(path);
-    if (!httpChunks) return transport.sendFile(file, "", "");
-    const head = file.size === 0 ? "" : `${file.size.toString(16)}\r\n`;
-    return transport.sendFile(file, head, file.size === 0 ? "0\r\n\r\n" : "\r\n0\r\n\r\n");
+    return begun(
+      () => commands.sendFile(stream(this.#life, "sendFileData"), path, options),
+      this.#life ?? responsible(),
+    );
   }
 
   /** Bytes sent and not yet with the kernel; file bytes apart. (get_outbound_data_size.) */
   get outboundSize(): number {
-    return this.#attached().outboundSize();
+    return attached(this.#life).outboundSize();
   }
 
   // TLS ----------------------------------------------------------------------------------------------------------
@@ -298,7 +271,7 @@ export class Connection {
    * Bytes that were read in clear and not delivered end the connection (`ERR_EM_TLS_PLAINTEXT`): nobody can know who sent them.
    *
    * Throws ArgumentError and TlsError for options it cannot take, `ERR_EM_NOT_OPEN` on a connection that is closing or closed,
-   * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` behind `halfClose`, UnsupportedError over a stream
+   * `ERR_EM_TLS_STARTED` when TLS has begun before, `ERR_EM_WRITE_AFTER_END` after `halfClose`, UnsupportedError over a stream
    * of Node's (`fromDuplex`): give that stream to node:tls first.
    *
    * ```ts
@@ -310,33 +283,22 @@ export class Connection {
    * ```
    */
   startTls(tls: TlsContext | TlsStartOptions = {}): void {
-    const transport = this.#stream("startTls");
-    if (transport.state > State.open) throw this.#notOpen("startTls");
-    if (transport.tls !== undefined) throw new StateError("ERR_EM_TLS_STARTED", "startTls: TLS has begun already");
-    if (transport.isWriteEnded)
-      throw new StateError("ERR_EM_WRITE_AFTER_END", "startTls: behind halfClose nothing is sent");
-    const plan = planStart(tls, transport.origin);
-    transport.home.tlsContexts.idFor(plan.context, plan.role);
-    Connection.startTls(this, plan);
+    Connection.startTls(this, commands.planTls(stream(this.#life, "startTls"), tls));
   }
 
-  /** Whether TLS is through its handshake, and what is sent and received is protected. */
+  /** Whether the TLS handshake is done, and what is sent and received is protected. */
   get isSecure(): boolean {
-    return this.#attached().tls?.isSecured === true;
+    return attached(this.#life).tls?.isSecured === true;
   }
 
   /** What the handshake came to; undefined before, and on a plain connection. */
   get tls(): TlsInfo | undefined {
-    return this.#attached().tls?.info;
+    return attached(this.#life).tls?.info;
   }
 
   /** Resolves when the connection is secured; rejects when it ends before, and on one without TLS. Made when asked for. */
   get secured(): Promise<TlsInfo> {
-    const { tls, isStream } = this.#attached();
-    if (!isStream) return refusal(notAStream("secured"), this.#owner());
-    if (tls !== undefined) return tls.secured();
-    const error = new StateError("ERR_EM_TLS_NOT_STARTED", "secured: TLS has not begun on this connection");
-    return refusal(error, this.#owner());
+    return commands.secured(attached(this.#life), this.#life ?? responsible());
   }
 
   /** The peer's certificate; undefined where it showed none. (get_peer_cert, as PEM: `peerCertificate.toString()`.) */
@@ -364,7 +326,7 @@ export class Connection {
     return this.tls?.serverName;
   }
 
-  /** Whether the handshake resumed an earlier session; undefined before it is through. */
+  /** Whether the handshake resumed an earlier session; undefined before it is done. */
   get isSessionReused(): boolean | undefined {
     return this.tls?.isSessionReused;
   }
@@ -373,12 +335,12 @@ export class Connection {
 
   /** No `receiveData` and no `receiveEnd` from this moment until `resume`; sending goes on. (EventMachine's pause.) */
   pause(): void {
-    this.#attached().pause();
+    attached(this.#life).pause();
   }
 
   /** What came in meanwhile is delivered in a later turn. */
   resume(): void {
-    this.#attached().resume();
+    attached(this.#life).resume();
   }
 
   /**
@@ -386,19 +348,19 @@ export class Connection {
    * handler.
    */
   get isPaused(): boolean {
-    return this.#attached().isPaused;
+    return attached(this.#life).isPaused;
   }
 
   /**
    * `for await (const chunk of connection)`: what comes in, as fast as the loop takes it; in between the connection is
    * paused. The loop takes the data from `receiveData`; sending goes on as ever, with `drained`. It ends with the peer's
-   * FIN, and then the connection ends behind what was sent by the end of that turn (with `allowHalfOpen` it stays open for
+   * FIN, and then the connection ends after what was sent by the end of that turn (with `allowHalfOpen` it stays open for
    * writing). It throws what the connection failed with. Leaving it early closes the connection, after writing.
    *
    * Throws `ERR_EM_CLAIMED` where a stream or another loop has the data, `ERR_EM_CLOSED` on one that is closing or closed.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Buffer, undefined> {
-    return new ChunkReader(this, this.#stream("for await"));
+    return new ChunkReader(this, stream(this.#life, "for await"));
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
@@ -408,10 +370,10 @@ export class Connection {
    * it. Closing twice is harmless. (close_connection.)
    */
   closeConnection(afterWriting = false): void {
-    const transport = this.#attached();
+    const life = attached(this.#life);
     checkBoolean(afterWriting, "afterWriting");
-    if (afterWriting) transport.finish();
-    else transport.close();
+    if (afterWriting) life.finish();
+    else life.close();
   }
 
   /**
@@ -419,17 +381,17 @@ export class Connection {
    * `closeConnection` meanwhile closes at once. (close_connection_after_writing.)
    */
   closeConnectionAfterWriting(): void {
-    this.#attached().finish();
+    attached(this.#life).finish();
   }
 
-  /** Ends the sending direction: the FIN goes behind what is queued; data may still come in. */
+  /** Ends the sending direction: the FIN follows what is queued; data may still come in. */
   halfClose(): void {
-    this.#stream("halfClose").halfClose();
+    stream(this.#life, "halfClose").halfClose();
   }
 
   /** Resets the connection: both sides lose what is under way. `unbind` comes as after `closeConnection`. */
   abort(): void {
-    this.#attached().abort();
+    attached(this.#life).abort();
   }
 
   /**
@@ -443,16 +405,7 @@ export class Connection {
    * ```
    */
   detach(): Promise<{ fd: number; unread: Buffer }> {
-    return begun(() => this.#detach(), this.#owner());
-  }
-
-  #detach(): Promise<{ fd: number; unread: Buffer }> {
-    const transport = this.#stream("detach");
-    if (transport.state !== State.open) throw this.#notOpen("detach");
-    if (transport.tls !== undefined) {
-      throw new StateError("ERR_EM_TLS_STARTED", "detach: nobody could go on with the descriptor of a TLS connection");
-    }
-    return transport.detach();
+    return begun(() => commands.detach(stream(this.#life, "detach")), this.#life ?? responsible());
   }
 
   /**
@@ -485,45 +438,37 @@ export class Connection {
    * ```
    */
   addTimer(delay: number, callback: TimerCallback): Timer {
-    const transport = this.#attached();
+    const life = attached(this.#life);
     checkDuration(delay, "delay");
     checkFunction(callback, "callback");
-    if (transport.state === State.closed) {
-      throw transport.asEnd(
-        new StateError("ERR_EM_CLOSED", "addTimer: the connection has ended, and its timers with it"),
-      );
+    if (life.state === State.closed) {
+      throw life.asEnd(new StateError("ERR_EM_CLOSED", "addTimer: the connection has ended, and its timers with it"));
     }
-    return transport.addTimer(delay, callback);
+    return life.addTimer(delay, callback);
   }
 
   /** Closes after writing, and waits for the end: `await using connection = …`. */
   [Symbol.asyncDispose](): Promise<void> {
-    return answeredFor(this.#dispose(), this.#owner());
-  }
-
-  async #dispose(): Promise<void> {
-    const transport = this.#attached();
-    transport.finish();
-    await transport.closed();
+    return answeredFor(commands.finished(this.#life), this.#life ?? responsible());
   }
 
   // Settings -----------------------------------------------------------------------------------------------------
 
   /** Milliseconds without traffic after which the connection ends; 0 is off. (comm_inactivity_timeout.) */
   get commInactivityTimeout(): number {
-    return this.#attached().settings.commInactivityTimeout;
+    return attached(this.#life).settings.commInactivityTimeout;
   }
   set commInactivityTimeout(ms: number) {
-    this.#attached().adjust({ commInactivityTimeout: checkDuration(ms, "commInactivityTimeout") });
+    attached(this.#life).adjust({ commInactivityTimeout: checkDuration(ms, "commInactivityTimeout") });
   }
 
   /** How long the connect under way may take in all; 0 is no limit. (pending_connect_timeout.) */
   get pendingConnectTimeout(): number {
-    const life = this.#attached();
+    const life = attached(this.#life);
     return life.isStream ? life.origin.connectTimeout : 0;
   }
   set pendingConnectTimeout(ms: number) {
-    this.#stream("pendingConnectTimeout").origin.connectTimeout = checkDuration(ms, "pendingConnectTimeout");
+    stream(this.#life, "pendingConnectTimeout").origin.connectTimeout = checkDuration(ms, "pendingConnectTimeout");
   }
 
   /**
@@ -532,10 +477,10 @@ export class Connection {
    * Like the deadlines below it can be set at any time, and setting one throws ArgumentError for what is no duration.
    */
   get firstByteTimeout(): number {
-    return this.#attached().settings.firstByteTimeout;
+    return attached(this.#life).settings.firstByteTimeout;
   }
   set firstByteTimeout(ms: number) {
-    this.#attached().adjust({ firstByteTimeout: checkDuration(ms, "firstByteTimeout") });
+    attached(this.#life).adjust({ firstByteTimeout: checkDuration(ms, "firstByteTimeout") });
   }
 
   /**
@@ -543,10 +488,10 @@ export class Connection {
    * 0 is off, the default.
    */
   get readTimeout(): number {
-    return this.#attached().settings.readTimeout;
+    return attached(this.#life).settings.readTimeout;
   }
   set readTimeout(ms: number) {
-    this.#attached().adjust({ readTimeout: checkDuration(ms, "readTimeout") });
+    attached(this.#life).adjust({ readTimeout: checkDuration(ms, "readTimeout") });
   }
 
   /**
@@ -554,43 +499,39 @@ export class Connection {
    * default.
    */
   get writeTimeout(): number {
-    return this.#attached().settings.writeTimeout;
+    return attached(this.#life).settings.writeTimeout;
   }
   set writeTimeout(ms: number) {
-    this.#attached().adjust({ writeTimeout: checkDuration(ms, "writeTimeout") });
+    attached(this.#life).adjust({ writeTimeout: checkDuration(ms, "writeTimeout") });
   }
 
   /** Milliseconds that the connection may be open, after which it ends. 0 is off, the default. */
   get lifetimeTimeout(): number {
-    return this.#attached().settings.lifetimeTimeout;
+    return attached(this.#life).settings.lifetimeTimeout;
   }
   set lifetimeTimeout(ms: number) {
-    this.#attached().adjust({ lifetimeTimeout: checkDuration(ms, "lifetimeTimeout") });
+    attached(this.#life).adjust({ lifetimeTimeout: checkDuration(ms, "lifetimeTimeout") });
   }
 
   /** Milliseconds that a close after writing waits without progress, for the peer to read and to end. Default 5 s. */
   get lingerTimeout(): number {
-    return this.#attached().settings.lingerTimeout;
+    return attached(this.#life).settings.lingerTimeout;
   }
   set lingerTimeout(ms: number) {
-    this.#attached().adjust({ lingerTimeout: checkDuration(ms, "lingerTimeout") });
+    attached(this.#life).adjust({ lingerTimeout: checkDuration(ms, "lingerTimeout") });
   }
 
   /** Bytes of unsent output from which on `sendData` returns false. Default 64 KiB; `setWaterMarks` changes it. */
   get highWaterMark(): number {
-    return this.#attached().settings.highWaterMark;
+    return attached(this.#life).settings.highWaterMark;
   }
   /** Bytes of unsent output at which `drained` comes. Default 16 KiB, or the high-water mark if that is less. */
   get lowWaterMark(): number {
-    return this.#attached().settings.lowWaterMark;
+    return attached(this.#life).settings.lowWaterMark;
   }
   /** Changes both marks; `low` default is a quarter of `high`. */
   setWaterMarks(high: number, low?: number): void {
-    const transport = this.#stream("setWaterMarks");
-    checkCount(high, "highWaterMark", 1);
-    const lower = low === undefined ? Math.floor(high / 4) : checkCount(low, "lowWaterMark");
-    checkWaterMarks(lower, high);
-    transport.adjust({ highWaterMark: high, lowWaterMark: lower });
+    commands.setWaterMarks(stream(this.#life, "setWaterMarks"), high, low);
   }
 
   /**
@@ -598,10 +539,10 @@ export class Connection {
    * ArgumentError for what is no count.
    */
   get outboundLimit(): number {
-    return this.#attached().settings.outboundLimit;
+    return attached(this.#life).settings.outboundLimit;
   }
   set outboundLimit(bytes: number) {
-    this.#stream("outboundLimit").adjust({ outboundLimit: checkCount(bytes, "outboundLimit") });
+    stream(this.#life, "outboundLimit").adjust({ outboundLimit: checkCount(bytes, "outboundLimit") });
   }
 
   /**
@@ -609,45 +550,36 @@ export class Connection {
    * open (what the kernel refuses then goes to `onError`); on one that is closing or closed it throws `ERR_EM_NOT_OPEN`.
    */
   setNoDelay(on = true): void {
-    this.#setOptions("setNoDelay", { noDelay: checkBoolean(on, "on") });
+    commands.setOptions(stream(this.#life, "setNoDelay"), "setNoDelay", { noDelay: checkBoolean(on, "on") });
   }
 
   /** SO_KEEPALIVE, with the probes' times in milliseconds. Capability `keepAliveProbes` for interval and count. */
   enableKeepalive(probes: KeepAlive = {}): void {
-    this.#setOptions("enableKeepalive", { keepAlive: checkKeepAlive(probes) ?? {} });
+    commands.setOptions(stream(this.#life, "enableKeepalive"), "enableKeepalive", {
+      keepAlive: checkKeepAlive(probes) ?? {},
+    });
   }
 
   /** Turns SO_KEEPALIVE off, on the same terms as `setNoDelay`. */
   disableKeepalive(): void {
-    this.#setOptions("disableKeepalive", { keepAliveOff: true });
+    commands.setOptions(stream(this.#life, "disableKeepalive"), "disableKeepalive", { keepAliveOff: true });
   }
 
   /** TCP_USER_TIMEOUT in milliseconds, 0 for the system's. Capability `tcpUserTimeout`. */
   setTcpUserTimeout(ms: number): void {
-    this.#setOptions("setTcpUserTimeout", { tcpUserTimeout: checkKernelNumber(ms, "tcpUserTimeout") });
+    commands.setOptions(stream(this.#life, "setTcpUserTimeout"), "setTcpUserTimeout", {
+      tcpUserTimeout: checkKernelNumber(ms, "tcpUserTimeout"),
+    });
   }
 
   /** Any socket option by its numbers, as the kernel gives it. Capability `socketOptions`. (get_sock_opt.) */
   getSockOpt(level: number, name: number, size = 4): Buffer {
-    const { engine, handle } = this.#open("getSockOpt");
-    checkInteger(level, "level", 0);
-    checkInteger(name, "name", 0);
-    if (checkInteger(size, "size", 1) > 1024) throw new ArgumentError(`size must be at most 1024, not ${size}`);
-    return engine.getSocketOption(handle, level, name, size);
+    return commands.getSocketOption(attached(this.#life), level, name, size);
   }
 
   /** Sets any socket option; a number is passed as a C int. Capability `socketOptions`. (set_sock_opt.) */
   setSockOpt(level: number, name: number, value: number | Uint8Array): void {
-    const transport = this.#settable("setSockOpt");
-    requireCapability(transport.engine, "socketOptions");
-    checkInteger(level, "level", 0);
-    checkInteger(name, "name", 0);
-    if (typeof value !== "number" && !types.isUint8Array(value)) {
-      throw new ArgumentError(`value must be a number or bytes, not ${describe(value)}`);
-    }
-    // A copy: the caller may reuse its buffer.
-    const bytes = typeof value === "number" ? cInt(value) : Uint8Array.from(value);
-    transport.set(() => transport.engine.setSocketOption(transport.handle, level, name, bytes));
+    commands.setSocketOption(attached(this.#life), level, name, value);
   }
 
   /**
@@ -655,14 +587,12 @@ export class Connection {
    * connection ended with, or the last one that its connect met. (error?)
    */
   getSocketError(): SystemError | undefined {
-    return this.#attached().socketError();
+    return attached(this.#life).socketError();
   }
 
   /** The process at the other end of a Unix socket when it connected. Capability `peerCredentials`. */
   peerCredentials(): { pid: number; uid: number; gid: number } {
-    const { engine, handle } = this.#stream("peerCredentials");
-    this.#open("peerCredentials");
-    return engine.peerCredentials(handle);
+    return commands.peerCredentials(stream(this.#life, "peerCredentials"));
   }
 
   // Insides ------------------------------------------------------------------------------------------------------
@@ -670,78 +600,27 @@ export class Connection {
   /** What `console.log` shows: class, number, state and the peer's address. */
   [inspect.custom](): string {
     const name = this.constructor.name;
-    if (this.#transport === undefined) return `${name} { initial }`;
-    const remote = this.#transport.remoteAddress();
-    return `${name} { #${this.#transport.id} ${this.state}${remote === undefined ? "" : ` ${formatAddress(remote)}`} }`;
-  }
-
-  #attached(): AnyLife {
-    const transport = this.#transport;
-    if (transport === undefined) {
-      throw new StateError("ERR_EM_NOT_ATTACHED", "the connection is not attached to a reactor yet (use postInit)");
-    }
-    return transport;
-  }
-
-  /** Who answers for its operations; in the constructor that is the reactor. */
-  #owner(): Responsible | undefined {
-    return this.#transport ?? responsible();
-  }
-
-  /** For what datagrams cannot do. */
-  #stream(method: string): Transport {
-    const life = this.#attached();
-    if (!life.isStream) throw notAStream(method);
-    return life;
-  }
-
-  #open(method: string): AnyLife {
-    const transport = this.#attached();
-    if (transport.state !== State.open) throw this.#notOpen(method);
-    return transport;
-  }
-
-  #notOpen(method: string): StateError {
-    const error = new StateError("ERR_EM_NOT_OPEN", `${method} needs an open connection; this one is ${this.state}`);
-    return this.#attached().asEnd(error);
-  }
-
-  #settable(method: string): AnyLife {
-    const transport = this.#attached();
-    if (transport.state > State.open) throw this.#notOpen(method);
-    return transport;
-  }
-
-  #setOptions(method: string, options: SocketOptions & { keepAliveOff?: boolean }): void {
-    const transport = this.#stream(method);
-    this.#settable(method);
-    requireOptions(transport.engine, options);
-    transport.set(() => transport.setOptions(options));
+    if (this.#life === undefined) return `${name} { initial }`;
+    const remote = this.#life.remoteAddress();
+    return `${name} { #${this.#life.id} ${this.state}${remote === undefined ? "" : ` ${formatAddress(remote)}`} }`;
   }
 
   /** @internal */
-  static attach(connection: Connection, transport: AnyLife, redial: Redial | undefined): void {
-    transport.id = connection.#transport?.id ?? transport.core.nextId();
-    connection.#transport = transport;
+  static attach(connection: Connection, life: AnyLife, redial: Redial | undefined): void {
+    life.id = connection.#life?.id ?? life.core.nextId();
+    connection.#life = life;
     connection.#redial = redial;
   }
 
   /** @internal Checks that a connection has ended and is one that `reconnect` can begin again; returns the life that ended. */
   static reconnectable(connection: Connection): Transport {
-    const transport = connection.#stream("reconnect");
-    if (transport.origin.accepts) {
-      throw new StateError("ERR_EM_NOT_RECONNECTABLE", "an accepted connection cannot be connected again");
-    }
-    if (transport.state !== State.closed) {
-      throw new StateError("ERR_EM_STILL_OPEN", `the connection has not ended yet (${connection.state})`);
-    }
-    return transport;
+    return commands.reconnectable(stream(connection.#life, "reconnect"));
   }
 
   /** @internal Begins TLS as planned. */
   static startTls(connection: Connection, plan: TlsPlan): void {
     const base = Connection.prototype;
-    connection.#stream("startTls").startTls(plan, {
+    stream(connection.#life, "startTls").startTls(plan, {
       verifies: connection.sslVerifyPeer !== base.sslVerifyPeer,
       completes: connection.sslHandshakeCompleted !== base.sslHandshakeCompleted,
     });
@@ -749,31 +628,13 @@ export class Connection {
 
   /** @internal For claimants and protocol classes, whose callbacks are called, and fail, like the connection's own. */
   static portOf(connection: Connection): StreamPort {
-    return connection.#stream("a bridge or a protocol class");
+    return stream(connection.#life, "a bridge or a protocol class");
   }
 
   /** @internal Whatever carries it. */
   static lifeOf(connection: Connection): AnyLife {
-    return connection.#attached();
+    return attached(connection.#life);
   }
 }
 
 setDefaultUnbind(Connection.prototype.unbind);
-
-function checkEncoding(encoding: BufferEncoding): BufferEncoding {
-  if (encoding !== "utf8" && encoding !== "latin1" && !Buffer.isEncoding(encoding)) {
-    throw new ArgumentError(`encoding must be one that Buffer knows, not ${describe(encoding)}`);
-  }
-  return encoding;
-}
-
-function cInt(value: number): Uint8Array {
-  if (!Number.isInteger(value) || value < -0x80000000 || value > 0x7fffffff) {
-    throw new ArgumentError(`value must fit a C int, not ${value}`);
-  }
-  return new Uint8Array(new Int32Array([value]).buffer);
-}
-
-function notSendable(data: unknown): ArgumentError {
-  return new ArgumentError(`data must be a Buffer, a Uint8Array, a string or an array of them, not ${describe(data)}`);
-}

@@ -4,7 +4,7 @@ import { codeOf } from "../base/error_code.js";
 import { ArgumentError, EventMachineError } from "../base/errors.js";
 import { withKnownSize } from "./unsized_files.js";
 
-/** Opened without it, a FIFO would hold up the whole process until somebody writes to it. Windows has neither. */
+/** Opened without it, a FIFO would block the whole process until somebody writes to it. Windows has neither. */
 const { O_RDONLY, O_NONBLOCK = 0 } = constants;
 
 /** An open file that is being sent. */
@@ -71,7 +71,7 @@ export class FileSends {
     return sent;
   }
 
-  /** The oldest one is through. */
+  /** The oldest one is sent. */
   finishOne(): void {
     const send = this.#queue.shift();
     if (send === undefined) return;

@@ -73,7 +73,7 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
     this.core.foreign.transports.delete(this.#transport as Transport);
   }
 
-  // What the stream tells --------------------------------------------------------------------------------------------
+  // What the stream reports --------------------------------------------------------------------------------------------
 
   onConnected(): void {
     this.#transport?.connected(ONLY);

@@ -47,7 +47,7 @@ export class LifePromises {
     return this.#closed.promise;
   }
 
-  /** To be asked for when the connection is told to detach. */
+  /** To be asked for when the connection begins to detach. */
   get detached(): Promise<Detached> {
     this.#detached ??= endable();
     return this.#detached.promise;

@@ -43,7 +43,7 @@ export function attachError(fd: number, errno: number, syscall: string): EventMa
   return new StateError("ERR_EM_DESCRIPTOR_OWNED", `descriptor ${fd} belongs to a reactor; detach it there first`);
 }
 
-/** No attempt of a connect went through: the kind is told by the last that failed. */
+/** Every attempt of a connect has failed: the last one decides the kind. */
 export function connectFailure(target: string, attempts: readonly EventMachineError[]): CloseReason {
   const last = attempts.at(-1);
   const code = last?.code ?? "ERR_EM_CONNECT_FAILED";

@@ -3,7 +3,7 @@ import { StateError } from "../base/errors.js";
 
 /** What calls on a connection come to that can no longer do them. */
 export function writeEnded(): StateError {
-  return new StateError("ERR_EM_WRITE_AFTER_END", "nothing can be sent behind halfClose");
+  return new StateError("ERR_EM_WRITE_AFTER_END", "nothing can be sent after halfClose");
 }
 
 export function notOpened(reason: CloseReason | undefined): unknown {

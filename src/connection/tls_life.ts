@@ -27,7 +27,7 @@ export interface TlsOwner {
   readonly isOpen: boolean;
   readonly isClosed: boolean;
   readonly reason: CloseReason | undefined;
-  readonly callbacks: ConnectionCallbacks;
+  readonly receiver: ConnectionCallbacks;
   readonly origin: Origin;
   call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): void;
   ask<A extends unknown[], R>(
@@ -74,7 +74,7 @@ export class TlsLife implements Unfinished {
     this.#hooks = hooks;
   }
 
-  /** The connection is open: the engine starts TLS behind what it has queued. */
+  /** The connection is open: the engine starts TLS after what it has queued. */
   begin(): void {
     const { core, home, handle } = this.#owner;
     const { context, role, serverName, verifyName, received } = this.#plan;
@@ -174,7 +174,7 @@ export class TlsLife implements Unfinished {
   };
 
   onVerify(): void {
-    const { callbacks, home } = this.#owner;
+    const { receiver, home } = this.#owner;
     const state = home.engine.tlsState(this.#handle);
     const shown = new ShownCertificates(state?.peerCertificates ?? [], (error) =>
       this.#owner.end({ kind: "tls-error", error }),
@@ -196,7 +196,7 @@ export class TlsLife implements Unfinished {
     if (leaf === undefined) this.#answerVerify(false);
     else {
       this.#owner.ask(
-        (certificate: X509Certificate) => callbacks.sslVerifyPeer(certificate, verdict),
+        (certificate: X509Certificate) => receiver.sslVerifyPeer(certificate, verdict),
         undefined,
         [leaf],
         (accepts: unknown) => this.#answerVerify(accepts),
@@ -227,7 +227,7 @@ export class TlsLife implements Unfinished {
     if (this.#securing !== undefined && this.info !== undefined) this.#securing.resolve(this.info);
     if (!this.#hooks.completes || !this.#owner.isOpen) return;
     const { info } = this;
-    if (info !== undefined) this.#owner.call(this.#owner.callbacks.sslHandshakeCompleted, info);
+    if (info !== undefined) this.#owner.call(this.#owner.receiver.sslHandshakeCompleted, info);
   }
 
   /** Kept once the connection is secured, and only where the certificate holds: to resume it is to trust it again. */
@@ -280,7 +280,7 @@ const WORDS: Record<string, string> = {
   ERR_EM_TLS_HANDSHAKE: "the TLS handshake failed",
   ERR_EM_TLS_VERIFY: "the peer's certificate was refused",
   ERR_EM_TLS_PROTOCOL: "the TLS stream is broken",
-  ERR_EM_TLS_PLAINTEXT: "bytes came in clear behind the point where TLS begins",
+  ERR_EM_TLS_PLAINTEXT: "bytes came in clear after the point where TLS begins",
   ERR_EM_TLS_NO_CONTEXT: "there is no certificate for the name the client asked for",
 };
 
@@ -290,7 +290,7 @@ function tlsError({ code, reason, alert, verifyError }: TlsFailure): TlsError {
   return new TlsError(code, [words, ...details].join(": "), { reason, alert, verifyError });
 }
 
-/** Bytes in clear were left over behind the point where TLS begins: somebody may have put them there. */
+/** Bytes in clear were left over after the point where TLS begins: somebody may have put them there. */
 export function plaintextLeft(bytes: number): CloseReason {
   const reason = `${bytes} bytes were read and not delivered`;
   return {

@@ -12,7 +12,7 @@ const FAILED: ReadonlySet<string> = new Set([
   "name-not-found",
 ]);
 
-/** What has been said, by class and code: a program that connects again and again is told once. */
+/** What has been said, by class and code: a program that connects again and again is warned once. */
 const said = new WeakMap<object, Set<string>>();
 
 /** Names the `unbind` of a class that has none of its own. */

@@ -21,7 +21,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   readonly #chunks: Buffer[] = [];
   #held = 0;
   readonly #waiting: Settling<IteratorResult<Buffer, undefined>>[] = [];
-  /** Nothing more will come: how it ended, to be told once; an error, or undefined for an end in order. */
+  /** Nothing more will come: how it ended, to be reported once; an error, or undefined for an end in order. */
   #end: { error: unknown } | undefined;
 
   constructor(owner: ConnectionCallbacks, port: StreamPort, staysOpen = port.allowsHalfOpen) {
@@ -60,7 +60,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     return Promise.resolve(DONE);
   }
 
-  /** An error is told once; with the peer's end the connection ends behind what was sent, as it would without a loop. */
+  /** An error is reported once; with the peer's end the connection ends after what was sent, as it would without a loop. */
   #ended(error: unknown): Promise<IteratorReturnResult<undefined>> {
     this.#end = { error: undefined };
     if (error !== undefined) {
@@ -68,7 +68,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
       failed.reject(error);
       return failed.promise;
     }
-    // In the next turn: what is sent right behind the loop still belongs to the answer.
+    // In the next turn: what is sent right after the loop still belongs to the answer.
     if (!this.#staysOpen) this.#port.ownTick({ onTick: () => this.#port.halfClose() });
     return Promise.resolve(DONE);
   }
@@ -79,7 +79,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
     for (const turn of this.#waiting.splice(0)) this.#ended(this.#end.error).then(turn.resolve, turn.reject);
   }
 
-  // What the connection tells ----------------------------------------------------------------------------------------
+  // What the connection reports ----------------------------------------------------------------------------------------
 
   postInit(): void {}
 

@@ -16,7 +16,7 @@ import { type OwnTick, TickQueue } from "./tick_queue.js";
 import type { TransportCore, TransportHome } from "./transport_home.js";
 
 /**
- * The heart of a reactor: the table from handles to what stands behind them, the timers, the ticks, and the engine
+ * The heart of a reactor: the table from handles to endpoints, the timers, the ticks, and the engine
  * under them. It is the engine's event sink; everything above reaches the engine through it.
  */
 export class Core implements EngineEvents, TimerServiceHost, TransportCore, TransportHome {
@@ -104,7 +104,7 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
 
   /**
    * A stop unbinds everything, and the reactor's time is over for the program: its ticks and timers are gone, nothing new
-   * is begun, and whatever waits for something that can no longer come is told.
+   * is begun, and whatever waits for something that can no longer come hears of it.
    */
   beginEnd(): void {
     this.isAccepting = false;
@@ -146,13 +146,13 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
     return this.#nextId++;
   }
 
-  /** Puts an endpoint behind a handle the engine has just given out. */
+  /** Enters the endpoint of a handle that the engine has just given out. */
   register(handle: Handle, endpoint: Endpoint): void {
     this.#table[handle & HANDLE_INDEX_MASK] = endpoint;
     this.#live++;
   }
 
-  /** Puts another endpoint behind a registered handle. */
+  /** Gives a registered handle another endpoint. */
   replace(handle: Handle, endpoint: Endpoint): void {
     this.#table[handle & HANDLE_INDEX_MASK] = endpoint;
   }

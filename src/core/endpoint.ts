@@ -2,7 +2,7 @@ import type { DatagramInfo, Peer } from "../engine/datagrams.js";
 import type { Ended, Handle } from "../engine/streams.js";
 import type { Member } from "./members.js";
 
-/** What stands behind a handle in the reactor's table: a connection's transport, a listening socket, an attempt. */
+/** What the reactor's table has for a handle: a connection's transport, a listening socket, an attempt. */
 export abstract class Endpoint {
   /** Itself, where the reactor has to end it; undefined for what goes with somebody else, as an attempt does with its dialer. */
   get member(): Member | undefined {
@@ -26,7 +26,7 @@ export abstract class Endpoint {
   abstract onClosed(handle: Handle, ended: Ended, errno: number, syscall: string): void;
 }
 
-/** Stands behind a handle that nobody wants any more and only waits for its `closed`. */
+/** The endpoint of a handle that nobody wants any more and that only waits for its `closed`. */
 class Discarded extends Endpoint {
   override onClosed(): void {}
 }

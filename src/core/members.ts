@@ -18,7 +18,7 @@ export class Members {
   readonly #carried: () => Iterable<Endpoint>;
   readonly #others = new Set<Member>();
 
-  /** `carried`: what stands behind handles of the engine, and is kept there already. */
+  /** `carried`: the endpoints of the engine's handles, which are kept there already. */
   constructor(carried: () => Iterable<Endpoint>) {
     this.#carried = carried;
   }

@@ -12,7 +12,7 @@ export type State = (typeof State)[keyof typeof State];
 
 /** TLS on a connection, as those outside of it see it. */
 export interface StreamTls {
-  /** What the handshake came to; undefined before it is done. */
+  /** The result of the handshake; undefined before it is done. */
   readonly info: TlsInfo | undefined;
   /** The session that came last, to be resumed; undefined before one came. */
   readonly session: Buffer | undefined;
@@ -22,14 +22,14 @@ export interface StreamTls {
  * One life of a connection, as a claimant (a stream, an iterator), a protocol class or a kit may use it: the only way from
  * those into what carries the connection. `Connection.portOf` gives it.
  *
- * None of its calls calls back, but for `call` and `handlerFailed`: what follows from them is told in a later turn.
+ * No call but `call` and `handlerFailed` calls back: what follows from one is reported in a later turn.
  */
 export interface StreamPort {
   // State --------------------------------------------------------------------------------------------------------
 
   /** Where this life stands; it only ever grows. */
   readonly state: State;
-  /** Whether it was ever open: a connect may come to nothing. */
+  /** Whether it was ever open: a connect may fail. */
   readonly wasOpened: boolean;
   /** Why it ends, from the moment that is known; the first reason given stands. */
   readonly reason: CloseReason | undefined;
@@ -54,7 +54,7 @@ export interface StreamPort {
    * `ERR_EM_CLOSED` where the connection is closing or closed, `ERR_EM_INPUT_DISCARDED` where input was lost before.
    */
   claim(claimant: ConnectionCallbacks): void;
-  /** Calls the user as every callback is called; returns what that did, undefined where it threw, which is dealt with. */
+  /** Calls the user as every callback is called; returns what that did, undefined where it threw, which has been handled. */
   call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): unknown;
   /** Treats an error as one thrown by a callback: `onError` may take it, otherwise the connection ends with it. */
   handlerFailed(error: unknown): void;
@@ -89,7 +89,7 @@ export interface StreamPort {
 
   // Ending -------------------------------------------------------------------------------------------------------
 
-  /** Sends the FIN behind what is queued; data may still come in. */
+  /** Sends the FIN after what is queued; data may still come in. */
   halfClose(): void;
   /** Sends everything, then closes: `closeConnectionAfterWriting`. */
   finish(): void;
@@ -97,7 +97,7 @@ export interface StreamPort {
   close(): void;
   /** Resets the connection, or calls off the connect that is under way. */
   abort(): void;
-  /** Ends it with `tls-error`: so many bytes came in clear behind the point where TLS begins. */
+  /** Ends it with `tls-error`: so many bytes came in clear after the point where TLS begins. */
   refusePlaintext(bytes: number): void;
 
   // The socket, and time -----------------------------------------------------------------------------------------

@@ -7,8 +7,7 @@ import { SystemError } from "../base/system_error.js";
 import { showUnixName } from "../base/unix_name.js";
 import { scopeOf } from "../connection/context_scope.js";
 import { Deadlines } from "../connection/deadlines.js";
-import { HandlerCalls } from "../connection/handler_calls.js";
-import type { DatagramLife } from "../connection/life.js";
+import { Life } from "../connection/life.js";
 import { LifePromises } from "../connection/life_promises.js";
 import { LifeTimers } from "../connection/life_timers.js";
 import * as reasons from "../connection/reasons.js";
@@ -40,15 +39,9 @@ export interface DatagramOrigin {
 }
 
 /** What a connection does with datagrams: the state machine between a user's object and an engine's handle, open from the start. */
-export class DatagramTransport extends HandlerCalls implements DatagramLife, OwnTick {
+export class DatagramTransport extends Life implements OwnTick {
   readonly isStream = false;
   readonly tls = undefined;
-  id = 0;
-  handle: Handle;
-  settings: StreamSettings;
-  state: State = State.open;
-  reason: CloseReason | undefined;
-  bytesIn = 0;
   bytesDiscarded = 0;
   readonly isSendingFile = false;
   readonly wasOpened = true;
@@ -79,21 +72,16 @@ export class DatagramTransport extends HandlerCalls implements DatagramLife, Own
   #linger: Timer | undefined;
 
   constructor(origin: DatagramOrigin, connection: ConnectionCallbacks) {
-    super(origin.core, connection, origin.context);
+    super(origin.core, connection, origin.context, origin.settings);
     this.#core = origin.core;
     this.handle = origin.handle;
-    this.settings = origin.settings;
+    this.state = State.open;
     this.#remote = origin.remote;
     this.#borrows = origin.borrows;
     this.#local = origin.core.engine.localAddress(origin.handle);
-    origin.core.connectionCount++;
   }
 
-  get connection(): ConnectionCallbacks {
-    return this.receiver;
-  }
-
-  get engine(): Engine {
+  override get engine(): Engine {
     return this.#core.engine;
   }
 
@@ -115,18 +103,6 @@ export class DatagramTransport extends HandlerCalls implements DatagramLife, Own
     if (Deadlines.wanted(this.settings)) this.#deadline().start();
     if (connectionOpen.hasSubscribers) connectionOpen.publish(this.message());
     this.call(this.receiver.postInit);
-  }
-
-  get isOpen(): boolean {
-    return this.state === State.open;
-  }
-
-  get isClosed(): boolean {
-    return this.state === State.closed;
-  }
-
-  get isEnding(): boolean {
-    return this.state >= State.closing;
   }
 
   // Input --------------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ export interface TlsState {
 export interface TlsFailure {
   /**
    * `ERR_EM_TLS_HANDSHAKE` (failed, or ended by the peer), `ERR_EM_TLS_VERIFY` (the peer's certificate), `ERR_EM_TLS_PROTOCOL` (a bad record
-   * after the handshake), `ERR_EM_TLS_PLAINTEXT` (clear bytes behind the point where TLS starts), `ERR_EM_TLS_NO_CONTEXT`
+   * after the handshake), `ERR_EM_TLS_PLAINTEXT` (clear bytes after the point where TLS starts), `ERR_EM_TLS_NO_CONTEXT`
    * (no context for the name).
    */
   readonly code: string;

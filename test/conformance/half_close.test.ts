@@ -125,7 +125,7 @@ onEveryEngine("half-close", (engine) => {
     sameBytes(server.received, all);
   });
 
-  engine.ruleOnEach("behind halfClose sendData throws, and input goes on", async (trial) => {
+  engine.ruleOnEach("after halfClose sendData throws, and input goes on", async (trial) => {
     const { client, server } = await trial.pair({ listen: halfOpen });
     client.halfClose();
     client.halfClose();

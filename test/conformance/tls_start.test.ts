@@ -272,7 +272,7 @@ onEveryEngine("TLS, its beginning", (engine) => {
 
   // Injected text ------------------------------------------------------------------------------------------------
 
-  engine.rule("bytes in clear behind the point where TLS begins are never taken for protected ones", async (trial) => {
+  engine.rule("bytes in clear after the point where TLS begins are never taken for protected ones", async (trial) => {
     const { client, server } = await trial.pair({ server: { receiveData: (me) => me.pause() } });
     client.sendData("STARTTLS\r\n");
     await trial.until(() => server.bytes > 0, "the request");
