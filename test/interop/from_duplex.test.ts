@@ -157,6 +157,21 @@ onEveryEngine("a connection over a Node stream", (engine) => {
     assert.equal(connection.kind, "peer-closed");
   });
 
+  engine.rule(
+    "a stream that ends and closes itself after the peer's end leaves no connection behind",
+    async (trial) => {
+      const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+      const connection = over(trial, stream, { receiveEnd: () => void stream.end() }, { allowHalfOpen: true });
+      await connection.opened;
+      stream.push("last words");
+      stream.push(null);
+      await trial.allUnbound();
+      assert.equal(connection.text, "last words");
+      assert.equal(connection.ends, 1);
+      assert.equal(connection.kind, "peer-closed");
+    },
+  );
+
   engine.rule("closing after writing sends everything, closing at once destroys", async (trial) => {
     const [one, two] = streamPair();
     const all = pattern(1_000_000);

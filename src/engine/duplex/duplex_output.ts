@@ -1,15 +1,15 @@
 import type { Duplex } from "node:stream";
 import { FileRange } from "../node/file_range.js";
+import { asError, type Failing, guardWrites } from "../node/throwing_streams.js";
 import type { Turn } from "../node/turn.js";
-import { Ended } from "../streams.js";
 import { OutputPieces } from "./output_pieces.js";
-import { attempt, guardWrites } from "./throwing_streams.js";
 
-export interface OutputOwner {
+export interface OutputOwner extends Failing {
   /** So many bytes, file bytes apart, have been taken by what the stream writes to. */
   wrote(bytes: number): void;
   fileSent(): void;
-  failed(ended: Ended, error: NodeJS.ErrnoException | undefined): void;
+  /** A file ended before the end of its range. */
+  fileTruncated(): void;
 }
 
 /** The way out through a Node stream: bytes and ranges of files, in their order, and the end behind them. */
@@ -71,7 +71,7 @@ export class DuplexOutput {
   flush(): void {
     this.#flushDue = false;
     if (this.#isReading || this.#stopped) return;
-    attempt(this.#owner, () => {
+    this.#attempt(() => {
       this.#duplex.cork();
       while (!this.#isReading) {
         const head = this.#queue.shift();
@@ -82,6 +82,14 @@ export class DuplexOutput {
       this.#duplex.uncork();
       if (this.#ends && this.#queue.isEmpty && !this.#isReading && !this.#duplex.writableEnded) this.#duplex.end();
     });
+  }
+
+  #attempt(action: () => unknown): void {
+    try {
+      action();
+    } catch (error) {
+      this.#owner.failed(asError(error));
+    }
   }
 
   #written(bytes: number, error: Error | null | undefined): void {
@@ -109,12 +117,12 @@ export class DuplexOutput {
     this.#isReading = true;
     file.read((piece) => {
       if (this.#stopped) return;
-      if (piece === "truncated") this.#owner.failed(Ended.fileTruncated, undefined);
-      else if (piece instanceof Error) this.#owner.failed(Ended.error, piece);
+      if (piece === "truncated") this.#owner.fileTruncated();
+      else if (piece instanceof Error) this.#owner.failed(piece);
       else {
         // A copy: a stream may keep what it was given, and the range reads its next piece over this one.
         const copy = Buffer.from(piece);
-        attempt(this.#owner, () => this.#duplex.write(copy, (error) => this.#pieceWritten(file, error)));
+        this.#attempt(() => this.#duplex.write(copy, (error) => this.#pieceWritten(file, error)));
       }
     });
   }

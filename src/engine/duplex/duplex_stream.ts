@@ -2,18 +2,15 @@ import { constants } from "node:os";
 import type { Duplex } from "node:stream";
 import { type SocketAddress, unmapAddress } from "../../base/addresses.js";
 import { UnsupportedError } from "../../base/errors.js";
-import { READ_QUOTA } from "../../base/limits.js";
 import type { Capability } from "../capabilities.js";
 import type { StreamEngine } from "../engine.js";
 import { FileRange } from "../node/file_range.js";
+import { Input, type Receiver } from "../node/input.js";
+import { asError } from "../node/throwing_streams.js";
 import type { Turn } from "../node/turn.js";
 import { lackedFor, type SocketOptions } from "../socket_options.js";
 import { Ended, type Handle } from "../streams.js";
 import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
-import { asError, attempt } from "./throwing_streams.js";
-
-/** The most that is held of what the stream gives before it is paused: until it is delivered, one turn later. */
-const HELD_LIMIT = READ_QUOTA;
 
 export interface DuplexSettings {
   readonly halfOpen: boolean;
@@ -46,7 +43,7 @@ interface MaybeSocket extends Duplex {
  * A stream may answer within the very call that writes to it, and a reactor must never be entered from inside a command:
  * every event waits for a turn of its own, and what is written leaves when the turn that wrote it has ended.
  */
-export class DuplexStream implements StreamEngine, OutputOwner {
+export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
   readonly name = "duplex";
   readonly capabilities: ReadonlySet<Capability> = new Set();
   readonly lending = undefined;
@@ -63,12 +60,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   #lastRead: number;
   #lastWrite: number;
 
-  #held: Buffer[] = [];
-  #heldBytes = 0;
-  #endHeld = false;
-  #deliveryDue = false;
-  #isPaused = false;
-  #discards = false;
+  readonly #input: Input;
   #peerEnded = false;
 
   /** What the handle ends with when both directions have ended. */
@@ -81,6 +73,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     this.#turn = turn;
     this.#events = events;
     this.#output = new DuplexOutput(duplex, this, turn);
+    this.#input = new Input(turn, this, false);
     this.#halfOpen = settings.halfOpen;
     this.#lowWaterMark = settings.lowWaterMark;
     this.#lastRead = this.#lastWrite = performance.now();
@@ -91,12 +84,10 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     // A socket that still connects says so; other streams are as open as they will be.
     if (this.#duplex.connecting === true) duplex.once("connect", opened);
     else opened();
-    duplex.on("error", (error: unknown) => this.failed(Ended.error, asError(error)));
+    duplex.on("error", (error: unknown) => this.failed(asError(error)));
     duplex.on("close", () => this.#closedUnder());
-    duplex.on("data", (chunk: Uint8Array) => this.#received(chunk));
-    duplex.on("end", () => this.#receivedEnd());
     duplex.on("finish", () => this.#endIfDone());
-    if (duplex.readableEnded) this.#receivedEnd();
+    this.#input.start(duplex, true, duplex.readableEnded);
   }
 
   // Output -----------------------------------------------------------------------------------------------------------
@@ -167,45 +158,17 @@ export class DuplexStream implements StreamEngine, OutputOwner {
 
   // Input ------------------------------------------------------------------------------------------------------------
 
-  #received(data: Uint8Array): void {
-    if (this.#hasEnded) return;
+  wasRead(): void {
     this.#lastRead = performance.now();
-    if (this.#discards) return;
-    this.#held.push(Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength));
-    this.#heldBytes += data.length;
-    if (this.#heldBytes >= HELD_LIMIT) attempt(this, () => this.#duplex.pause());
-    this.#deliverLater();
   }
 
-  #receivedEnd(): void {
-    this.#endHeld = true;
-    this.#deliverLater();
+  received(chunk: Buffer): void {
+    this.#events.onData(chunk);
   }
 
-  #deliverLater(): void {
-    if (this.#deliveryDue || this.#isPaused || this.#hasEnded) return;
-    this.#deliveryDue = true;
-    this.#turn.defer(() => this.#deliver());
-  }
-
-  #deliver(): void {
-    this.#deliveryDue = false;
-    const held = this.#held;
-    let count = 0;
-    while (!this.#isPaused && !this.#hasEnded && !this.#discards) {
-      const chunk = held[count];
-      if (chunk === undefined) break;
-      count++;
-      this.#heldBytes -= chunk.length;
-      this.#events.onData(chunk);
-    }
-    held.splice(0, count);
-    if (this.#hasEnded || this.#isPaused) return;
-    attempt(this, () => this.#duplex.isPaused() && this.#duplex.resume());
-    if (this.#hasEnded) return;
-    if (!this.#endHeld || this.#peerEnded) return;
+  receivedEnd(): void {
     this.#peerEnded = true;
-    if (this.#halfOpen && !this.#discards) this.#events.onEnd();
+    if (this.#halfOpen && !this.#input.discards) this.#events.onEnd();
     else this.#endsWith ??= Ended.peer;
     if (this.#endsWith !== undefined) this.#output.end();
     this.#endIfDone();
@@ -216,16 +179,11 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   }
 
   pause(): void {
-    if (this.#hasEnded || this.#discards) return;
-    this.#isPaused = true;
-    attempt(this, () => this.#duplex.pause());
+    if (!this.#hasEnded && !this.#input.discards) this.#input.pause();
   }
 
   resume(): void {
-    if (this.#hasEnded || !this.#isPaused) return;
-    this.#isPaused = false;
-    attempt(this, () => this.#duplex.resume());
-    this.#deliverLater();
+    if (!this.#hasEnded) this.#input.resume();
   }
 
   // Ending -----------------------------------------------------------------------------------------------------------
@@ -237,16 +195,11 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   }
 
   finish(): void {
-    if (this.#hasEnded || this.#discards) return;
+    if (this.#hasEnded || this.#input.discards) return;
     this.#endsWith ??= Ended.local;
     this.#awaitsWritable = false;
-    this.#held = [];
-    this.#heldBytes = 0;
-    this.#discards = true;
-    this.#isPaused = false;
-    attempt(this, () => this.#duplex.resume());
+    this.#input.discard();
     this.#output.end();
-    if (this.#endHeld) this.#deliverLater();
   }
 
   /** Both directions are through: the stream's own end is all that is left to tell. */
@@ -269,25 +222,25 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     });
   }
 
-  /** The stream failed, or a file that it was to send. */
-  failed(ended: Ended, error: NodeJS.ErrnoException | undefined): void {
-    this.#end(ended, error);
+  failed(error: NodeJS.ErrnoException): void {
+    this.#end(Ended.error, error);
+  }
+
+  fileTruncated(): void {
+    this.#end(Ended.fileTruncated, undefined);
   }
 
   /** Somebody else has destroyed the stream: to the connection that is a reset, unless everything had ended before. */
   #closedUnder(): void {
     if (this.#hasEnded) return;
-    if (this.#endHeld && this.#duplex.writableFinished) {
+    if (this.#input.hasEnd && this.#duplex.writableFinished) {
       // What is held is still delivered, in its turn.
       this.#endsWith ??= Ended.peer;
-      this.#deliverLater();
+      this.#endIfDone();
       return;
     }
     const error = new Error("the stream was destroyed");
-    this.#end(
-      Ended.error,
-      Object.assign(error, { code: "ECONNRESET", errno: -constants.errno.ECONNRESET, syscall: "read" }),
-    );
+    this.failed(Object.assign(error, { code: "ECONNRESET", errno: -constants.errno.ECONNRESET, syscall: "read" }));
   }
 
   #end(
@@ -298,7 +251,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#output.stop();
-    this.#held = [];
+    this.#input.stop();
     try {
       destroy();
     } catch (thrown) {
@@ -326,7 +279,7 @@ export class DuplexStream implements StreamEngine, OutputOwner {
   }
 
   undelivered(): number {
-    return this.#heldBytes;
+    return this.#input.undelivered;
   }
 
   answerServerName(): void {}

@@ -1,10 +1,10 @@
 import type { Socket } from "node:net";
 import type { SocketAddress } from "../../base/addresses.js";
+import { Input, type Receiver } from "../node/input.js";
 import type { EngineTurn } from "../node/turn.js";
 import { Ended, type Handle } from "../streams.js";
 import type { TlsFailure, TlsStart, TlsState } from "../tls.js";
 import { errnoOf } from "./errno.js";
-import { Incoming } from "./incoming.js";
 import { descriptorOf } from "./owned_descriptors.js";
 import { type SecureOwner, SecureSession } from "./secure_session.js";
 import type { Ends } from "./socket_addresses.js";
@@ -29,13 +29,13 @@ function wholeMilliseconds(moment: number): number {
  * A connection: a node:net socket that is always half-open, with the life cycle of the contract on top of it. Data is
  * delivered from the socket's own callback, every other event deferred, so that they keep their order.
  */
-export class PortableStream implements WriterOwner, SecureOwner {
+export class PortableStream implements WriterOwner, SecureOwner, Receiver {
   readonly handle: Handle;
   readonly socket: Socket;
   readonly #turn: EngineTurn;
   readonly #released: () => void;
   #writer: Writer;
-  #incoming: Incoming;
+  #incoming: Input;
   /** TLS, from `startTls` on. */
   #secure: SecureSession | undefined;
   #halfOpen: boolean;
@@ -68,18 +68,18 @@ export class PortableStream implements WriterOwner, SecureOwner {
     this.#turn = turn;
     this.#released = released;
     this.#writer = new Writer(this, turn.scratch);
-    this.#incoming = new Incoming(turn, this);
+    this.#incoming = new Input(turn, this, true);
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
   }
 
-  /** The socket is connected, and its ends are known; reading begins, `behindDeferred` events where asked for. */
-  open(ends: Ends, behindDeferred = false): void {
+  /** The socket is connected, and its ends are known; reading begins, `afterDeferred` events where asked for. */
+  open(ends: Ends, afterDeferred = false): void {
     this.#isOpen = true;
     this.#ends = ends;
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     this.#writer.open(this.socket, true);
-    this.#incoming.start(this.socket, behindDeferred);
+    this.#incoming.start(this.socket, afterDeferred);
   }
 
   /** The socket failed, or could not be made. */
@@ -254,7 +254,7 @@ export class PortableStream implements WriterOwner, SecureOwner {
     const clear = this.#writer;
     this.#secure = new SecureSession(this.socket, context, start, this);
     this.#writer = new Writer(this, this.#turn.scratch);
-    this.#incoming = new Incoming(this.#turn, this);
+    this.#incoming = new Input(this.#turn, this, true);
     if (before.isPaused) this.#incoming.pause();
     before.leave();
     if (left > 0) this.tlsFailed(failure("ERR_EM_TLS_PLAINTEXT", `${left} bytes were read and not delivered`));
@@ -334,7 +334,6 @@ export class PortableStream implements WriterOwner, SecureOwner {
     if (this.#peerEnded && this.#endsWith === Ended.peer) this.#settleLater();
   }
 
-  /** Bytes have come from the kernel, whether or not they are delivered at once. */
   wasRead(bytes: number): void {
     this.#lastRead = wholeMilliseconds(performance.now());
     this.#turn.counters.bytesIn += bytes;
@@ -345,7 +344,6 @@ export class PortableStream implements WriterOwner, SecureOwner {
     this.#turn.events.data(this.handle, chunk, 0, chunk.length);
   }
 
-  /** The peer's FIN, behind all that was received. */
   receivedEnd(): void {
     this.#peerEnded = true;
     if (this.#halfOpen && !this.#incoming.discards) {

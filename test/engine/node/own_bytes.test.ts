@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ownBytes } from "../../../src/engine/portable/own_bytes.js";
+import { ownBytes } from "../../../src/engine/node/own_bytes.js";
 
 const READ = 64 * 1024;
 

@@ -1,17 +1,20 @@
 import { type Duplex, Writable } from "node:stream";
-import { Ended } from "../streams.js";
 
 /** Who is told that a stream failed. */
-interface Failing {
-  failed(ended: Ended, error: NodeJS.ErrnoException | undefined): void;
+export interface Failing {
+  failed(error: NodeJS.ErrnoException): void;
 }
 
 /** Calls a stream's method: what it throws is the stream's failure, as an `error` event is. */
-export function attempt(owner: Failing, action: () => unknown): void {
+export function attempt<Name extends string>(
+  owner: Failing,
+  stream: Readonly<Record<Name, () => unknown>>,
+  name: Name,
+): void {
   try {
-    action();
+    stream[name]();
   } catch (error) {
-    owner.failed(Ended.error, asError(error));
+    owner.failed(asError(error));
   }
 }
 
