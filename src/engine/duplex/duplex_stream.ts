@@ -4,13 +4,13 @@ import { type SocketAddress, unmapAddress } from "../../base/addresses.js";
 import { UnsupportedError } from "../../base/errors.js";
 import type { Capability } from "../capabilities.js";
 import type { StreamEngine } from "../engine.js";
-import { FileRange } from "../node/file_range.js";
 import { Input, type Receiver } from "../node/input.js";
-import { asError } from "../node/throwing_streams.js";
+import { Output, type OutputOwner } from "../node/output.js";
+import { FOREIGN } from "../node/stream_kind.js";
+import { asError, attempt, guardWrites } from "../node/throwing_streams.js";
 import type { Turn } from "../node/turn.js";
 import { lackedFor, type SocketOptions } from "../socket_options.js";
 import { Ended, type Handle } from "../streams.js";
-import { DuplexOutput, type OutputOwner } from "./duplex_output.js";
 
 export interface DuplexSettings {
   readonly halfOpen: boolean;
@@ -52,7 +52,9 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
   readonly #duplex: MaybeSocket;
   readonly #turn: Turn;
   readonly #events: DuplexEvents;
-  readonly #output: DuplexOutput;
+  readonly #output: Output;
+  #endsOutput = false;
+  #flushDue = false;
   #halfOpen: boolean;
   #lowWaterMark: number;
   #awaitsWritable = false;
@@ -72,8 +74,9 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
     this.#duplex = duplex;
     this.#turn = turn;
     this.#events = events;
-    this.#output = new DuplexOutput(duplex, this, turn);
-    this.#input = new Input(turn, this, false);
+    this.#output = new Output(this, FOREIGN);
+    guardWrites(duplex);
+    this.#input = new Input(turn, this, FOREIGN.isDirect);
     this.#halfOpen = settings.halfOpen;
     this.#lowWaterMark = settings.lowWaterMark;
     this.#lastRead = this.#lastWrite = performance.now();
@@ -87,17 +90,21 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
     duplex.on("error", (error: unknown) => this.failed(asError(error)));
     duplex.on("close", () => this.#closedUnder());
     duplex.on("finish", () => this.#endIfDone());
+    this.#output.open(duplex);
     this.#input.start(duplex, true, duplex.readableEnded);
   }
 
   // Output -----------------------------------------------------------------------------------------------------------
 
   get #takesOutput(): boolean {
-    return !this.#hasEnded && !this.#output.hasEnded;
+    return !this.#hasEnded && !this.#endsOutput;
   }
 
   write(_handle: Handle, data: Uint8Array): void {
-    if (this.#takesOutput && data.length > 0) this.#output.write(data);
+    if (!this.#takesOutput || data.length === 0) return;
+    this.#output.write(data);
+    this.#turn.unsent += data.length;
+    this.#flushLater();
   }
 
   writeString(_handle: Handle, text: string, encoding: BufferEncoding): number {
@@ -107,7 +114,24 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
   }
 
   sendFile(_handle: Handle, fd: number, offset: number, length: number): void {
-    if (this.#takesOutput) this.#output.sendFile(new FileRange(fd, offset, length));
+    if (!this.#takesOutput) return;
+    this.#output.sendFile(fd, offset, length);
+    this.#flushLater();
+  }
+
+  #flushLater(): void {
+    if (this.#flushDue) return;
+    this.#flushDue = true;
+    this.#turn.flushLater(this);
+  }
+
+  #endOutput(): void {
+    this.#endsOutput = true;
+    this.#flushLater();
+  }
+
+  outputDone(): void {
+    if (this.#endsOutput && !this.#duplex.writableEnded) attempt(this, this.#duplex, "end");
   }
 
   outboundSize(): number {
@@ -129,7 +153,8 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
     this.#checkWritable();
   }
 
-  wrote(): void {
+  wrote(bytes: number): void {
+    this.#turn.unsent -= bytes;
     this.#lastWrite = performance.now();
     this.#checkWritable();
   }
@@ -153,6 +178,7 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
   }
 
   flush(): void {
+    this.#flushDue = false;
     this.#output.flush();
   }
 
@@ -170,7 +196,7 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
     this.#peerEnded = true;
     if (this.#halfOpen && !this.#input.discards) this.#events.onEnd();
     else this.#endsWith ??= Ended.peer;
-    if (this.#endsWith !== undefined) this.#output.end();
+    if (this.#endsWith !== undefined) this.#endOutput();
     this.#endIfDone();
   }
 
@@ -191,7 +217,7 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
   shutdown(): void {
     if (!this.#takesOutput) return;
     this.#endsWith ??= Ended.local;
-    this.#output.end();
+    this.#endOutput();
   }
 
   finish(): void {
@@ -199,7 +225,7 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
     this.#endsWith ??= Ended.local;
     this.#awaitsWritable = false;
     this.#input.discard();
-    this.#output.end();
+    this.#endOutput();
   }
 
   /** Both directions are through: the stream's own end is all that is left to tell. */
@@ -251,6 +277,7 @@ export class DuplexStream implements StreamEngine, OutputOwner, Receiver {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#output.stop();
+    this.#turn.unsent -= this.#output.unsent;
     this.#input.stop();
     try {
       destroy();

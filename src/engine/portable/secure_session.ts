@@ -2,10 +2,10 @@ import type { X509Certificate } from "node:crypto";
 import { isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect, type SecureContext, TLSSocket, type TLSSocketOptions } from "node:tls";
 import { alpnList } from "../alpn.js";
+import type { Output } from "../node/output.js";
 import type { TlsFailure, TlsStart, TlsState, TlsVersion } from "../tls.js";
 import type { PortableTlsContext } from "./tls_contexts.js";
 import { failure, failureOf, isEarlyEnd, isTlsError } from "./tls_failures.js";
-import type { Writer } from "./writer.js";
 
 /** Who is told; each from a callback of Node's. */
 export interface SecureOwner {
@@ -40,7 +40,7 @@ export class SecureSession {
   #socket: TLSSocket | undefined;
   #selecting: ((error: Error | null, context?: SecureContext) => void) | undefined;
   /** What has to leave in clear before TLS begins. */
-  clear: Writer | undefined;
+  clear: Output | undefined;
   /** Why it came to an end. */
   failure: TlsFailure | undefined;
   #rawBytes: number;
@@ -82,7 +82,7 @@ export class SecureSession {
   }
 
   /** Clear output is still on its way: what comes in meanwhile belongs to TLS already. */
-  readAhead(clear: Writer): void {
+  readAhead(clear: Output): void {
     this.clear = clear;
     this.#raw.on("data", this.#readAhead);
     this.#raw.on("end", this.#readEnd);

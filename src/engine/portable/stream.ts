@@ -1,6 +1,9 @@
 import type { Socket } from "node:net";
 import type { SocketAddress } from "../../base/addresses.js";
 import { Input, type Receiver } from "../node/input.js";
+import { Output, type OutputOwner } from "../node/output.js";
+import { PromptOutput } from "../node/prompt_output.js";
+import { SECURED } from "../node/stream_kind.js";
 import type { EngineTurn } from "../node/turn.js";
 import { Ended, type Handle } from "../streams.js";
 import type { TlsFailure, TlsStart, TlsState } from "../tls.js";
@@ -10,7 +13,6 @@ import { type SecureOwner, SecureSession } from "./secure_session.js";
 import type { Ends } from "./socket_addresses.js";
 import type { PortableTlsContext } from "./tls_contexts.js";
 import { failure } from "./tls_failures.js";
-import { Writer, type WriterOwner } from "./writer.js";
 
 export interface StreamSettings {
   readonly halfOpen: boolean;
@@ -29,12 +31,12 @@ function wholeMilliseconds(moment: number): number {
  * A connection: a node:net socket that is always half-open, with the life cycle of the contract on top of it. Data is
  * delivered from the socket's own callback, every other event deferred, so that they keep their order.
  */
-export class PortableStream implements WriterOwner, SecureOwner, Receiver {
+export class PortableStream implements OutputOwner, SecureOwner, Receiver {
   readonly handle: Handle;
   readonly socket: Socket;
   readonly #turn: EngineTurn;
   readonly #released: () => void;
-  #writer: Writer;
+  #output: Output;
   #incoming: Input;
   /** TLS, from `startTls` on. */
   #secure: SecureSession | undefined;
@@ -67,7 +69,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
     this.#lowWaterMark = settings.lowWaterMark;
     this.#turn = turn;
     this.#released = released;
-    this.#writer = new Writer(this, turn.scratch);
+    this.#output = new PromptOutput(this, turn.scratch);
     this.#incoming = new Input(turn, this, true);
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
@@ -78,7 +80,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
     this.#isOpen = true;
     this.#ends = ends;
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
-    this.#writer.open(this.socket, true);
+    this.#output.open(this.socket);
     this.#incoming.start(this.socket, afterDeferred);
   }
 
@@ -99,20 +101,20 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
 
   write(data: Uint8Array): void {
     if (!this.#takesOutput || data.length === 0) return;
-    this.#writer.write(data);
+    this.#output.write(data);
     this.#grown(data.length);
   }
 
   writeText(text: string, encoding: BufferEncoding): number {
     if (!this.#takesOutput || text === "") return 0;
-    const bytes = this.#writer.writeText(text, encoding);
+    const bytes = this.#output.writeText(text, encoding);
     this.#grown(bytes);
     return bytes;
   }
 
   sendFile(fd: number, offset: number, length: number): void {
     if (!this.#takesOutput) return;
-    this.#writer.sendFile(fd, offset, length);
+    this.#output.sendFile(fd, offset, length);
     this.#flushLater();
   }
 
@@ -123,7 +125,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
   }
 
   get outboundSize(): number {
-    return this.#secure === undefined ? this.#writer.unsent : this.#writer.unsent + this.#secure.clearUnsent;
+    return this.#secure === undefined ? this.#output.unsent : this.#output.unsent + this.#secure.clearUnsent;
   }
 
   awaitWritable(): void {
@@ -139,7 +141,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
 
   #grown(bytes: number): void {
     this.#turn.unsent += bytes;
-    if (this.#writer.isReady) this.#writer.flush();
+    if (this.#output.isReady) this.#output.flush();
     else this.#flushLater();
   }
 
@@ -153,7 +155,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
   flush(): void {
     this.#flushDue = false;
     this.#secure?.clear?.flush();
-    this.#writer.flush();
+    this.#output.flush();
   }
 
   wrote(bytes: number, fileBytes: number): void {
@@ -174,7 +176,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
     // What was queued since may stand above the mark again: then the wait goes on.
     if (this.#hasEnded || !this.#awaitsWritable || this.outboundSize > this.#lowWaterMark) return;
     // All is out and the peer has ended: nobody is asked for more.
-    if (this.#settlingDue && this.#writer.isDone) return;
+    if (this.#settlingDue && this.#output.isDone) return;
     this.#awaitsWritable = false;
     this.#turn.counters.events++;
     this.#turn.events.writable(this.handle);
@@ -188,9 +190,8 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
     });
   }
 
-  fileFailed(ended: Ended, errno: number, syscall: string): void {
-    this.#errno = errno;
-    this.#end(ended, errno, syscall);
+  fileTruncated(): void {
+    this.#end(Ended.fileTruncated, 0, "");
   }
 
   outputDone(): void {
@@ -221,7 +222,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
 
   #settle(): void {
     this.#settlingDue = false;
-    if (this.#hasEnded || !this.#writer.isDone) return;
+    if (this.#hasEnded || !this.#output.isDone) return;
     if (this.#incoming.isPaused && !this.#incoming.discards) return;
     const { socket } = this.#secure ?? {};
     // Closing the descriptor sends the FIN too, but not a close_notify.
@@ -251,9 +252,9 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
     if (!this.#takesOutput || this.#secure !== undefined) return;
     const left = this.undelivered;
     const before = this.#incoming;
-    const clear = this.#writer;
+    const clear = this.#output;
     this.#secure = new SecureSession(this.socket, context, start, this);
-    this.#writer = new Writer(this, this.#turn.scratch);
+    this.#output = new Output(this, SECURED);
     this.#incoming = new Input(this.#turn, this, true);
     if (before.isPaused) this.#incoming.pause();
     before.leave();
@@ -295,7 +296,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
   secured(socket: Socket, ended: boolean): void {
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     this.#tell(() => this.#turn.events.secured(this.handle));
-    this.#writer.open(socket, false);
+    this.#output.open(socket);
     this.#incoming.start(socket, true, ended);
     this.#flushLater();
   }
@@ -354,7 +355,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
     }
     if (this.#endsWith === undefined) return;
     // What this turn has written is not flushed yet, and goes out first.
-    if (this.#writer.isDone) this.outputDone();
+    if (this.#output.isDone) this.outputDone();
     else this.#flushLater();
   }
 
@@ -382,7 +383,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
     this.#isSilent = true;
     // A stream that is complete says so; one whose output is dropped must not.
     const { socket } = this.#secure ?? {};
-    if (socket !== undefined && this.#secure?.isSecured && this.#writer.isDone && !this.#finSent) {
+    if (socket !== undefined && this.#secure?.isSecured && this.#output.isDone && !this.#finSent) {
       this.#end(Ended.local, 0, "", () => socket.destroySoon());
     } else this.#end(Ended.local, 0, "");
   }
@@ -411,7 +412,7 @@ export class PortableStream implements WriterOwner, SecureOwner, Receiver {
   #stop(destroy: () => void): void {
     this.#hasEnded = true;
     this.#secure?.stop();
-    this.#writer.stop();
+    this.#output.stop();
     this.#incoming.stop();
     destroy();
   }

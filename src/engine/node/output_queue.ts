@@ -1,5 +1,6 @@
-import { FileRange } from "../node/file_range.js";
-import { Block, type Scratch } from "../node/scratch.js";
+import { FileRange } from "./file_range.js";
+import type { Waiting } from "./output.js";
+import { Block, type Scratch } from "./scratch.js";
 
 /** Bytes `start` to `end` of a block. */
 interface Segment {
@@ -15,8 +16,8 @@ const LARGEST_BLOCK = 64 * 1024;
 /** A character of any encoding Node knows makes at most this many bytes. */
 const BYTES_PER_UNIT = 3;
 
-/** What one connection has to send, in order: bytes, joined where they can be, and ranges of files. */
-export class OutputQueue {
+/** What waits for a socket that takes a write while it is made: in memory that is free again then, as far as it goes. */
+export class OutputQueue implements Waiting {
   readonly #scratch: Scratch;
   readonly #entries: (Segment | FileRange)[] = [];
   readonly #taken: Block[] = [];
@@ -24,7 +25,6 @@ export class OutputQueue {
   #takenStart = 0;
   #takenEnd = 0;
   #nextBlock = FIRST_BLOCK;
-  /** Bytes in memory, those taken not among them. */
   bytes = 0;
 
   constructor(scratch: Scratch) {
@@ -35,7 +35,6 @@ export class OutputQueue {
     return this.#entries.length === 0;
   }
 
-  /** The range at the head of the queue, if it is one. */
   get file(): FileRange | undefined {
     const head = this.#entries[0];
     return head instanceof FileRange ? head : undefined;
@@ -47,14 +46,13 @@ export class OutputQueue {
     this.bytes += end - start;
   }
 
-  /** Copies bytes in. `brief`: they leave with this turn's flush, as far as one can know, so scratch memory will do. */
+  /** What is `brief` has scratch memory. */
   append(data: Uint8Array, brief: boolean): void {
     const segment = this.#tail(data.length, brief);
     segment.block.memory.set(data, segment.end);
     this.#extend(segment, data.length);
   }
 
-  /** Encodes text in; returns how many bytes it made. */
   appendText(text: string, encoding: BufferEncoding, brief: boolean): number {
     const most = text.length * BYTES_PER_UNIT;
     // What might not fit in a block is measured first.
@@ -70,15 +68,10 @@ export class OutputQueue {
     this.#entries.push(range);
   }
 
-  /** Removes the range at the head. */
   shiftFile(): void {
     this.#entries.shift();
   }
 
-  /**
-   * Takes bytes from a head that is no file: at most `limit`, none behind a file, as one view or several. `release` or
-   * `keep` says afterwards what became of them.
-   */
   take(limit: number): Buffer | Buffer[] {
     const head = this.#entries[0] as Segment;
     const next = this.#entries[1];
@@ -107,14 +100,13 @@ export class OutputQueue {
     return block.memory.subarray(start, end);
   }
 
-  /** What was taken is with the kernel. The last of it is free memory at once, the rest when the turn has ended. */
+  /** The last of what was taken is free memory at once, the rest when the turn has ended. */
   release(): void {
     const last = this.#taken.pop();
     if (last !== undefined && last.used === this.#takenEnd) last.used = this.#takenStart;
     this.#forgetTaken();
   }
 
-  /** What was taken is still read by the socket, and what is queued stays for later turns. */
   keep(): void {
     for (const block of this.#taken) block.kept = true;
     for (const entry of this.#entries) if (!(entry instanceof FileRange)) entry.block.kept = true;

@@ -1,0 +1,103 @@
+import { Output, type OutputOwner, PIECE_SIZE } from "./output.js";
+import { OutputQueue } from "./output_queue.js";
+import type { Block, Scratch } from "./scratch.js";
+import { SOCKET } from "./stream_kind.js";
+
+/** Room for text whose size is not measured first: a character of any encoding Node knows makes at most three bytes. */
+const BYTES_PER_UNIT = 3;
+
+/**
+ * The way out through a socket of node:net's that takes a write while it is made. libuv tries each at once, so the socket
+ * normally has nothing left when its `write` returns, and the memory is free again; what the kernel did not take is waited for.
+ *
+ * Most turns send a connection one run of bytes that fits in a block. That is kept here, without a queue: the fewer
+ * objects a connection has, the less of it must be fetched from memory when it is one of a thousand.
+ */
+export class PromptOutput extends Output {
+  readonly #scratch: Scratch;
+  /** Bytes `#start` to `#end` of a block, where that is all there is to send. The queue is empty then. */
+  #block: Block | undefined;
+  #start = 0;
+  #end = 0;
+
+  constructor(owner: OutputOwner, scratch: Scratch) {
+    super(owner, SOCKET);
+    this.#scratch = scratch;
+  }
+
+  protected override get queuedBytes(): number {
+    return this.#end - this.#start + super.queuedBytes;
+  }
+
+  protected override get isEmpty(): boolean {
+    return this.#block === undefined && super.isEmpty;
+  }
+
+  override write(data: Uint8Array): void {
+    const block = this.blockFor(data.length);
+    if (block === undefined) {
+      this.theQueue().append(data, !this.isBlocked);
+    } else {
+      block.memory.set(data, this.#end);
+      this.#end += data.length;
+      block.used = this.#end;
+    }
+  }
+
+  override writeText(text: string, encoding: BufferEncoding): number {
+    const block = this.blockFor(text.length * BYTES_PER_UNIT);
+    if (block === undefined) return this.theQueue().appendText(text, encoding, !this.isBlocked);
+    const made = block.memory.write(text, this.#end, encoding);
+    this.#end += made;
+    block.used = this.#end;
+    // Text can make no bytes at all ("hex" of no digits), and what is queued must be something.
+    if (this.#start === this.#end) this.forgetBlock();
+    return made;
+  }
+
+  /** The block that has this much room behind all there is to send; undefined where it takes a queue. */
+  protected blockFor(room: number): Block | undefined {
+    const block = this.#block;
+    if (block !== undefined) return block.used === this.#end && block.room >= room ? block : undefined;
+    if (this.isBlocked || room > PIECE_SIZE || !this.isEmpty) return undefined;
+    const fresh = this.#scratch.reserve(room);
+    this.#block = fresh;
+    this.#start = this.#end = fresh.used;
+    return fresh;
+  }
+
+  protected forgetBlock(): void {
+    this.#block = undefined;
+    this.#start = this.#end = 0;
+  }
+
+  /** The queue, with what is in `#block` at its head. */
+  protected override theQueue(): OutputQueue {
+    this.queue ??= new OutputQueue(this.#scratch);
+    const queue = this.queue as OutputQueue;
+    if (this.#block !== undefined) {
+      queue.adopt(this.#block, this.#start, this.#end);
+      this.forgetBlock();
+    }
+    return queue;
+  }
+
+  override flush(): void {
+    if (this.#block !== undefined && !this.isBlocked) this.handOverBlock(this.#block);
+    super.flush();
+  }
+
+  protected handOverBlock(block: Block): void {
+    const start = this.#start;
+    const end = this.#end;
+    this.forgetBlock();
+    if (this.put(block.memory.subarray(start, end))) {
+      if (block.used === end) block.used = start;
+      this.owner.wrote(end - start, 0);
+    } else {
+      block.kept = true;
+      this.pending = end - start;
+      this.isBlocked = true;
+    }
+  }
+}
