@@ -465,10 +465,12 @@ export class Connection {
   /** How long the connect under way may take in all; 0 is no limit. (pending_connect_timeout.) */
   get pendingConnectTimeout(): number {
     const life = attached(this.#life);
-    return life.isStream ? life.origin.connectTimeout : 0;
+    return life.isStream ? (life.origin.pending?.connectTimeout ?? 0) : 0;
   }
   set pendingConnectTimeout(ms: number) {
-    stream(this.#life, "pendingConnectTimeout").origin.connectTimeout = checkDuration(ms, "pendingConnectTimeout");
+    const { pending } = stream(this.#life, "pendingConnectTimeout").origin;
+    checkDuration(ms, "pendingConnectTimeout");
+    if (pending?.connectTimeout !== undefined) pending.connectTimeout = ms;
   }
 
   /**

@@ -11,7 +11,7 @@ import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.
 import type { StreamEngine } from "../engine/engine.js";
 import type { Ended, Handle } from "../engine/streams.js";
 import type { StreamSettings } from "../options/options.js";
-import type { Origin } from "./origin.js";
+import type { Origin, Pending } from "./origin.js";
 import * as reasons from "./reasons.js";
 import type { Transport } from "./transport.js";
 
@@ -19,7 +19,7 @@ import type { Transport } from "./transport.js";
 const ONLY: Handle = 0;
 
 /** The home of the one transport of a stream: the reactor is the core, and the engine is the driver of this stream. */
-export class ForeignStream implements TransportHome, Origin, DuplexEvents {
+export class ForeignStream implements TransportHome, Origin, Pending, DuplexEvents {
   readonly accepts = true;
   readonly handshakes = undefined;
   readonly tlsRole = undefined;
@@ -54,10 +54,9 @@ export class ForeignStream implements TransportHome, Origin, DuplexEvents {
 
   // The origin -------------------------------------------------------------------------------------------------------
 
-  get connectTimeout(): number {
-    return 0;
+  get pending(): this {
+    return this;
   }
-  set connectTimeout(_ms: number) {}
 
   cancel(): void {
     this.#isForgotten = true;

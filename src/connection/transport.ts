@@ -301,11 +301,11 @@ export class Transport extends Life implements OwnTick, StreamPort {
 
   /** As `closeConnection`: now, and a connect that is under way is called off. */
   close(): void {
-    this.end(this.state === State.connecting ? this.origin.calledOff() : reasons.LOCAL_CLOSE);
+    this.end(calledOff(this) ?? reasons.LOCAL_CLOSE);
   }
 
   abort(): void {
-    ends.end(this, this.state === State.connecting ? this.origin.calledOff() : reasons.LOCAL_ABORT, "abort");
+    ends.end(this, calledOff(this) ?? reasons.LOCAL_ABORT, "abort");
   }
 
   refusePlaintext(bytes: number): void {
@@ -453,6 +453,11 @@ function opened(life: Transport, handle: Handle): void {
   if (isTracing) trace("connection %d: open, %s", life.id, ends.tracedPath(life));
   const opening = life.extras?.opening;
   if (opening !== undefined) output.sendQueued(life, opening);
+}
+
+/** The reason of a connection that the program ends before it has opened. */
+function calledOff(life: Transport): CloseReason | undefined {
+  return life.state === State.connecting ? life.origin.pending?.calledOff() : undefined;
 }
 
 function promisesOf(life: Transport): LifePromises {

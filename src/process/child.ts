@@ -5,7 +5,7 @@ import { isCode } from "../base/error_code.js";
 import { LimitError, UnsupportedError } from "../base/errors.js";
 import { KILL_WAIT, OUTPUT_HELD_LIMIT } from "../base/limits.js";
 import { SystemError } from "../base/system_error.js";
-import type { Origin } from "../connection/origin.js";
+import type { Origin, Pending } from "../connection/origin.js";
 import * as reasons from "../connection/reasons.js";
 import type { Transport } from "../connection/transport.js";
 import type { Core } from "../core/core.js";
@@ -26,7 +26,7 @@ const ONLY: Handle = 0;
  * A child process as the home of one transport. It ends when the process has exited and its outputs have ended; where the program ends
  * it first, it is asked to by a signal, killed when it has not within its time, and the connection ends when it has exited.
  */
-export class Child implements TransportHome, Origin, EngineOwner, ProcessEnd {
+export class Child implements TransportHome, Origin, Pending, EngineOwner, ProcessEnd {
   readonly accepts = true;
   readonly handshakes = undefined;
   readonly tlsRole = undefined;
@@ -215,10 +215,9 @@ export class Child implements TransportHome, Origin, EngineOwner, ProcessEnd {
 
   // The origin -------------------------------------------------------------------------------------------------------
 
-  get connectTimeout(): number {
-    return 0;
+  get pending(): this {
+    return this;
   }
-  set connectTimeout(_ms: number) {}
 
   /** It was ended before its connection was told that it runs. */
   cancel(): void {

@@ -4,7 +4,8 @@ import { describe } from "../base/addresses.js";
 import { checkFunction } from "../base/checks.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
-import { AdoptedStream, Dialer } from "../client/dialer.js";
+import { AdoptedStream } from "../client/adopted_stream.js";
+import { Dialer } from "../client/dialer.js";
 import { Connection } from "../connection/connection.js";
 import { ForeignStream, noTls } from "../connection/foreign_stream.js";
 import type { Origin } from "../connection/origin.js";
@@ -26,7 +27,7 @@ import type { PopenSettings } from "../options/popen_options.js";
 import { requireCapability, requireName, requireOptions } from "../options/required.js";
 import { Child } from "../process/child.js";
 import { ChildProcess, receivesErrors } from "../process/child_process.js";
-import type { ConnectionMaker } from "../server/listener.js";
+import type { ConnectionMaker } from "../server/listen_socket.js";
 import { type ClientTls, planStart, type TlsPlan } from "../tls/tls_start.js";
 
 /** A Connection class, and what its constructor takes. */

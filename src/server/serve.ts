@@ -14,7 +14,8 @@ import { resolveHost } from "../dns/resolver.js";
 import type { Ended, Handle, ListenFile, ListenOptions } from "../engine/streams.js";
 import type { ListenSettings, ServerTarget } from "../options/options.js";
 import { requireName } from "../options/required.js";
-import { type ConnectionMaker, Listener, ListenSocket } from "./listener.js";
+import { type ConnectionMaker, ListenSocket } from "./listen_socket.js";
+import { Listener } from "./listener.js";
 import type { ListenerTls } from "./listener_tls.js";
 
 /** How often a free port common to several addresses is looked for. */
