@@ -1,19 +1,19 @@
-/** A promise to be settled from outside; made only when somebody asks for it. */
-export interface Settling<T> {
+/** A promise to be resolved or rejected from outside; made only when somebody asks for it. */
+export interface PromiseResolvers<T> {
   promise: Promise<T>;
   resolve: (value: T) => void;
   reject: (error: unknown) => void;
 }
 
 /** One that fails with nothing but a connection's end, which `unbind` reports: whoever does not ask has missed nothing. */
-export function endable<T>(): Settling<T> {
-  const result = settling<T>();
+export function endable<T>(): PromiseResolvers<T> {
+  const result = withResolvers<T>();
   result.promise.catch(nothing);
   return result;
 }
 
-export function settling<T>(): Settling<T> {
-  const result = {} as Settling<T>;
+export function withResolvers<T>(): PromiseResolvers<T> {
+  const result = {} as PromiseResolvers<T>;
   result.promise = new Promise((resolve, reject) => {
     result.resolve = resolve;
     result.reject = reject;

@@ -1,5 +1,5 @@
 import type { CloseReason } from "../base/close_reason.js";
-import { endable, type Settling, settling } from "../base/settling.js";
+import { endable, type PromiseResolvers, withResolvers } from "../base/resolvers.js";
 import { notDetached, notOpened } from "./refusals.js";
 
 /** A descriptor that was given up, and what was read from it and never delivered. */
@@ -19,9 +19,9 @@ export interface LifePromisesOwner {
 /** The promises of one life of a connection, each of them made when somebody asks for it. */
 export class LifePromises {
   readonly #owner: LifePromisesOwner;
-  #opened: Settling<void> | undefined;
-  #closed: Settling<CloseReason> | undefined;
-  #detached: Settling<Detached> | undefined;
+  #opened: PromiseResolvers<void> | undefined;
+  #closed: PromiseResolvers<CloseReason> | undefined;
+  #detached: PromiseResolvers<Detached> | undefined;
 
   constructor(owner: LifePromisesOwner) {
     this.#owner = owner;
@@ -41,7 +41,7 @@ export class LifePromises {
   get closed(): Promise<CloseReason> {
     if (this.#closed === undefined) {
       const { isClosed, reason } = this.#owner;
-      this.#closed = settling();
+      this.#closed = withResolvers();
       if (isClosed) this.#closed.resolve(reason as CloseReason);
     }
     return this.#closed.promise;

@@ -2,7 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import type { CloseReason } from "../base/close_reason.js";
 import { TlsError } from "../base/errors.js";
 import { receivedName } from "../base/host_names.js";
-import { endable, type Settling } from "../base/settling.js";
+import { endable, type PromiseResolvers } from "../base/resolvers.js";
 import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
 import type { TransportCore, TransportHome } from "../core/transport_home.js";
 import { type Handle, NO_HANDLE } from "../engine/streams.js";
@@ -57,7 +57,7 @@ export class TlsLife implements Unfinished {
   #handle: Handle = NO_HANDLE;
   #deadline: Timer | undefined;
   #info: TlsInfo | undefined;
-  #securing: Settling<TlsInfo> | undefined;
+  #securing: PromiseResolvers<TlsInfo> | undefined;
   /** Under which a client's session is kept: that of the trust it began with. */
   #sessionKey = "";
   /** What a client offers to resume. */

@@ -2,7 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import type { CloseReason, CloseReasonKind, DeadlineName } from "../base/close_reason.js";
 import { StateError } from "../base/errors.js";
 import { READ_QUOTA } from "../base/limits.js";
-import { endable, type Settling } from "../base/settling.js";
+import { endable, type PromiseResolvers } from "../base/resolvers.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 import type { ConnectionCallbacks } from "./connection_callbacks.js";
 import type { StreamPort } from "./stream_port.js";
@@ -20,7 +20,7 @@ export class ChunkReader implements ConnectionCallbacks, AsyncIterableIterator<B
   readonly #staysOpen: boolean;
   readonly #chunks: Buffer[] = [];
   #held = 0;
-  readonly #waiting: Settling<IteratorResult<Buffer, undefined>>[] = [];
+  readonly #waiting: PromiseResolvers<IteratorResult<Buffer, undefined>>[] = [];
   /** Nothing more will come: how it ended, to be reported once; an error, or undefined for an end in order. */
   #end: { error: unknown } | undefined;
 

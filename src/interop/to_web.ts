@@ -3,7 +3,7 @@ import { types } from "node:util";
 import { describe } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, StateError } from "../base/errors.js";
-import { type Settling, settling } from "../base/settling.js";
+import { type PromiseResolvers, withResolvers } from "../base/resolvers.js";
 import { Connection } from "../connection/connection.js";
 import { ChunkReader, failureOf } from "../core/chunk_reader.js";
 import { State, type StreamPort } from "../core/stream_port.js";
@@ -54,7 +54,7 @@ export function toWeb(connection: Connection): WebStreams {
 /** The reader of a loop, and the way out beside it. */
 class WebLink extends ChunkReader {
   readonly #port: StreamPort;
-  #drained: Settling<void> | undefined;
+  #drained: PromiseResolvers<void> | undefined;
   #failed: (error: unknown) => void = () => {};
   #isCancelled = false;
   #isClosed = false;
@@ -111,7 +111,7 @@ class WebLink extends ChunkReader {
 
   #whenDrained(): Promise<void> {
     if (this.#port.state > State.open) return Promise.reject(this.#port.asEnd(ended(this.#port.reason)));
-    this.#drained = settling();
+    this.#drained = withResolvers();
     return this.#drained.promise;
   }
 

@@ -2,7 +2,7 @@ import { isThenable } from "../base/thenable.js";
 import { Deferred } from "./deferred.js";
 
 /** What a Deferrable has, a class made with `withDeferrable` too. */
-interface Settling<T, E> {
+interface Attachable<T, E> {
   callback(callback: (value: T) => unknown): unknown;
   errback(errback: (error: E) => unknown): unknown;
 }
@@ -17,10 +17,10 @@ interface Settling<T, E> {
  * ```
  */
 export function future<T, E = unknown>(
-  source: Settling<T, E> | (() => Settling<T, E>),
+  source: Attachable<T, E> | (() => Attachable<T, E>),
   callback?: (value: T) => unknown,
   errback?: (error: E) => unknown,
-): Settling<T, E>;
+): Attachable<T, E>;
 export function future<T>(
   source: PromiseLike<T> | (() => PromiseLike<T>),
   callback?: (value: T) => unknown,
@@ -33,7 +33,7 @@ export function future(
   errback?: (error: unknown) => unknown,
 ): unknown {
   const value: unknown = typeof source === "function" ? source() : source;
-  if (isSettling(value)) {
+  if (isAttachable(value)) {
     if (callback !== undefined) value.callback(callback);
     if (errback !== undefined) value.errback(errback);
   } else if (isThenable(value) && (callback !== undefined || errback !== undefined)) {
@@ -42,7 +42,7 @@ export function future(
   return value;
 }
 
-function isSettling(value: unknown): value is Settling<unknown, unknown> {
+function isAttachable(value: unknown): value is Attachable<unknown, unknown> {
   if (value instanceof Deferred) return true;
   return typeof value === "object" && value !== null && "callback" in value && "errback" in value;
 }

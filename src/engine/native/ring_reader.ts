@@ -1,6 +1,5 @@
 import type { EngineEvents } from "../engine.js";
 import { Ended, HANDLE_INDEX_MASK, type Handle } from "../streams.js";
-import type { TlsEvents } from "../tls.js";
 import type { Binding } from "./binding.js";
 import { Event, Figure, Flag, Settled, Word } from "./layout.js";
 import type { LentBytes } from "./lent_bytes.js";
@@ -132,7 +131,7 @@ export class RingReader {
         const kind = head & 0xff;
         const { slab } = this.#lending;
         const start = ring[at + 2]!;
-        this.#tls.deliver(events as unknown as TlsEvents, kind, handle, flags, slab, start, ring[at + 3]!);
+        this.#tls.deliver(events, kind, handle, flags, slab, start, ring[at + 3]!);
         return;
       }
     }
