@@ -71,6 +71,7 @@ export const enums = [
       ["batches", ""],
       ["systemCalls", ""],
       ["seenAt", "What had come by then has been read; milliseconds of CLOCK_MONOTONIC."],
+      ["receiveDrops", ""],
       ["spins", "Handles that were ended because they were ready for ever, with nothing to do."],
     ],
   },

@@ -76,9 +76,21 @@ napi_value datagram_counters(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Target target(args);
   if (!args.ok() || target.datagrams() == nullptr) return nothing();
+  count_drops(*target.core, *target.slot);
   const DatagramSocket& socket = *target.slot->datagram;
   return list(env, {real(env, socket.received), real(env, socket.sent), real(env, socket.bytes_sent),
                     real(env, socket.dropped), real(env, socket.receive_drops)});
+}
+
+// countDrops(loop): of all its sockets
+napi_value count_drops_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Loop* loop = args_loop(args);
+  if (!args.ok() || loop == nullptr) return nothing();
+  loop->core.slots.each([loop](Slot& slot) {
+    if (slot.kind == Kind::datagram) count_drops(loop->core, slot);
+  });
+  return nothing();
 }
 
 // packAddress(loop, handle, family, host, port): the sockaddr that this socket sends to; undefined where there is none
@@ -158,6 +170,7 @@ void define_datagram_calls(Object& exports, Addon* addon) {
       {"finishDatagrams", finish_datagrams_call},
       {"holdDatagrams", hold_datagrams_call},
       {"datagramCounters", datagram_counters},
+      {"countDrops", count_drops_call},
       {"packAddress", pack_address},
       {"showAddress", show_address},
       {"datagramOptions", datagram_options},

@@ -1,6 +1,7 @@
 #include "net/datagram.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <sys/socket.h>
 
 #include "net/datagram_core.h"
@@ -70,6 +71,7 @@ void close_datagrams(Core& core, Slot& slot, Ended ended, int32_t error, Syscall
   slot.error = error;
   slot.syscall = syscall;
   core.shared.flags[slot.index()] |= kMuted;
+  count_drops(core, slot);
   save_addresses(slot);
   // Before the descriptor, which keeps the inode from being given out again.
   if (socket.file != nullptr) socket.file->remove();
@@ -82,6 +84,16 @@ void close_datagrams(Core& core, Slot& slot, Ended ended, int32_t error, Syscall
   socket.held = {};
   slot.due &= kDueFailed;
   core.defer(slot, kDueClosed);
+}
+
+void count_drops(Core& core, Slot& slot) {
+  uint32_t figures[SK_MEMINFO_VARS];
+  socklen_t size = sizeof figures;
+  if (!slot.has(kInternet) || getsockopt(slot.fd, SOL_SOCKET, SO_MEMINFO, figures, &size) < 0) return;
+  if (size <= SK_MEMINFO_DROPS * sizeof figures[0]) return;  // an older kernel
+  DatagramSocket& socket = *slot.datagram;
+  count_receive_drops(core, socket, figures[SK_MEMINFO_DROPS] - socket.kernel_drops);
+  socket.kernel_drops = figures[SK_MEMINFO_DROPS];
 }
 
 void delete_datagrams(Core& core, Slot& slot) {

@@ -47,7 +47,7 @@ struct DatagramSocket {
   uint32_t most_segment = UINT16_MAX;  // what is longer the kernel does not segment; 0: nothing
   double segments_again_at = kNever;   // when a lower bound is forgotten: paths and devices change
   uint32_t send_limit = 0;
-  uint32_t kernel_drops = 0;  // by SO_RXQ_OVFL, which wraps
+  uint32_t kernel_drops = 0;  // by the kernel's own count, which wraps
   DatagramQueue queue;
   std::unique_ptr<PeerQueues> peer_queues;  // while something waits, in place of the queue: see waits_by_peer
   std::vector<uint8_t> held;                // received, and not delivered because the socket was paused in between
@@ -75,6 +75,9 @@ int32_t open_datagrams(Core& core, const Address& address, const DatagramSetting
 void close_datagrams(Core& core, Slot& slot, Ended ended, int32_t error, Syscall syscall);
 // Frees what the slot has of a datagram socket, where it is one.
 void delete_datagrams(Core& core, Slot& slot);
+
+// Counts what the kernel has dropped since it was last asked.
+void count_drops(Core& core, Slot& slot);
 
 // Rounds.
 void datagrams_ready(Core& core, Slot& slot, uint32_t interest);

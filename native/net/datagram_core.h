@@ -50,7 +50,7 @@ struct DatagramCore {
   double wake_at = kNever;
 
  private:
-  // All that may come with one: the segment's length, drops, packet information, TTL and ECN.
+  // All that may come with one: the segment's length, packet information, TTL and ECN.
   static constexpr size_t kControlRoom = 192;
 
   uint8_t* arena_;

@@ -15,6 +15,10 @@ void receive_datagrams(Core& core, Slot& slot);
 void receive_errors(Core& core, Slot& slot);
 // Puts held datagrams into the arena and the ring. Returns whether that was all.
 bool emit_held(Core& core, Slot& slot);
+inline void count_receive_drops(Core& core, DatagramSocket& socket, double number) {
+  socket.receive_drops += number;
+  core.count(kReceiveDrops, number);
+}
 // Sends what waits, until the kernel takes no more.
 void send_datagram_queue(Core& core, Slot& slot, double stamp);
 // JavaScript looks at a name by the word: what lies behind it in the last one is to be zero.

@@ -116,7 +116,6 @@ int prepare_datagrams(int fd, int family, const DatagramSettings& settings) {
       {SO_BROADCAST, 1, (settings.flags & kDatagramBroadcast) != 0},
       {SO_RCVBUF, settings.receive_buffer, settings.receive_buffer > 0},
       {SO_SNDBUF, settings.send_buffer, settings.send_buffer > 0},
-      {SO_RXQ_OVFL, 1, family != AF_UNIX},
   };
   for (const auto& option : options) {
     if (!option.wanted) continue;

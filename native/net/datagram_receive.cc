@@ -45,11 +45,6 @@ void note_destination(int32_t* head, uint32_t info, uint32_t interface, const vo
 
 void note_traffic(int32_t* head, int bits) { head[kPlaceInfo] |= static_cast<int32_t>(kInfoTraffic) | bits; }
 
-void count_drops(DatagramSocket& socket, uint32_t now) {
-  socket.receive_drops += now - socket.kernel_drops;
-  socket.kernel_drops = now;
-}
-
 void read_internet_control(int32_t* head, cmsghdr* control) {
   const bool v6 = control->cmsg_level == IPPROTO_IPV6;
   const int type = control->cmsg_type;
@@ -68,12 +63,10 @@ void read_internet_control(int32_t* head, cmsghdr* control) {
   }
 }
 
-void read_controls(DatagramSocket& socket, int32_t* head, msghdr* message) {
+void read_controls(int32_t* head, msghdr* message) {
   for (cmsghdr* control = CMSG_FIRSTHDR(message); control != nullptr; control = CMSG_NXTHDR(message, control)) {
     if (control->cmsg_level == IPPROTO_UDP && control->cmsg_type == UDP_GRO) {
       head[kPlaceSegment] = value_of<int>(control);
-    } else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
-      count_drops(socket, value_of<uint32_t>(control));
     } else if (control->cmsg_level == IPPROTO_IP || control->cmsg_level == IPPROTO_IPV6) {
       read_internet_control(head, control);
     }
@@ -107,11 +100,11 @@ void took(Core& core, Slot& slot, uint32_t first, uint32_t count, uint32_t step)
     head[kPlaceNameLength] = static_cast<int32_t>(std::min<uint32_t>(message.msg_hdr.msg_namelen, kNameRoom));
     head[kPlaceSegment] = head[kPlaceInfo] = 0;
     pad_name(head + kPlaceName, static_cast<size_t>(head[kPlaceNameLength]));
-    if (message.msg_hdr.msg_controllen > 0) read_controls(socket, head, &message.msg_hdr);
+    if (message.msg_hdr.msg_controllen > 0) read_controls(head, &message.msg_hdr);
     largest = std::max(largest, message.msg_len);
     if (message.msg_hdr.msg_flags & MSG_TRUNC) {
       head[kPlaceLength] = -1;
-      socket.receive_drops++;
+      count_receive_drops(core, socket, 1);
     } else {
       socket.received += datagrams_in(head);
       bytes += message.msg_len;

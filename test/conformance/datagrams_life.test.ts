@@ -190,10 +190,19 @@ onEveryEngine("the life of datagram sockets", (engine: EngineSuite) => {
           if (count % 50 === 0) await trial.turn();
         }
         await trial.settle();
+        const { receiveDrops } = server.counters;
+        assert.ok(receiveDrops > 0, "known before anything else comes");
+        assert.equal(trial.reactor.stats().receiveDrops, receiveDrops);
         server.resume();
         await trial.settle(100);
         assert.ok(server.received.length > 0 && server.received.length < 1000, `${server.received.length}`);
         assert.ok(server.received.every(({ length }) => length === 8000));
+        assert.equal(server.counters.receiveDrops, receiveDrops);
+        if (engine.has("receiveDrops")) assert.equal(server.received.length + receiveDrops, 1000);
+        server.closeConnection();
+        await server.closed;
+        assert.equal(server.counters.receiveDrops, receiveDrops);
+        assert.equal(trial.reactor.stats().receiveDrops, receiveDrops);
       },
     );
 

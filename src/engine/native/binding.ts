@@ -87,6 +87,8 @@ export interface Binding {
     loop: number,
     handle: number,
   ): [received: number, sent: number, bytesSent: number, dropped: number, receiveDrops: number] | undefined;
+  /** Of all sockets of the loop, into the figure `receiveDrops`. */
+  countDrops(loop: number): void;
   /** The sockaddr that this socket sends to. */
   packAddress(
     loop: number,

@@ -191,6 +191,11 @@ export class NativeDatagrams {
     checkResult(this.#native.datagramOptions(this.#loop, handle, numbers, multicastInterface), "setsockopt");
   }
 
+  /** Asks the kernel what it has dropped. */
+  countDrops(): void {
+    this.#native.countDrops(this.#loop);
+  }
+
   counters(handle: Handle): DatagramCounters {
     const counted = this.#native.datagramCounters(this.#loop, handle);
     if (counted === undefined) return NO_DATAGRAMS;

@@ -10,6 +10,7 @@ import {
   NO_DATAGRAMS,
   type Peer,
 } from "../datagrams.js";
+import type { EngineCounters } from "../counters.js";
 import type { Engine, EngineEvents, Lending } from "../engine.js";
 import { tooManyHandles } from "../handle_limit.js";
 import type { SocketOptions } from "../socket_options.js";
@@ -180,6 +181,11 @@ export class NativeEngine extends NativeOutput implements Engine {
 
   setDatagramOptions(handle: Handle, settings: DatagramSettings): void {
     this.#datagrams?.setOptions(handle, settings);
+  }
+
+  override counters(): EngineCounters {
+    this.#datagrams?.countDrops();
+    return super.counters();
   }
 
   datagramCounters(handle: Handle): DatagramCounters {

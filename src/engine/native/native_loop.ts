@@ -115,6 +115,7 @@ export class NativeLoop {
       events: figures[Figure.events]!,
       batches: figures[Figure.batches]!,
       systemCalls: figures[Figure.systemCalls]!,
+      receiveDrops: figures[Figure.receiveDrops]!,
       spins: figures[Figure.spins]!,
     };
   }

@@ -157,6 +157,7 @@ export class PortableDatagrams {
     const size = data.length + DATAGRAM_OVERHEAD;
     if (this.#heldSize + size > HELD_LIMIT) {
       this.#overflowed++;
+      this.#turn.counters.receiveDrops++;
       return;
     }
     this.#held.push({ data, peer });
