@@ -14,6 +14,8 @@ export {
   ConnectError,
   type ErrorDetails,
   EventMachineError,
+  type ExitDetails,
+  ExitError,
   LimitError,
   StateError,
   type TlsAlert,
@@ -55,14 +57,16 @@ export type {
   UnixConnectAddress,
   UnixServerAddress,
 } from "./options/options.js";
-export type { Command, PopenOptions } from "./options/popen_options.js";
+export type { Command, PopenOptions, SystemOptions } from "./options/popen_options.js";
 export { ChildProcess } from "./process/child_process.js";
+export type { SystemResult } from "./process/command_child.js";
 export { type FramesOptions, frame, frames } from "./protocols/frames.js";
 export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
 export type { DelimiterPattern } from "./protocols/line_delimiter.js";
 export type { LineEncoding } from "./protocols/line_input.js";
 export { LineText2 } from "./protocols/line_text2.js";
 export { type LinesOptions, lines } from "./protocols/lines.js";
+export { CommandRunner, type CommandRunnerOptions } from "./reactor/command_runner.js";
 export type { Handler, OnConnection } from "./reactor/connection_factory.js";
 export {
   addPeriodicTimer,
@@ -89,12 +93,14 @@ export {
   stats,
   stop,
   stopServer,
+  system,
   timerCount,
 } from "./reactor/default_reactor.js";
+export { DeferrableChildProcess } from "./reactor/deferrable_child_process.js";
 export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
 export type { DrainOptions, DrainResult } from "./reactor/drain.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
-export { type ErrorHandler, Reactor, type ReactorOptions } from "./reactor/reactor.js";
+export { type ErrorHandler, Reactor, type ReactorOptions, type SystemCallback } from "./reactor/reactor.js";
 export type { ReactorStats } from "./reactor/stats.js";
 export { listenFds } from "./server/listen_fds.js";
 export type { InetListener, Listener } from "./server/listener.js";

@@ -1,3 +1,5 @@
+import type { ExitStatus } from "./close_reason.js";
+
 /** Facts that travel with an error beside its message; the names are those of Node's own system errors. */
 export interface ErrorDetails {
   /** What led to it, as in `Error`'s own options. */
@@ -85,6 +87,36 @@ export class UnsupportedError extends EventMachineError {
   constructor(capability: string, engine: string, hint = "") {
     super("ERR_EM_UNSUPPORTED", `the ${engine} engine cannot do this: ${capability}${hint === "" ? "" : ` (${hint})`}`);
     this.capability = capability;
+  }
+}
+
+/** What a command that failed has left. */
+export interface ExitDetails {
+  /** How it exited. */
+  status: ExitStatus;
+  /** What it put out. */
+  output: Buffer;
+  /** What it wrote to its standard error. */
+  errorOutput: Buffer;
+}
+
+/** A command exited with another status than 0, or by a signal. */
+export class ExitError extends EventMachineError {
+  /** See `EventMachineError.brand`. */
+  static override readonly brand: string = "ExitError";
+  /** How it exited. */
+  readonly status: ExitStatus;
+  /** What it put out until then. */
+  readonly output: Buffer;
+  /** What it wrote to its standard error. */
+  readonly errorOutput: Buffer;
+
+  constructor(program: string, { status, output, errorOutput }: ExitDetails) {
+    const how = status.signal === undefined ? `with status ${status.code}` : `by ${status.signal}`;
+    super("ERR_EM_EXIT_STATUS", `${program} exited ${how}`);
+    this.status = status;
+    this.output = output;
+    this.errorOutput = errorOutput;
   }
 }
 

@@ -55,7 +55,7 @@ export function end(life: Transport, reason: CloseReason, how: "close" | "abort"
     life.flags |= END_DUE;
     life.core.ownTick(life);
   }
-  if (wasConnecting) life.origin.pending?.cancel();
+  if (wasConnecting) life.origin.pending?.cancel(how);
   else if (how === "abort") life.engine.abort(life.handle);
   else life.engine.close(life.handle);
 }

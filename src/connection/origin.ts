@@ -8,9 +8,9 @@ export interface Pending {
   /** How long the connect may take; undefined for what has no such limit. */
   connectTimeout?: number;
   /** Calls it off while it is under way. */
-  cancel(): void;
-  /** What a connection ends with whose program called it off. */
-  calledOff(): CloseReason;
+  cancel(how: "close" | "abort"): void;
+  /** What a connection ends with whose program called it off; undefined where that is what it would end with were it open. */
+  calledOff(): CloseReason | undefined;
 }
 
 /** Who made the connection: the listening socket that accepted it, or the dialer that connects it. */

@@ -1,9 +1,10 @@
 import { constants } from "node:os";
-import { checkBoolean, checkCount, checkDuration, checkObject } from "../base/checks.js";
+import { types } from "node:util";
+import { checkBoolean, checkCount, checkDuration, checkObject, checkSignal } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
-import { checkNames, type Names } from "../base/known_names.js";
-import { KILL_DELAY } from "../base/limits.js";
+import { checkNames, checkOptions, type Names } from "../base/known_names.js";
+import { COMMAND_OUTPUT_LIMIT, KILL_DELAY } from "../base/limits.js";
 import { checkStreamOptions, type StreamOptions, type StreamSettings } from "./options.js";
 import { readOptions } from "./table.js";
 
@@ -45,6 +46,22 @@ export interface PopenOptions
   killDelay?: number;
 }
 
+/** How `system` runs a command. Times in milliseconds. */
+export interface SystemOptions
+  extends Pick<
+    PopenOptions,
+    "shell" | "cwd" | "env" | "processGroup" | "errorOutput" | "outputLimit" | "terminationSignal" | "killDelay"
+  > {
+  /** What it is given as its standard input, which ends behind that. Default: nothing. */
+  input?: Uint8Array | string;
+  /** The most bytes it may put out in all, standard error included. Default 16 MiB. */
+  outputLimit?: number;
+  /** Ends it when it has run for so long, with `ERR_EM_TIMEOUT`. Default 0: no limit. */
+  timeout?: number;
+  /** Ends it when it aborts; the promise rejects with its reason. */
+  signal?: AbortSignal;
+}
+
 type Row<T> = { readonly check: (value: unknown, name: string) => T; readonly otherwise: T };
 
 function row<T>(check: (value: unknown, name: string) => T, otherwise: T): Row<T> {
@@ -76,6 +93,20 @@ export const POPEN_OPTIONS: Names<PopenOptions> = {
   writeTimeout: true,
   lifetimeTimeout: true,
   ...(Object.fromEntries(Object.keys(TABLE).map((name) => [name, true])) as Record<keyof typeof TABLE, true>),
+};
+
+const SYSTEM_OPTIONS: Names<SystemOptions> = {
+  shell: true,
+  cwd: true,
+  env: true,
+  processGroup: true,
+  errorOutput: true,
+  outputLimit: true,
+  terminationSignal: true,
+  killDelay: true,
+  input: true,
+  timeout: true,
+  signal: true,
 };
 
 const POPEN: Names<PopenOptions | { command: 1; onConnection: 1 }> = {
@@ -115,6 +146,29 @@ export function checkPopen(
   const options = readOptions(TABLE, given);
   const words = checkCommand(given.command, options.shell, split);
   return { ...options, words, life: { ...checkStreamOptions(given), halfOpen: true } };
+}
+
+/** What `system` is given, checked and complete. */
+export interface SystemSettings {
+  readonly popen: PopenSettings;
+  readonly input: Uint8Array | string | undefined;
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Checks what `system` is given. */
+export function checkSystem(
+  command: Command,
+  options: SystemOptions,
+  split: (line: string) => readonly string[],
+): SystemSettings {
+  checkOptions(options, SYSTEM_OPTIONS);
+  const { input, timeout = 0, signal, ...given } = options;
+  if (input !== undefined && typeof input !== "string" && !types.isUint8Array(input)) {
+    throw new ArgumentError(`input must be a string, or bytes in a Uint8Array, not ${describe(input)}`);
+  }
+  const popen = checkPopen({ outputLimit: COMMAND_OUTPUT_LIMIT, errorOutput: "receive", ...given, command }, split);
+  return { popen, input, timeout: checkDuration(timeout, "timeout"), signal: checkSignal(signal) };
 }
 
 function checkCommand(

@@ -220,12 +220,12 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
   }
 
   /** It was ended before its connection was told that it runs. */
-  cancel(): void {
-    this.#engine?.close();
+  cancel(how: "close" | "abort"): void {
+    this.#engine?.[how]();
   }
 
-  calledOff(): CloseReason {
-    return reasons.LOCAL_CLOSE;
+  calledOff(): undefined {
+    return undefined;
   }
 
   ended(): void {

@@ -10,8 +10,9 @@ import type {
   ServerOptions,
   StreamOptions,
 } from "../options/options.js";
-import type { Command, PopenOptions } from "../options/popen_options.js";
+import type { Command, PopenOptions, SystemOptions } from "../options/popen_options.js";
 import { ChildProcess } from "../process/child_process.js";
+import type { SystemResult } from "../process/command_child.js";
 import type { InetListener, Listener } from "../server/listener.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
@@ -19,7 +20,7 @@ import type { Handler, OnConnection } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
 import type { DrainOptions, DrainResult } from "./drain.js";
 import type { RunOptions } from "./lifecycle.js";
-import { type ErrorHandler, Reactor } from "./reactor.js";
+import { type ErrorHandler, Reactor, type SystemCallback } from "./reactor.js";
 import type { ReactorStats } from "./stats.js";
 
 let defaultOne: Reactor | undefined;
@@ -173,6 +174,18 @@ export function popen<A extends unknown[]>(
   ...args: A
 ): Connection {
   return reactor().popen(command as Command, handler, ...args);
+}
+
+/** `Reactor.system` on the current reactor. */
+export function system(command: Command, options?: SystemOptions): Promise<SystemResult>;
+export function system(command: Command, callback: SystemCallback): number | undefined;
+export function system(command: Command, options: SystemOptions, callback: SystemCallback): number | undefined;
+export function system(
+  command: Command,
+  second?: SystemOptions | SystemCallback,
+  third?: SystemCallback,
+): Promise<SystemResult> | number | undefined {
+  return reactor().system(command, second as SystemOptions, third as SystemCallback);
 }
 
 /** `Reactor.nextTick` on the current reactor. */

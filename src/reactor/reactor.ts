@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
 import { checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
+import type { ExitStatus } from "../base/close_reason.js";
 import { isEnd, isPeers } from "../base/error_marks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
@@ -29,9 +30,17 @@ import {
   type ServerOptions,
   type StreamOptions,
 } from "../options/options.js";
-import { type Command, checkPopen, type PopenOptions, readCommand } from "../options/popen_options.js";
+import {
+  type Command,
+  checkPopen,
+  checkSystem,
+  type PopenOptions,
+  readCommand,
+  type SystemOptions,
+} from "../options/popen_options.js";
 import { requireCapability } from "../options/required.js";
 import { ChildProcess } from "../process/child_process.js";
+import { CommandChild, type CommandWaiter, type SystemResult } from "../process/command_child.js";
 import { shellWords } from "../process/shell_words.js";
 import { type InetListener, Listener } from "../server/listener.js";
 import { ListenerTls } from "../server/listener_tls.js";
@@ -66,6 +75,9 @@ const OPTIONS: Names<ReactorOptions> = { engine: true, resolver: true, outboundL
 
 /** Takes what no connection took; see `Reactor.onError`. */
 export type ErrorHandler = (error: unknown, source: Connection | undefined) => unknown;
+
+/** Told what a command of `system` put out, and how it exited. */
+export type SystemCallback = (output: Buffer, status: ExitStatus, errorOutput: Buffer) => unknown;
 
 /**
  * One event loop's worth of connections, listeners, timers and ticks, on one engine. A process may have many, in one
@@ -552,6 +564,50 @@ export class Reactor implements Clock, Responsible {
     const settings = checkPopen(given, shellWords);
     const made = given as OnConnection;
     return this.#within(() => new ConnectionFactory(this.#core, handler, args, made).popen(settings));
+  }
+
+  /**
+   * Runs a command to its end and resolves with its outputs and its status, whatever that is. Its standard input is `input`, and ends
+   * there. With a callback it returns the number of the process, and calls back with output, status and standard error; what goes wrong then
+   * goes to `onError`. (system.)
+   *
+   * Rejects with SystemError where it cannot be run (`ENOENT`, `EACCES`, …), ArgumentError for a bad command or option, `ERR_EM_TIMEOUT` after
+   * `timeout`, LimitError `ERR_EM_OUTPUT_LIMIT`, the reason of `signal`, and `ERR_EM_NOT_RUNNING` outside of `run` and where a stop came first.
+   *
+   * ```ts
+   * const { output, status } = await reactor.system(["hostname", "--fqdn"], { timeout: 5_000 });
+   * if (status.isSuccess) console.log(String(output));
+   * ```
+   */
+  system(command: Command, options?: SystemOptions): Promise<SystemResult>;
+  system(command: Command, callback: SystemCallback): number | undefined;
+  system(command: Command, options: SystemOptions, callback: SystemCallback): number | undefined;
+  system(
+    command: Command,
+    second: SystemOptions | SystemCallback = {},
+    third?: SystemCallback,
+  ): Promise<SystemResult> | number | undefined {
+    const callback = typeof second === "function" ? second : third;
+    const options = typeof second === "function" ? {} : second;
+    if (callback === undefined) {
+      return this.#answered(() => new Promise((accept, refuse) => this.#system(command, options, { accept, refuse })));
+    }
+    checkFunction(callback, "callback");
+    return this.#system(command, options, {
+      accept: ({ output, status, errorOutput }) => this.#core.watch(callback(output, status, errorOutput)),
+      refuse: (error) => this.operationFailed(error),
+    })?.pid;
+  }
+
+  #system(command: Command, options: SystemOptions, waiter: CommandWaiter): CommandChild | undefined {
+    this.#mustServe("system");
+    const settings = checkSystem(command, options, shellWords);
+    if (settings.signal?.aborted) {
+      waiter.refuse(settings.signal.reason);
+      return undefined;
+    }
+    const args: ConstructorParameters<typeof CommandChild> = [settings, this, waiter];
+    return this.#within(() => new ConnectionFactory(this.#core, CommandChild, args, {}).popen(settings.popen));
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import {
   BufferedTokenizer,
   Channel,
+  CommandRunner,
   Completion,
   ConditionVariable,
   Connection,
@@ -29,6 +30,7 @@ import {
   sleep,
   startServer,
   stop,
+  system,
   ThreadedResource,
   TlsContext,
   toDuplex,
@@ -55,6 +57,8 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "ConnectionPool.constructor": (options) => new ConnectionPool({ create: () => 1, size: 1, ...options }),
   "ConnectionPool.execute": (options) => new ConnectionPool({ create: () => 1, size: 1 }).execute(() => 1, options),
   "FileStreamer.constructor": (options) => new FileStreamer(sink, "/etc/hostname", options),
+  "CommandRunner.constructor": (options) => new CommandRunner(options),
+  "CommandRunner.run": (options) => new CommandRunner().run("true", options),
   drain: (options) => drain(options),
   frame: (options) => frame(Buffer.alloc(1), options),
   frames: (options) => frames(bytes, options),
@@ -73,12 +77,14 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "Queue.pop": (options) => new Queue().pop(options),
   "Reactor.constructor": (options) => new Reactor(options),
   "Reactor.drain": (options) => new Reactor().drain(options),
+  "Reactor.system": (options) => withReactor((reactor) => reactor.system("true", options)),
   "Reactor.run": (options) => new Reactor().run(() => {}, options),
   "DatagramSocket.joinMulticast": (options) => withSocket((socket) => socket.joinMulticast("239.77.1.9", options)),
   "DatagramSocket.leaveMulticast": (options) => withSocket((socket) => socket.leaveMulticast("239.77.1.9", options)),
   "ReconnectPolicy.constructor": (options) => new ReconnectPolicy(options),
   run: (options) => run(() => {}, options),
   sleep: (options) => sleep(1, options),
+  system: (options) => system("true", options),
   "ThreadedResource.constructor": (options) => new ThreadedResource(module, options),
   "ThreadedResource.shutdown": async (options) => {
     const resource = new ThreadedResource(module);
@@ -87,6 +93,17 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "TlsContext.constructor": (options) => new TlsContext(options),
   toDuplex: (options, connection) => toDuplex(connection, options),
 };
+
+async function withReactor(call: (reactor: Reactor) => unknown): Promise<void> {
+  const reactor = new Reactor();
+  await reactor.run(async () => {
+    try {
+      await call(reactor);
+    } finally {
+      reactor.stop();
+    }
+  });
+}
 
 async function withSocket(call: (socket: DatagramSocket) => void): Promise<void> {
   const socket = await openDatagramSocket({ host: "127.0.0.1", port: 0 }, DatagramSocket);

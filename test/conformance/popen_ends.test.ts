@@ -63,6 +63,9 @@ onEveryEngine("the end of a child process", (engine) => {
     assert.equal(reason.kind, "local-close");
     assert.equal(reason.exit?.signal, "SIGTERM");
     assert.deepEqual(child.order, ["postInit", "unbind local-close"]);
+    const aborted = popen(trial, ["sh", "-c", 'trap "" TERM; sleep 1000'], { postInit: (me) => me.abort() });
+    const killed = await aborted.closed;
+    assert.deepEqual([killed.kind, killed.exit?.signal], ["local-abort", "SIGKILL"]);
     const never = popen(trial, ["/nonexistent"], { postInit: (me) => me.closeConnection() });
     assert.equal((await never.closed).kind, "local-close");
   });

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import {
   BufferedTokenizer,
   Channel,
+  CommandRunner,
   Completion,
   ConditionVariable,
   Connection,
@@ -69,6 +70,7 @@ const OPERATIONS: Record<string, Failing> = {
     void stream.next();
     return stream.next();
   },
+  "CommandRunner.run": () => new CommandRunner().run("/nonexistent"),
   "Completion.promise": () => new Completion().fail(new Error("boom")).promise,
   "ConditionVariable.wait": () => new ConditionVariable().wait(new Mutex()),
   "Connection.detach": ({ connection }) => {
@@ -93,6 +95,7 @@ const OPERATIONS: Record<string, Failing> = {
   "Reactor.drain": ({ reactor }) => reactor.drain(-1),
   "Reactor.run": ({ reactor }) => reactor.run(boom),
   "Reactor.openDatagramSocket": ({ reactor }) => reactor.openDatagramSocket({ host: "127.0.0.1", port: -1 }),
+  "Reactor.system": ({ reactor }) => reactor.system("/nonexistent"),
   "Reactor.startServer": ({ reactor }) => reactor.startServer({ host: "127.0.0.1", port: -1 }, Connection),
   "Reactor.stopServer": ({ reactor }) => reactor.stopServer(WRONG),
   "ThreadedResource.shutdown": () => {
@@ -119,6 +122,7 @@ const OTHERS: Record<string, string> = {
   "Connection.closed": "never rejects",
   "Connection.opened": "rejects with the connection's own end, which unbind reports",
   "Deferrable.then": "derived from its promise",
+  "DeferrableChildProcess.promise": "Deferred.promise",
   "Listener.[asyncDispose]": "never rejects",
   "Listener.close": "never rejects",
   "Queue.[asyncIterator]": "a step never rejects",
@@ -131,6 +135,7 @@ const OTHERS: Record<string, string> = {
   run: "Reactor.run",
   openDatagramSocket: "Reactor.openDatagramSocket",
   startServer: "Reactor.startServer",
+  system: "Reactor.system",
   stopServer: "Reactor.stopServer",
 };
 
