@@ -9,7 +9,7 @@ import { amountSent, dropUnsent, outputEnded, unsentBytes, whenOpen } from "./ou
 import * as reasons from "./reasons.js";
 import type { Transport } from "./transport.js";
 import { AWAITS_DRAIN, END_DUE, FINISHING, LIVE_ADDRESS, PAUSED, PEER_ENDED, WRITE_ENDED } from "./transport_state.js";
-import { warnIfUnheard } from "./unheard.js";
+import { failureOf, warnIfUnheard } from "./unheard.js";
 
 // How a stream ends, in the order of its steps: it is asked to (finish, end, a deadline), the engine reports its end or the
 // program's own comes to its tick, the handle is given up, and the user is told.
@@ -151,7 +151,19 @@ export function ended(life: Transport, cause: CloseReason): void {
   life.call(life.receiver.unbind, reason);
   life.extras?.tls?.forget();
   life.extras?.promises?.onUnbound(reason);
-  if (!life.wasOpened && life.extras?.promises === undefined) warnIfUnheard(life.receiver, reason);
+  if (!life.wasOpened || life.extras?.tls !== undefined) sayUnheard(life, reason);
+}
+
+/** A client's connect, or its TLS, failed: somebody is to hear of it. */
+function sayUnheard(life: Transport, reason: CloseReason): void {
+  const { extras, origin, wasOpened } = life;
+  const tls = extras?.tls;
+  if (origin.accepts || extras?.promises !== undefined || tls?.isAwaited) return;
+  if (wasOpened && tls?.isClient !== true) return;
+  const failure = failureOf(reason, wasOpened, tls?.isSecured === true);
+  if (failure === undefined) return;
+  const remote = wasOpened ? life.remoteAddress() : undefined;
+  warnIfUnheard(life.receiver, failure, remote === undefined ? "" : `${formatAddress(remote)}: `);
 }
 
 function tracedEnd(reason: CloseReason): string {

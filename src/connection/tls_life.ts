@@ -128,6 +128,15 @@ export class TlsLife implements Unfinished {
     return this.#offered?.certificates ?? [];
   }
 
+  get isClient(): boolean {
+    return this.#plan.role === "client";
+  }
+
+  /** Somebody has asked for `secured`. */
+  get isAwaited(): boolean {
+    return this.#securing !== undefined;
+  }
+
   secured(): Promise<TlsInfo> {
     if (this.#securing === undefined) {
       this.#securing = endable();
