@@ -148,14 +148,19 @@ export abstract class Life extends Endpoint implements Member, Responsible {
   ): void {
     const fail = (error: unknown): void => {
       this.handlerFailed(error);
-      failed();
+      try {
+        failed();
+      } catch (second) {
+        this.handlerFailed(second);
+      }
     };
     try {
       const result =
         this.context === undefined
           ? question.apply(receiver, args)
           : scopeOf(this.context).runInAsyncScope(question, receiver, ...args);
-      if (isThenable(result)) Promise.resolve(result).then(answered, fail);
+      // Nobody else hears of it where the answer cannot be acted upon.
+      if (isThenable(result)) Promise.resolve(result).then(answered).then(undefined, fail);
       else answered(result);
     } catch (error) {
       fail(error);

@@ -162,7 +162,9 @@ export class TlsLife implements Unfinished {
     else this.#owner.ask(selectContext, undefined, [name], (answer) => this.#answerName(answer), this.#refuseName);
   }
 
+  /** An answer that comes after the end is nobody's: the engine may have stopped by now. */
   #answerName(selected: SelectedContext): void {
+    if (this.#owner.isClosed) return;
     const { engine, tlsContexts } = this.#owner.home;
     if (selected === undefined || selected === null) {
       engine.answerServerName(this.#handle, selected === null ? "refuse" : "same");
@@ -179,6 +181,7 @@ export class TlsLife implements Unfinished {
   }
 
   readonly #refuseName = (): void => {
+    if (this.#owner.isClosed) return;
     this.#owner.home.engine.answerServerName(this.#handle, "refuse");
   };
 
@@ -216,6 +219,7 @@ export class TlsLife implements Unfinished {
 
   /** True alone accepts: a verdict of any other type is a mistake, a forgotten `return` perhaps, and lets nobody in. */
   #answerVerify(accepts: unknown): void {
+    if (this.#owner.isClosed) return;
     if (typeof accepts !== "boolean") {
       const what = accepts === null ? "null" : typeof accepts;
       this.#refusal = `sslVerifyPeer answered with ${what}: true alone accepts a certificate`;

@@ -104,7 +104,11 @@ export class Lifecycle {
     if (this.phase !== "running") return;
     this.phase = "stopping";
     this.#core.ticksQueue.drop();
-    this.#core.ownTick({ onTick: () => void this.#shutdown() });
+    this.#core.ownTick({
+      onTick: () => {
+        this.#shutdown().then(undefined, (error: unknown) => this.#shutdownFailed(error));
+      },
+    });
   }
 
   /** A drain that has cut the block short was to end the run, which is not to wait for the rest of the block. */
@@ -145,6 +149,13 @@ export class Lifecycle {
     this.#unbinding = true;
     for (const member of core.members.all()) member.end(STOPPED);
     core.checkIdle();
+  }
+
+  /** What cannot be ended in order goes with the engine; `run` must not wait for it. */
+  #shutdownFailed(error: unknown): void {
+    this.#failure ??= { error };
+    this.#unbinding = false;
+    this.#finishSoon();
   }
 
   /** Nothing is open any more. Only while stopping is that an end; and then not inside the engine's own turn. */

@@ -384,6 +384,25 @@ onEveryEngine("TLS, trust", (engine) => {
     assert.equal(closing.handshakes, 0);
   });
 
+  engine.runRule("an answer that comes after the reactor has stopped harms nobody, whatever it is", async (trial) => {
+    const answers: ((answer: unknown) => void)[] = [];
+    const pending = () => new Promise<never>((resolve) => answers.push(resolve as (answer: unknown) => void));
+    for (const late of [true, false, 7, undefined, serverContext()]) {
+      answers.length = 0;
+      await trial.reactor.run(async () => {
+        const judged = await trial.serve({}, { tls: serverContext() });
+        const named = await trial.serve({}, { tls: serverContext({ selectContext: pending }) });
+        trial.dial(judged, { sslVerifyPeer: pending }, { tls: clientContext() });
+        trial.dial(named, {}, { tls: { context: clientContext(), serverName: "server.test" } });
+        await trial.until(() => answers.length === 2, "both questions");
+        trial.reactor.stop();
+      });
+      // What a promise of the library's were rejected with would fail the test here.
+      for (const answer of answers) answer(late);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+
   engine.rule("a throw in it, or a rejection, refuses and is a handler's error", async (trial) => {
     const errors: unknown[] = [];
     trial.reactor.onError((error) => errors.push(error));
