@@ -41,7 +41,9 @@
         "native/tls/tls_output.cc",
         "native/tls/tls_connection.cc",
         "native/tls/tls_stream.cc",
-        "native/tls/tls_wire.cc"
+        "native/tls/tls_wire.cc",
+        "native/net/watch.cc",
+        "native/face/watch_calls.cc"
       ],
       "cflags_cc": ["-std=c++20", "-O2", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror",
                     "-fstack-protector-strong", "-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"],

@@ -95,6 +95,7 @@ export {
   stopServer,
   system,
   timerCount,
+  watch,
 } from "./reactor/default_reactor.js";
 export { DeferrableChildProcess } from "./reactor/deferrable_child_process.js";
 export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
@@ -146,3 +147,5 @@ export {
 export { TickLoop, tickLoop } from "./toolbox/tick_loop.js";
 export type { WaitOptions } from "./toolbox/waiting_list.js";
 export { type DeferrableFacet, withDeferrable } from "./toolbox/with_deferrable.js";
+export { WatchedDescriptor } from "./watch/watched_descriptor.js";
+export type { WatchTarget } from "./watch/watching.js";

@@ -18,6 +18,7 @@ namespace em {
 
 struct DatagramCore;
 struct TlsCore;
+struct WatchCore;
 
 // Reads a part of a file beside the loop, which goes on meanwhile; `tls_file_read` is told of the outcome in a later
 // turn.
@@ -49,6 +50,7 @@ class Core {
   // What these are nobody here knows.
   std::shared_ptr<TlsCore> tls;             // with the first context
   std::shared_ptr<DatagramCore> datagrams;  // with the first datagram socket
+  std::shared_ptr<WatchCore> watches;       // with the first watch
   FileReader* files = nullptr;
 
   // One bit of Due: something to deliver in a later batch. Deferring twice is deferring once.

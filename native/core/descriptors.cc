@@ -135,6 +135,11 @@ int Descriptors::claim(int fd, int32_t handle) {
   return 0;
 }
 
+void Descriptors::claim_polled(int fd, int32_t handle) {
+  std::lock_guard guard(lock);
+  if (owns(fd, handle)) records->kept.erase(fd);
+}
+
 bool Descriptors::owns(int fd, int32_t handle) {
   Entry* entry = find(fd);
   return entry != nullptr && (entry->load() & ~kNew) == token(handle);

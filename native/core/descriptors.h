@@ -34,6 +34,9 @@ class Descriptors {
   // A descriptor from outside. 0, or a negative errno: -EEXIST where a reactor owns it. It is on record then.
   int claim(int fd, int32_t handle);
 
+  // What was claimed is with the poller from here on, until it is released: no record of it is needed.
+  void claim_polled(int fd, int32_t handle);
+
   // Whether the number still stands for what this handle took.
   bool owns(int fd, int32_t handle);
   // `kept`: it is on record. A descriptor that is to be closed is closed before.

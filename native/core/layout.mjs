@@ -113,6 +113,7 @@ export const enums = [
       ["tlsKeyLog", ""],
       ["datagrams", "| places of each << 8 | their number << 16, handle, the first place."],
       ["sendFailed", "| -errno << 8 | syscall << 24, handle, offset and length of the peer's name in the event slab."],
+      ["ready", "A watched descriptor. | bits of WatchFlag << 8, handle."],
     ],
   },
   {
@@ -204,6 +205,17 @@ export const enums = [
       ["broadcast", ""],
       ["packetInfo", ""],
       ["trafficInfo", ""],
+    ],
+  },
+  {
+    name: "WatchFlag",
+    base: "uint32_t",
+    bits: true,
+    prefix: "watch",
+    doc: "What is watched for, and what a watched descriptor is ready for.",
+    values: [
+      ["readable", ""],
+      ["writable", ""],
     ],
   },
   {

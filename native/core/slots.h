@@ -12,7 +12,7 @@
 
 namespace em {
 
-enum class Kind : uint8_t { free, listener, stream, datagram };
+enum class Kind : uint8_t { free, listener, stream, datagram, watch };
 enum class State : uint8_t { connecting, open, closed };
 
 enum Bit : uint32_t {

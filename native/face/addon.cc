@@ -211,6 +211,7 @@ napi_value init(napi_env env, napi_value initial) {
   define_datagram_calls(exports, addon);
   define_option_calls(exports, addon);
   define_tls_calls(exports, addon);
+  define_watch_calls(exports, addon);
   exports.set("layout", integer(env, kLayoutHash));
   exports.set("torture", boolean(env, kTorture));
   return exports.value();

@@ -19,6 +19,7 @@ void define_datagram_calls(Object& exports, Addon* addon);
 void define_stream_calls(Object& exports, Addon* addon);
 void define_option_calls(Object& exports, Addon* addon);
 void define_tls_calls(Object& exports, Addon* addon);
+void define_watch_calls(Object& exports, Addon* addon);
 
 constexpr size_t kMostText = 4096;  // longer than any address
 
@@ -47,6 +48,7 @@ struct Target {
 
   Slot* stream() const { return slot != nullptr && slot->kind == Kind::stream ? slot : nullptr; }
   Slot* datagrams() const { return slot != nullptr && slot->kind == Kind::datagram ? slot : nullptr; }
+  Slot* watch() const { return slot != nullptr && slot->kind == Kind::watch ? slot : nullptr; }
 };
 
 }  // namespace em

@@ -5,6 +5,7 @@
 #include "net/datagram.h"
 #include "net/listener.h"
 #include "net/stream.h"
+#include "net/watch.h"
 
 namespace em {
 
@@ -179,6 +180,9 @@ napi_value closing_command(napi_env env, napi_callback_info info) {
       break;
     case Kind::datagram:
       close_datagrams_by_command(*target.core, *target.slot);
+      break;
+    case Kind::watch:
+      close_watch(*target.core, *target.slot, Ended::local, 0, Syscall::none);
       break;
     default:
       command(*target.core, *target.slot);

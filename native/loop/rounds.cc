@@ -9,6 +9,7 @@
 #include "net/listener.h"
 #include "net/stream.h"
 #include "net/stream_ops.h"
+#include "net/watch.h"
 #include "tls/tls_core.h"
 
 namespace em {
@@ -26,6 +27,7 @@ constexpr uint32_t kTrouble = kError | kHangUp;
 
 Rounds::~Rounds() {
   core_.slots.each([this](Slot& slot) {
+    if (slot.kind == Kind::watch) leave_watched(core_, slot);
     drop_descriptor(core_, slot);
     release(slot);
   });
@@ -78,6 +80,7 @@ uint32_t Rounds::collect() {
   if (core_.retry_at_ <= core_.now) retry_listeners();
   if (core_.tls) core_.tls->handshakes_left = kHandshakesARound;
   if (core_.datagrams && core_.datagrams->wake_at <= core_.now) core_.datagrams->wake(core_);
+  if (core_.watches && core_.watches->audit_at <= core_.now) audit_watches(core_);
   emit_due();
   const uint64_t moved = core_.sys.moved;
   uint64_t calls = core_.sys.calls;
@@ -103,6 +106,9 @@ uint32_t Rounds::collect() {
         break;
       case Kind::datagram:
         datagrams_ready(core_, *slot, ready.interest);
+        break;
+      case Kind::watch:
+        watch_ready(core_, *slot, ready.interest);
         break;
       default:
         stream_ready(core_, *slot, ready.interest);
@@ -163,6 +169,9 @@ void Rounds::fruitless_round(bool in_trouble) {
         break;
       case Kind::datagram:
         close_datagrams(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
+        break;
+      case Kind::watch:
+        close_watch(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
         break;
       default:
         close_stream(core_, *slot, Ended::error, -EIO, Syscall::epoll_wait);
@@ -253,8 +262,8 @@ bool Rounds::pending() const {
 }
 
 double Rounds::deadline() const {
-  return std::min(
-      {core_.shared.figure(kDeadline), core_.retry_at_, core_.datagrams ? core_.datagrams->wake_at : kNever});
+  return std::min({core_.shared.figure(kDeadline), core_.retry_at_, core_.datagrams ? core_.datagrams->wake_at : kNever,
+                   core_.watches ? core_.watches->audit_at : kNever});
 }
 
 }  // namespace em

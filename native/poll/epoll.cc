@@ -7,7 +7,7 @@
 namespace em {
 
 static_assert(kIn == uint32_t{EPOLLIN} && kOut == uint32_t{EPOLLOUT} && kError == uint32_t{EPOLLERR} &&
-              kHangUp == uint32_t{EPOLLHUP});
+              kHangUp == uint32_t{EPOLLHUP} && kOnce == uint32_t{EPOLLONESHOT});
 
 Poller::Poller() : fd_(epoll_create1(EPOLL_CLOEXEC)), events_(new epoll_event[kMost]) {
   if (fd_ < 0) fd_ = -errno;

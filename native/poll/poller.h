@@ -7,7 +7,8 @@ struct epoll_event;
 
 namespace em {
 
-enum Interest : uint32_t { kIn = 1, kOut = 4, kError = 8, kHangUp = 16 };  // epoll's own numbers
+// epoll's own numbers. With kOnce, what is reported once is not reported again before `change`, not even an error.
+enum Interest : uint32_t { kIn = 1, kOut = 4, kError = 8, kHangUp = 16, kOnce = 1u << 30 };
 
 struct Ready {
   int32_t handle;

@@ -12,7 +12,7 @@ import type { TlsContext } from "../tls/tls_context.js";
 import type { TlsInfo } from "../tls/tls_info.js";
 import { planStart, type TlsPlan, type TlsStartOptions } from "../tls/tls_start.js";
 import { openForSending } from "./file_sends.js";
-import { type AnyLife, notAStream } from "./life.js";
+import type { AnyLife } from "./life.js";
 import type { Detached } from "./life_promises.js";
 import type { Transport } from "./transport.js";
 
@@ -37,7 +37,7 @@ export function attached(life: AnyLife | undefined): AnyLife {
 /** For what datagrams cannot do. */
 export function stream(life: AnyLife | undefined, method: string): Transport {
   const found = attached(life);
-  if (!found.isStream) throw notAStream(method);
+  if (!found.isStream) throw found.notAStream(method);
   return found;
 }
 
@@ -120,8 +120,9 @@ export function planTls(life: Transport, tls: TlsContext | TlsStartOptions): Tls
   return plan;
 }
 
-export function secured({ tls, isStream }: AnyLife, owner: Responsible | undefined): Promise<TlsInfo> {
-  if (!isStream) return refusal(notAStream("secured"), owner);
+export function secured(life: AnyLife, owner: Responsible | undefined): Promise<TlsInfo> {
+  if (!life.isStream) return refusal(life.notAStream("secured"), owner);
+  const { tls } = life;
   if (tls !== undefined) return tls.secured();
   const error = new StateError("ERR_EM_TLS_NOT_STARTED", "secured: TLS has not begun on this connection");
   return refusal(error, owner);

@@ -18,6 +18,7 @@ import { connectionError } from "../observe/channels.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Timer, TimerCallback } from "../timers/timer.js";
 import { scopeOf } from "./context_scope.js";
+import type { OpenLife } from "./open_life.js";
 import type { TlsLife } from "./tls_life.js";
 import type { Transport } from "./transport.js";
 
@@ -243,12 +244,9 @@ export abstract class Life extends Endpoint implements Member, Responsible {
   }
 }
 
-/** The life of a datagram socket, which no stream's calls reach. */
-export type DatagramLife = Life & { readonly isStream: false; readonly tls: undefined };
+export type AnyLife = Transport | OpenLife;
 
-export type AnyLife = Transport | DatagramLife;
-
-/** What only a stream can do. */
+/** What only a stream can do, of a datagram socket. */
 export function notAStream(method: string): StateError {
   return new StateError("ERR_EM_NOT_A_STREAM", `${method} is for streams, and this connection is a datagram socket`);
 }

@@ -257,6 +257,10 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
     this.#table[handle & HANDLE_INDEX_MASK]?.onSendFailed(errno, syscall, peer);
   }
 
+  ready(handle: Handle, readable: boolean, writable: boolean): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onReady(readable, writable);
+  }
+
   closed(handle: Handle, ended: Ended, errno: number, syscall: string): void {
     const index = handle & HANDLE_INDEX_MASK;
     const endpoint = this.#table[index];

@@ -23,6 +23,7 @@ export abstract class Endpoint {
   onTlsKeyLog(_line: string): void {}
   onDatagram(_chunk: Buffer, _start: number, _end: number, _sender: Peer, _info: DatagramInfo | undefined): void {}
   onSendFailed(_errno: number, _syscall: string, _peer: Peer | undefined): void {}
+  onReady(_readable: boolean, _writable: boolean): void {}
   abstract onClosed(handle: Handle, ended: Ended, errno: number, syscall: string): void;
 }
 

@@ -7,6 +7,8 @@ export interface Member {
   readonly age: number;
   /** Whether it brings new members: a drain shuts it down last, when its delay is over. */
   readonly takesNew: boolean;
+  /** Whether others need it for as long as they go on: a drain tells it, and neither waits for it nor ends it. */
+  readonly outlivesDrain?: boolean;
   /** A drain begins: it is to end when what is under way is done, at once where that is nothing and `closeIdle` says so. */
   shutdown(closeIdle: boolean): void;
   /** Ends now; the first reason given stands. */

@@ -1,4 +1,3 @@
-import type { AsyncResource } from "node:async_hooks";
 import { constants } from "node:os";
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
@@ -7,12 +6,10 @@ import { SystemError } from "../base/system_error.js";
 import { showUnixName } from "../base/unix_name.js";
 import { scopeOf } from "../connection/context_scope.js";
 import { Deadlines } from "../connection/deadlines.js";
-import { Life } from "../connection/life.js";
-import { LifePromises } from "../connection/life_promises.js";
-import { LifeTimers } from "../connection/life_timers.js";
+import { notAStream } from "../connection/life.js";
+import { OpenLife, type OpenOrigin } from "../connection/open_life.js";
 import * as reasons from "../connection/reasons.js";
 import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
-import type { Core } from "../core/core.js";
 import { State } from "../core/stream_port.js";
 import type { OwnTick } from "../core/tick_queue.js";
 import { type DatagramCounters, type DatagramInfo, NO_DATAGRAMS, type Peer } from "../engine/datagrams.js";
@@ -21,31 +18,23 @@ import { Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
 import { connectionClose, connectionOpen } from "../observe/channels.js";
 import { checkDestination, type DatagramDestination, type Destination } from "../options/datagram_options.js";
 import type { StreamSettings } from "../options/options.js";
-import type { Timer, TimerCallback } from "../timers/timer.js";
+import type { Timer } from "../timers/timer.js";
 import { NamedDestinations } from "./named_destinations.js";
 
 const EAFNOSUPPORT = -constants.errno.EAFNOSUPPORT;
 
 /** What a datagram socket is carried by, and what is known of it when it is open. */
-export interface DatagramOrigin {
-  readonly core: Core;
-  readonly handle: Handle;
-  readonly settings: StreamSettings;
+export interface DatagramOrigin extends OpenOrigin {
   /** The peer of a connected socket. */
   readonly remote: SocketAddress | undefined;
-  readonly context: AsyncResource | undefined;
   /** The handler takes views of the engine's memory. */
   readonly borrows: boolean;
 }
 
 /** What a connection does with datagrams: the state machine between a user's object and an engine's handle, open from the start. */
-export class DatagramTransport extends Life implements OwnTick {
-  readonly isStream = false;
-  readonly tls = undefined;
+export class DatagramTransport extends OpenLife implements OwnTick {
   bytesDiscarded = 0;
   readonly isSendingFile = false;
-  readonly wasOpened = true;
-  readonly #core: Core;
   readonly #remote: SocketAddress | undefined;
   readonly #borrows: boolean;
   readonly #local: SocketAddress | undefined;
@@ -67,35 +56,17 @@ export class DatagramTransport extends Life implements OwnTick {
   #counted: DatagramCounters = NO_DATAGRAMS;
   #names: NamedDestinations | undefined;
   #deadlines: Deadlines | undefined;
-  #promises: LifePromises | undefined;
-  #timers: LifeTimers | undefined;
   #linger: Timer | undefined;
 
   constructor(origin: DatagramOrigin, connection: ConnectionCallbacks) {
-    super(origin.core, connection, origin.context, origin.settings);
-    this.#core = origin.core;
-    this.handle = origin.handle;
-    this.state = State.open;
+    super(origin, connection);
     this.#remote = origin.remote;
     this.#borrows = origin.borrows;
     this.#local = origin.core.engine.localAddress(origin.handle);
   }
 
-  override get engine(): Engine {
-    return this.#core.engine;
-  }
-
-  opened(): Promise<void> {
-    return this.#promised().opened;
-  }
-
-  closed(): Promise<CloseReason> {
-    return this.#promised().closed;
-  }
-
-  #promised(): LifePromises {
-    this.#promises ??= new LifePromises(this);
-    return this.#promises;
+  notAStream(method: string): StateError {
+    return notAStream(method);
   }
 
   /** The socket is open, and its connection is attached: the first callbacks come. */
@@ -198,7 +169,7 @@ export class DatagramTransport extends Life implements OwnTick {
   /** Told as what the kernel refuses is told: later. */
   #unreachable(address: SocketAddress): boolean {
     const error = new SystemError(EAFNOSUPPORT, "send", placeOf(address));
-    this.#core.ownTick({ onTick: () => this.#failed(error, address) });
+    this.owner.ownTick({ onTick: () => this.#failed(error, address) });
     return true;
   }
 
@@ -271,7 +242,7 @@ export class DatagramTransport extends Life implements OwnTick {
   }
 
   #named(): NamedDestinations {
-    this.#names ??= new NamedDestinations(this.#core, this.settings.outboundLimit, {
+    this.#names ??= new NamedDestinations(this.owner, this.settings.outboundLimit, {
       reaches: (family) => this.#reaches(family),
       peer: (address) => this.engine.peerFor(this.handle, address),
       send: (data, peer) => {
@@ -292,21 +263,13 @@ export class DatagramTransport extends Life implements OwnTick {
 
   // Ending -------------------------------------------------------------------------------------------------------
 
-  close(): void {
-    this.end(reasons.LOCAL_CLOSE);
-  }
-
-  abort(): void {
-    this.end(reasons.LOCAL_ABORT);
-  }
-
   /** Sends what waits, for names too, then closes. */
   finish(): void {
     if (this.state !== State.open) return;
     this.state = State.closing;
     this.#isFinishing = true;
     if (!this.#waitsForNames) this.engine.finishDatagrams(this.handle);
-    this.#linger = this.#core.addTimer(this.settings.lingerTimeout, () => this.end(reasons.LINGER_EXPIRED));
+    this.#linger = this.owner.addTimer(this.settings.lingerTimeout, () => this.end(reasons.LINGER_EXPIRED));
   }
 
   /** Ends now; the first reason given stands. `unbind` takes its place among the ticks. */
@@ -315,7 +278,7 @@ export class DatagramTransport extends Life implements OwnTick {
     this.reason = this.#verdict ?? reason;
     this.state = State.closing;
     this.#endIsDue = true;
-    this.#core.ownTick(this);
+    this.owner.ownTick(this);
     this.engine.close(this.handle);
   }
 
@@ -338,10 +301,10 @@ export class DatagramTransport extends Life implements OwnTick {
     const { handle } = this;
     if (handle !== NO_HANDLE) {
       this.#leaveEngine();
-      this.#core.forget(handle);
+      this.owner.forget(handle);
     }
     this.#ended(this.reason as CloseReason);
-    this.#core.checkIdle();
+    this.owner.checkIdle();
   }
 
   override onClosed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {
@@ -357,18 +320,14 @@ export class DatagramTransport extends Life implements OwnTick {
   }
 
   #ended(reason: CloseReason): void {
-    this.state = State.closed;
-    this.reason = reason;
     this.#isPaused = false;
     this.#deadlines?.stop();
     this.#linger?.cancel();
-    this.#timers?.cancel();
     this.#names?.stop();
-    this.#promises?.onEnded(reason);
-    this.#core.connectionEnded(reason.kind);
-    if (connectionClose.hasSubscribers) connectionClose.publish({ ...this.message(), reason });
-    this.call(this.receiver.unbind, reason);
-    this.#promises?.onUnbound(reason);
+    this.unbound(reason, () => {
+      this.owner.connectionEnded(reason.kind);
+      if (connectionClose.hasSubscribers) connectionClose.publish({ ...this.message(), reason });
+    });
   }
 
   // Settings and questions -----------------------------------------------------------------------------------------
@@ -393,24 +352,9 @@ export class DatagramTransport extends Life implements OwnTick {
     return this.#deadlines;
   }
 
-  set(action: () => void): void {
-    action();
-  }
-
   /** For what concerns the socket itself, which is open. */
   reachEngine(action: (engine: Engine, handle: Handle) => void): void {
     action(this.engine, this.handle);
-  }
-
-  socketError(): SystemError | undefined {
-    const { reason } = this;
-    const error = reason !== undefined && "error" in reason ? reason.error : undefined;
-    return error instanceof SystemError ? error : undefined;
-  }
-
-  addTimer(delay: number, callback: TimerCallback): Timer {
-    this.#timers ??= new LifeTimers(this.#core.timers);
-    return this.#timers.add(this.#core.now() + delay, () => void this.call(callback));
   }
 
   idleTime(): number {

@@ -3,9 +3,10 @@ import type { EngineCounters } from "./counters.js";
 import type { DatagramCommands, DatagramEvents } from "./datagrams.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
 import type { TlsCommands, TlsEvents, TlsStreamCommands } from "./tls.js";
+import type { WatchCommands, WatchEvents } from "./watches.js";
 
 /** The turn, seen from the engine: it enters the reactor, delivers events, leaves it, and later asks it for its ticks. */
-export interface EngineEvents extends StreamEvents, TlsEvents, DatagramEvents {
+export interface EngineEvents extends StreamEvents, TlsEvents, DatagramEvents, WatchEvents {
   /** Before the first event of a batch. */
   enter(): void;
   /** After the last event of a batch. */
@@ -49,7 +50,7 @@ export interface StreamEngine
  *
  * An event handler that throws is the reactor's business: events never throw into the engine.
  */
-export interface Engine extends StreamCommands, TlsCommands, DatagramCommands, StreamEngine {
+export interface Engine extends StreamCommands, TlsCommands, DatagramCommands, WatchCommands, StreamEngine {
   readonly name: "native" | "portable" | "simulated";
 
   /** Begins delivering. The engine keeps the process alive (`ref`) until told otherwise. */

@@ -67,3 +67,10 @@ export const FROM_DUPLEX: Names<{ duplex: unknown; tls: unknown } | StreamOption
   tls: true,
   ...STREAM_NAMES,
 };
+
+export const WATCH: Names<{ fd: unknown; notifiesReadable: unknown; notifiesWritable: unknown } | Made> = {
+  fd: true,
+  notifiesReadable: true,
+  notifiesWritable: true,
+  onConnection: true,
+};

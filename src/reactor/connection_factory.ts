@@ -29,6 +29,7 @@ import { Child } from "../process/child.js";
 import { ChildProcess, receivesErrors } from "../process/child_process.js";
 import type { ConnectionMaker } from "../server/listen_socket.js";
 import { type ClientTls, planStart, type TlsPlan } from "../tls/tls_start.js";
+import { WatchedDescriptor } from "../watch/watched_descriptor.js";
 
 /** A Connection class, and what its constructor takes. */
 export type Handler<A extends unknown[], C extends Connection> = new (...args: A) => C;
@@ -53,9 +54,15 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   /** What the connection began with last, for when it connects again. */
   #tls: ClientTls | undefined;
 
-  constructor(core: Core, handler: Handler<A, C>, args: A, { onConnection }: OnConnection<C>) {
+  constructor(
+    core: Core,
+    handler: Handler<A, C>,
+    args: A,
+    { onConnection }: OnConnection<C>,
+    base: typeof Connection = Connection,
+  ) {
     this.#core = core;
-    this.#handler = checkHandler(handler);
+    this.#handler = checkHandler(handler, base);
     if (onConnection !== undefined) checkFunction(onConnection, "onConnection");
     this.#onConnection = onConnection;
     this.#args = args;
@@ -74,6 +81,10 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
       settings,
       context: this.#context,
     };
+  }
+
+  watcher(): { make(): C; onConnection: ((connection: C) => unknown) | undefined; context: AsyncResource | undefined } {
+    return { make: () => new this.#handler(...this.#args), onConnection: this.#onConnection, context: this.#context };
   }
 
   connect(address: ConnectAddress): C {
@@ -208,15 +219,20 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   }
 }
 
-function checkHandler<H>(handler: H): H {
-  const isHandler =
-    typeof handler === "function" &&
-    ((handler as unknown) === Connection || (handler.prototype as unknown) instanceof Connection);
-  if (!isHandler) {
+/** `base`: what the handler has to be. Only `watch` can drive what is made for watches. */
+function checkHandler<H>(handler: H, base: typeof Connection): H {
+  if (!isOrExtends(handler, base)) {
     throw new ArgumentError(
-      `handler must be a class that extends Connection, not ${describe(handler)}`,
+      `handler must be a class that extends ${base.name}, not ${describe(handler)}`,
       "ERR_EM_INVALID_HANDLER",
     );
   }
+  if (base === Connection && isOrExtends(handler, WatchedDescriptor)) {
+    throw new ArgumentError("handler extends WatchedDescriptor: such a class is for watch", "ERR_EM_INVALID_HANDLER");
+  }
   return handler;
+}
+
+function isOrExtends(handler: unknown, base: typeof Connection): boolean {
+  return typeof handler === "function" && (handler === base || (handler.prototype as unknown) instanceof base);
 }

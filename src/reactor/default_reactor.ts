@@ -16,6 +16,8 @@ import type { SystemResult } from "../process/command_child.js";
 import type { InetListener, Listener } from "../server/listener.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
+import type { WatchedDescriptor } from "../watch/watched_descriptor.js";
+import type { WatchTarget } from "../watch/watching.js";
 import type { Handler, OnConnection } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
 import type { DrainOptions, DrainResult } from "./drain.js";
@@ -112,6 +114,15 @@ export function bindConnect(
   const [handler, ...args] = rest;
   if (handler === undefined) return reactor().bindConnect(local, address);
   return reactor().bindConnect(local, address, handler, ...args);
+}
+
+/** `Reactor.watch` on the current reactor. */
+export function watch<A extends unknown[], C extends WatchedDescriptor>(
+  descriptor: number | (WatchTarget & OnConnection<C>),
+  handler: Handler<A, C>,
+  ...args: A
+): C {
+  return reactor().watch(descriptor, handler, ...args);
 }
 
 /** `Reactor.openDatagramSocket` on the current reactor. */

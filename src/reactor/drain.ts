@@ -79,7 +79,7 @@ export async function drain(core: Core, options: Required<DrainOptions>): Promis
     const pause = core.addTimer(Math.min(delay, deadline), over);
     const calledOff = core.atEnd(over);
   });
-  const rest = core.members.all().filter(({ takesNew }) => !takesNew);
+  const rest = core.members.all().filter(({ takesNew, outlivesDrain }) => !takesNew && outlivesDrain !== true);
   for (const member of rest) member.end(DRAIN_DEADLINE);
   const aborted = rest.length + (core.closedBy.stop ?? 0) - alreadyStopped;
   const total = Math.max(before, core.endedCount + core.connectionCount) - alreadyEnded;

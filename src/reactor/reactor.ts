@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
-import { checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
+import { checkBoolean, checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import type { ExitStatus } from "../base/close_reason.js";
 import { isEnd, isPeers } from "../base/error_marks.js";
@@ -18,7 +18,7 @@ import { DatagramSocket } from "../datagram/datagram_socket.js";
 import { type Resolver, systemResolver } from "../dns/resolver.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
 import { checkDatagramAddress, type DatagramAddress } from "../options/datagram_options.js";
-import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER } from "../options/option_names.js";
+import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER, WATCH } from "../options/option_names.js";
 import {
   type ConnectAddress,
   checkListenOptions,
@@ -48,6 +48,8 @@ import { ServerStarter } from "../server/serve.js";
 import { PeriodicTimer, Timer, type TimerCallback } from "../timers/timer.js";
 import { WaitTimer } from "../timers/wait_timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
+import { WatchedDescriptor } from "../watch/watched_descriptor.js";
+import { beginWatch, type WatchTarget } from "../watch/watching.js";
 import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
 import { setCurrentReactor } from "./current.js";
 import { checkDrain, type DrainOptions, type DrainResult } from "./drain.js";
@@ -608,6 +610,48 @@ export class Reactor implements Clock, Responsible {
     }
     const args: ConstructorParameters<typeof CommandChild> = [settings, this, waiter];
     return this.#within(() => new ConnectionFactory(this.#core, CommandChild, args, {}).popen(settings.popen));
+  }
+
+  // Descriptors --------------------------------------------------------------------------------------------------
+
+  /**
+   * Watches a descriptor that somebody else owns, makes a `Handler` with `args` for it and returns that: its `notifyReadable` and
+   * `notifyWritable` are called in every turn in which the descriptor is ready, where they were asked for. It is never read, written or
+   * closed. A watch keeps the reactor's company to the end: a drain tells it (`shutdownRequested`) and does not wait for it. Capability
+   * `watch`. (watch.)
+   *
+   * Throws, before the handler is made, ArgumentError for a bad descriptor, option or handler, `ERR_EM_NOT_POLLABLE` for a file that is
+   * always ready, `ERR_EM_DESCRIPTOR_OWNED` where a connection, a listener or another watch of any reactor has it, SystemError (`EBADF`),
+   * UnsupportedError, and `ERR_EM_NOT_RUNNING` outside of `run`; what the handler's constructor throws comes through.
+   *
+   * ```ts
+   * declare const database: { readonly fd: number; consumeInput(): void };
+   *
+   * class Replies extends WatchedDescriptor {
+   *   override notifyReadable() {
+   *     database.consumeInput();
+   *   }
+   * }
+   * reactor.watch({ fd: database.fd, notifiesReadable: true }, Replies);
+   * ```
+   */
+  watch<A extends unknown[], C extends WatchedDescriptor>(
+    descriptor: number | (WatchTarget & OnConnection<C>),
+    handler: Handler<A, C>,
+    ...args: A
+  ): C {
+    this.#mustRun("watch");
+    const given: WatchTarget & OnConnection<C> = typeof descriptor === "number" ? { fd: descriptor } : descriptor;
+    checkObject(given, "descriptor");
+    checkNames(given, WATCH, "descriptor");
+    const { fd, notifiesReadable = false, notifiesWritable = false } = given;
+    const options = {
+      fd: checkInteger(fd, "fd", 0),
+      notifiesReadable: checkBoolean(notifiesReadable, "notifiesReadable"),
+      notifiesWritable: checkBoolean(notifiesWritable, "notifiesWritable"),
+    };
+    const factory = new ConnectionFactory(this.#core, handler, args, given, WatchedDescriptor);
+    return this.#within(() => beginWatch(this.#core, options, factory.watcher()));
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------

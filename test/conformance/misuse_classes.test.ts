@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
-import { Connection, PeriodicTimer, Reactor, Timer, TlsContext, TlsInfo } from "eventmachine";
+import { Connection, PeriodicTimer, Reactor, Timer, TlsContext, TlsInfo, WatchedDescriptor } from "eventmachine";
 import { type EngineSuite, onEveryEngine } from "../support/harness.js";
 import { serverContext } from "../support/pki.js";
 import { address, checkComplete, flag, type Member, nothing, optional, outcome, size, sweep, text } from "./sweep.js";
@@ -48,6 +48,13 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
         return [[new PassThrough(), Connection]];
       },
       gives: (value) => value instanceof Connection,
+    },
+    watch: {
+      calls: [
+        [999_999, WatchedDescriptor],
+        [{ fd: 999_999 }, WatchedDescriptor],
+      ],
+      gives: (value) => value instanceof WatchedDescriptor,
     },
     connectionCount: { gives: size },
     stats: { calls: [], gives: (value) => size((value as { events: number }).events) },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
-import { Connection, Reactor, TlsContext, toDuplex } from "eventmachine";
+import { Connection, Reactor, TlsContext, toDuplex, WatchedDescriptor } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 
 /** A name that means nothing, which the compiler would have refused. */
@@ -44,6 +44,10 @@ onEveryEngine("option names", (engine) => {
         refused("ports", "port"),
       );
       assert.throws(() => reactor.attach({ fd: 0, ...typo("nodelay") }, Counted), refused("nodelay", "noDelay"));
+      if (engine.has("watch")) {
+        const watch = () => reactor.watch({ fd: 0, ...typo("notifyReadable") }, WatchedDescriptor);
+        assert.throws(watch, refused("notifyReadable", "notifiesReadable"));
+      }
       const duplex = new Duplex({ read() {}, write() {} });
       assert.throws(
         () => reactor.fromDuplex({ duplex, ...typo("allowHalfopen") }, Counted),

@@ -24,6 +24,7 @@ import {
   sleep,
   sync,
   ThreadedResource,
+  WatchedDescriptor,
 } from "eventmachine";
 import { type EngineSuite, onEveryEngine } from "../support/harness.js";
 import { givingPromises } from "../support/promises.js";
@@ -81,6 +82,7 @@ const OPERATIONS: Record<string, Failing> = {
   "Connection.sendFileData": ({ connection }) => connection.sendFileData("/nonexistent/file"),
   "Connection.streamFileData": ({ connection }) => connection.streamFileData("/nonexistent/file"),
   "ConnectionPool.execute": () => new ConnectionPool<number>({ create: boom, size: 1 }).execute(() => {}),
+  "WatchedDescriptor.detach": ({ connection }) => WatchedDescriptor.prototype.detach.call(connection),
   "Deferred.promise": () => failed().promise,
   "Iterator.each": () => new Iterator([1]).each(boom),
   "Iterator.inject": () => new Iterator([1]).inject(0, boom),

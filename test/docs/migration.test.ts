@@ -18,10 +18,19 @@ const TABLES = [
 /** Names a program can write: what is exported, what exported classes have, and what options are called. */
 function knownNames(): Set<string> {
   const names = new Set(Object.keys(eventmachine));
-  const { Connection, DatagramSocket, LineText2, PeriodicTimer, Reactor, Timer } = eventmachine;
+  const { Connection, DatagramSocket, LineText2, PeriodicTimer, Reactor, Timer, WatchedDescriptor } = eventmachine;
   const { Channel, Completion, Deferred, Iterator, Pool, Queue, SpawnedProcess } = eventmachine;
   const toolbox = [Channel, Completion, Deferred, Iterator, Pool, Queue, SpawnedProcess];
-  for (const made of [Connection, DatagramSocket, LineText2, PeriodicTimer, Reactor, Timer, ...toolbox]) {
+  for (const made of [
+    Connection,
+    DatagramSocket,
+    LineText2,
+    PeriodicTimer,
+    Reactor,
+    Timer,
+    WatchedDescriptor,
+    ...toolbox,
+  ]) {
     for (const name of Object.getOwnPropertyNames(made)) names.add(name);
     for (const name of Object.getOwnPropertyNames(made.prototype)) names.add(name);
   }

@@ -107,6 +107,11 @@ export abstract class EngineDriver<E extends Engine & TlsCommands> implements En
     this.#lookAgain();
   }
 
+  ready(handle: Handle, readable: boolean, writable: boolean): void {
+    this.#note("ready", handle);
+    this.react.ready?.(handle, readable, writable);
+  }
+
   timer(seenAt: number): void {
     this.log.push("timer");
     this.react.timer?.(seenAt);

@@ -16,6 +16,7 @@ import {
   type ServerOptions,
   type TlsContext,
 } from "eventmachine";
+import { Fifo } from "./fifo.js";
 import type { EngineSuite, Medium } from "./harness.js";
 import { clientContext, serverContext } from "./pki.js";
 import { Recorder, type Script, type Witness } from "./recorder.js";
@@ -194,6 +195,13 @@ export class Trial implements Witness {
   path(name = `s${this.#paths++}`): string {
     this.#folder ??= mkdtempSync(join(tmpdir(), "em-"));
     return join(this.#folder, name);
+  }
+
+  /** A pipe, whose ends are closed when the trial is over, where they are open still. */
+  fifo(): Fifo {
+    const fifo = new Fifo(this.path());
+    this.#cleanUps.push(async () => fifo.close());
+    return fifo;
   }
 
   // Time ---------------------------------------------------------------------------------------------------------

@@ -110,6 +110,10 @@ export interface Binding {
     source: string,
   ): number;
 
+  /** The handle, or a negative errno: ENFILE where there is none left. */
+  watch(loop: number, fd: number, flags: number): number | undefined;
+  watchFlags(loop: number, handle: number, flags: number): void;
+
   tlsTrust(certificates: Uint8Array, openSslDefaults: boolean): unknown;
   tlsContext(
     loop: number,

@@ -16,12 +16,14 @@ import { tooManyHandles } from "../handle_limit.js";
 import type { SocketOptions } from "../socket_options.js";
 import { type ConnectOptions, HANDLE_INDEX_MASK, type Handle, type ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
+import type { WatchInterest } from "../watches.js";
 import type { Binding } from "./binding.js";
 import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js";
 import { Flag, Word } from "./layout.js";
 import { NativeDatagrams } from "./native_datagrams.js";
 import { NativeOutput } from "./native_output.js";
 import { NativeTls } from "./native_tls.js";
+import { watchFlags, watchHandle } from "./native_watches.js";
 import type { SharedViews } from "./ring.js";
 import { RingReader } from "./ring_reader.js";
 import { checkResult, optionTriples, readCredentials, readError, readOption } from "./socket_options.js";
@@ -190,6 +192,17 @@ export class NativeEngine extends NativeOutput implements Engine {
 
   datagramCounters(handle: Handle): DatagramCounters {
     return this.#datagrams?.counters(handle) ?? NO_DATAGRAMS;
+  }
+
+  // Watches ------------------------------------------------------------------------------------------------------
+
+  watch(fd: number, interest: WatchInterest): Handle {
+    const answer = this.native.watch(this.loop, fd, watchFlags(interest));
+    return this.#opened(answer === undefined ? undefined : watchHandle(answer));
+  }
+
+  setWatchInterest(handle: Handle, interest: WatchInterest): void {
+    this.native.watchFlags(this.loop, handle, watchFlags(interest));
   }
 
   // TLS ----------------------------------------------------------------------------------------------------------

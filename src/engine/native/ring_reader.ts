@@ -1,7 +1,7 @@
 import type { EngineEvents } from "../engine.js";
 import { Ended, HANDLE_INDEX_MASK, type Handle } from "../streams.js";
 import type { Binding } from "./binding.js";
-import { Event, Figure, Flag, Settled, Word } from "./layout.js";
+import { Event, Figure, Flag, Settled, WatchFlag, Word } from "./layout.js";
 import type { LentBytes } from "./lent_bytes.js";
 import type { NativeDatagrams } from "./native_datagrams.js";
 import type { NativeTls } from "./native_tls.js";
@@ -127,6 +127,11 @@ export class RingReader {
         this.datagrams?.deliverFailure(handle, errno, head >>> 24, slab, ring[at + 2]!, ring[at + 3]!);
         return;
       }
+      case Event.ready:
+        if ((flags & Flag.muted) === 0) {
+          events.ready(handle, (head & (WatchFlag.readable << 8)) !== 0, (head & (WatchFlag.writable << 8)) !== 0);
+        }
+        return;
       default: {
         const kind = head & 0xff;
         const { slab } = this.#lending;

@@ -16,6 +16,7 @@ import { type EngineTurn, Turn } from "../node/turn.js";
 import type { SocketOptions } from "../socket_options.js";
 import type { ConnectOptions, Handle, ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
+import type { WatchInterest } from "../watches.js";
 import type { PortablePeer } from "./datagram_peers.js";
 import { checkDatagramOptions } from "./datagram_settings.js";
 import { Deadline } from "./deadline.js";
@@ -285,6 +286,14 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   datagramCounters(handle: Handle): DatagramCounters {
     return this.#datagrams(handle)?.counters() ?? NO_DATAGRAMS;
   }
+
+  // Watches: Node tells of readiness only by reading -------------------------------------------------------------
+
+  watch(_fd: number, _interest: WatchInterest): never {
+    throw unsupported("watch");
+  }
+
+  setWatchInterest(_handle: Handle, _interest: WatchInterest): void {}
 
   // Commands to one handle ---------------------------------------------------------------------------------------
 
