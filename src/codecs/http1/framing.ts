@@ -73,9 +73,9 @@ export const Codings = {
   chunked: 1,
   /** Others, `chunked` last. */
   othersChunked: 2,
-  /** The last one is not `chunked`. */
+  /** Others alone. */
   open: 3,
-  /** `chunked` twice or with parameters, an empty element, or no coding at all. */
+  /** `chunked` twice, with parameters or before others, an empty element, or no coding at all. */
   faulty: 4,
 } as const;
 export type Codings = (typeof Codings)[keyof typeof Codings];
@@ -90,10 +90,7 @@ export function codingsOf(bytes: Buffer, start: number, end: number, before: Cod
       const again = codings === Codings.chunked || codings === Codings.othersChunked;
       if (again || to - from > CHUNKED.length) codings = Codings.faulty;
       else codings = codings === Codings.none ? Codings.chunked : Codings.othersChunked;
-    } else if (codings === Codings.chunked || codings === Codings.othersChunked) {
-      // RFC 9112 section 7.1: chunked is the last one, for nothing behind it could be told apart.
-      codings = Codings.open;
-    } else codings = Codings.open;
+    } else codings = codings === Codings.none || codings === Codings.open ? Codings.open : Codings.faulty;
   });
   return codings as Codings;
 }

@@ -61,6 +61,8 @@ const Phase = {
   untilClose: 9,
   end: 10,
   switching: 11,
+  /** Behind the last message of a connection: what comes is dropped (RFC 9112 section 9.6). */
+  over: 12,
 } as const;
 
 const Step = {
@@ -109,6 +111,7 @@ const authority: Authority = { start: 0, end: 0, defaultPort: "" };
  * - `execute(bytes, start, end)` reads and calls the events. It returns where it stopped: at `end`, or before it after `pause`
  *   and where a protocol may be switched. What was not read is the caller's to keep, and to give again. Events of a message
  *   without content need no more bytes, so that after a pause `execute` is called even with none.
+ * - What comes behind the last message of a connection (`isKeptAlive` false) is taken and dropped.
  * - Content is never copied. Of a head that is not whole a copy is kept, up to the limits; a head that came whole is read where it lies.
  * - It throws HttpProtocolError for what breaks the rules or a limit, and from then on throws the same again: nobody can know where
  *   the next message begins. The events before stand. `status` is what a server answers before it closes; where its answer has
@@ -193,12 +196,13 @@ export class Http1Parser {
 
   /** After `onSwitch`: the protocol stays HTTP, and the next `execute` reads on. */
   goOn(): void {
-    if (this.#phase === Phase.switching) this.#phase = Phase.head;
+    if (this.#phase !== Phase.switching) return;
+    this.#phase = (this.#flags & HeadFlag.last) !== 0 ? Phase.over : Phase.head;
   }
 
   /** Whether a message has begun and is not complete; an empty line before one has not begun it. */
   get isWithin(): boolean {
-    return this.#phase === Phase.head ? this.#step > Step.beforeLf : this.#phase !== Phase.switching;
+    return this.#phase === Phase.head ? this.#step > Step.beforeLf : this.#phase < Phase.switching;
   }
 
   /** Reads bytes, and returns where it stopped. Must not be called from within an event. */
@@ -258,6 +262,8 @@ export class Http1Parser {
           break;
         case Phase.switching:
           return at;
+        case Phase.over:
+          return end;
         default:
           if (at === end) return at;
           at = this.#chunk(bytes, at, end);
@@ -269,7 +275,8 @@ export class Http1Parser {
   #end(): void {
     const isInterim = this.#status >= 100 && this.#status < 200 && this.#status !== 101;
     if (!isInterim) this.#request = undefined;
-    this.#phase = (this.#flags & HeadFlag.switches) !== 0 ? Phase.switching : Phase.head;
+    if ((this.#flags & HeadFlag.switches) !== 0) this.#phase = Phase.switching;
+    else this.#phase = (this.#flags & HeadFlag.last) !== 0 && !isInterim ? Phase.over : Phase.head;
     this.#step = Step.before;
     this.#events.onEnd();
     if (this.#phase === Phase.switching) this.#events.onSwitch();
@@ -612,10 +619,11 @@ export class Http1Parser {
   }
 
   /**
-   * Of the two fields that frame the content: whether nothing but spaces stands before the value, and nothing at all behind it.
-   * Other blanks are legal, but not all take them for blanks.
+   * Of the two fields that frame a request's content: whether nothing but spaces stands before the value, and nothing at all behind
+   * it. Other blanks are legal, but not all take them for blanks, and a proxy may stand before us that does not.
    */
   #isTight(bytes: Buffer, colon: number, from: number, to: number): boolean {
+    if (this.#kind === "response") return true;
     for (let at = colon + 1; at < from; at++) if (bytes[at] !== SP) return false;
     return bytes[to] === CR;
   }
