@@ -27,7 +27,15 @@ export { SystemError } from "./base/system_error.js";
 export { type ReconnectOptions, ReconnectPolicy } from "./client/reconnect_policy.js";
 export { Connection, type ConnectionState, type SendData } from "./connection/connection.js";
 export { DatagramSocket, type DatagramSocketCounters } from "./datagram/datagram_socket.js";
-export type { Resolver } from "./dns/resolver.js";
+export type { AddressRecord, NameLookup } from "./dns/lookups.js";
+export {
+  type ResolveHostOptions,
+  type ResolveOptions,
+  Resolver,
+  type ResolverOptions,
+  type ResolverStats,
+} from "./dns/resolver.js";
+export type { ServiceTarget } from "./dns/services.js";
 export { CAPABILITIES, type Capability } from "./engine/capabilities.js";
 export type { DatagramCounters, DatagramInfo } from "./engine/datagrams.js";
 export { type EngineInfo, type EngineName, engineInfo } from "./engine/select.js";
@@ -99,6 +107,7 @@ export {
 } from "./reactor/default_reactor.js";
 export { DeferrableChildProcess } from "./reactor/deferrable_child_process.js";
 export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
+export { DNS } from "./reactor/dns.js";
 export type { DrainOptions, DrainResult } from "./reactor/drain.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
 export { type ErrorHandler, Reactor, type ReactorOptions, type SystemCallback } from "./reactor/reactor.js";

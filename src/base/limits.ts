@@ -76,10 +76,36 @@ export const MAX_TLS_SESSION_SIZE = 32 * KiB;
 export const MAX_TLS_FILE_SIZE = 4 * MiB;
 /** How much of one datagram socket's output may wait for the kernel, or for names. */
 export const DATAGRAM_SEND_LIMIT = MiB;
-/** The most names one datagram socket remembers, and resolves at a time. */
+/** The most names that datagrams of one socket wait for at a time. */
 export const DATAGRAM_NAMES = 1024;
-/** How long a datagram socket sends to the address that a name had. */
-export const DATAGRAM_NAME_LIFE = 10_000;
+/** The most answers a resolver keeps. */
+export const NAME_CACHE_SIZE = 1024;
+/** The most questions of one resolver under way. */
+export const NAME_QUERY_LIMIT = 1024;
+/** How long a resolver keeps an answer that does not show its time to live. */
+export const NAME_LIFE = 10_000;
+/** How long at most it keeps one that does. */
+export const MAX_NAME_LIFE = 3_600_000;
+/** How long it keeps that there is no such name. */
+export const NEGATIVE_NAME_LIFE = 5_000;
+/** How long it keeps that nobody could tell (RFC 9520 section 3.2: at least a second). */
+export const NAME_FAILURE_LIFE = 1_000;
+/** How long a name server may take to answer the first try. */
+export const NAME_QUERY_TIMEOUT = 2_000;
+/** How often each name server is tried. */
+export const NAME_QUERY_TRIES = 3;
+/** How long a name server that was silent comes behind the others. */
+export const SILENT_NAME_SERVER_LIFE = 5_000;
+/** RFC 8305 section 3: how long the addresses of one family wait for those of the other. */
+export const RESOLUTION_DELAY = 50;
+/** The most addresses of one name that are used. */
+export const NAME_ADDRESS_LIMIT = 64;
+/** The largest answer of other records that is kept, in characters of JSON. */
+export const KEPT_ANSWER_SIZE = 4 * KiB;
+/** How often a hosts file is looked at, and the machine's own addresses. */
+export const HOSTS_CHECK_INTERVAL = 1_000;
+/** The largest hosts file that is read. */
+export const MAX_HOSTS_FILE = 16 * MiB;
 /** The longest start line of an HTTP/1 message, without its line end. */
 export const HTTP_START_LINE = 8 * KiB;
 /** The longest header section of an HTTP/1 message, from the end of its start line to the end of its empty line. */

@@ -9,7 +9,7 @@ import * as reasons from "../connection/reasons.js";
 import type { Transport } from "../connection/transport.js";
 import type { Core } from "../core/core.js";
 import { DISCARDED, Endpoint } from "../core/endpoint.js";
-import { resolveHost } from "../dns/resolver.js";
+import { resolveHost } from "../dns/resolve_host.js";
 import type { Ended, Handle } from "../engine/streams.js";
 import type { ConnectTarget, DialSettings, StreamSettings } from "../options/options.js";
 import type { Timer } from "../timers/timer.js";

@@ -1,6 +1,6 @@
 import type { CloseReasonKind } from "../base/close_reason.js";
 import { isPromise } from "../base/thenable.js";
-import type { Resolver } from "../dns/resolver.js";
+import type { HostNames } from "../dns/resolve_host.js";
 import type { DatagramInfo, Peer } from "../engine/datagrams.js";
 import type { Engine, EngineEvents } from "../engine/engine.js";
 import { type Ended, HANDLE_INDEX_MASK, type Handle } from "../engine/streams.js";
@@ -21,7 +21,7 @@ import type { TransportCore, TransportHome } from "./transport_home.js";
  */
 export class Core implements EngineEvents, TimerServiceHost, TransportCore, TransportHome {
   readonly host: CoreHost;
-  readonly resolver: Resolver;
+  readonly resolver: HostNames;
   readonly outboundLimit: number;
   /** Whether callbacks run in the async context of the call that made their connection. */
   readonly asyncContext: boolean;
@@ -61,7 +61,7 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
   #turnStarted = 0;
   #nextId = 1;
 
-  constructor(host: CoreHost, resolver: Resolver, outboundLimit: number, asyncContext: boolean) {
+  constructor(host: CoreHost, resolver: HostNames, outboundLimit: number, asyncContext: boolean) {
     this.host = host;
     this.resolver = resolver;
     this.outboundLimit = outboundLimit;

@@ -12,7 +12,7 @@ import { DISCARDED, Endpoint } from "../core/endpoint.js";
 import type { Member } from "../core/members.js";
 import { State } from "../core/stream_port.js";
 import { bindOverStale, workingFolder } from "../core/unix_path.js";
-import { resolveHost } from "../dns/resolver.js";
+import { resolveHost } from "../dns/resolve_host.js";
 import type { Capability } from "../engine/capabilities.js";
 import { Ended, type Handle, type ListenFile, NO_HANDLE } from "../engine/streams.js";
 import type { DatagramSettings } from "../options/datagram_options.js";

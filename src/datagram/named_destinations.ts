@@ -1,10 +1,12 @@
+import { setMaxListeners } from "node:events";
 import { constants } from "node:os";
 import type { InetAddress } from "../base/addresses.js";
 import type { EventMachineError } from "../base/errors.js";
-import { DATAGRAM_NAME_LIFE, DATAGRAM_NAMES } from "../base/limits.js";
+import { DATAGRAM_NAMES } from "../base/limits.js";
 import { SystemError } from "../base/system_error.js";
 import type { Core } from "../core/core.js";
-import { resolveHost } from "../dns/resolver.js";
+import type { HostAddress } from "../dns/lookups.js";
+import { knownHost, resolveHost } from "../dns/resolve_host.js";
 import { DATAGRAM_OVERHEAD, type Peer } from "../engine/datagrams.js";
 
 const EAFNOSUPPORT = -constants.errno.EAFNOSUPPORT;
@@ -28,25 +30,17 @@ interface Waiting {
   readonly port: number;
 }
 
-/** One name: what waits for it, or where it leads. */
-interface Name {
-  waiting: Waiting[];
-  isResolving: boolean;
-  address: InetAddress | undefined;
-  goodUntil: number;
-}
-
 /**
  * Datagrams to names. Those to one name wait for it in their order and delay no others; one question serves all of them, and
- * its answer serves for a while. Names and what waits for them are bounded: what is over is dropped and counted.
+ * what the reactor's resolver knows already delays nothing. Names and what waits for them are bounded: what is over is dropped and counted.
  */
 export class NamedDestinations {
   readonly #core: Core;
   readonly #limit: number;
   readonly #sender: NamedSender;
-  readonly #names = new Map<string, Name>();
+  /** Names that are being resolved, and what waits for each. */
+  readonly #names = new Map<string, Waiting[]>();
   readonly #over = new AbortController();
-  #resolving = 0;
   #cost = 0;
   #isStopped = false;
   /** Bytes that wait. */
@@ -57,27 +51,39 @@ export class NamedDestinations {
     this.#core = core;
     this.#limit = limit;
     this.#sender = sender;
+    // Each name that is being resolved listens.
+    setMaxListeners(0, this.#over.signal);
   }
 
   get isWaiting(): boolean {
-    return this.#resolving > 0;
+    return this.#names.size > 0;
   }
 
   /** Returns whether it was taken. */
   send(data: Uint8Array, host: string, port: number): boolean {
-    const name = this.#find(host);
-    if (name === undefined) return this.#drop();
-    if (name.address !== undefined && !name.isResolving && this.#core.now() < name.goodUntil) {
-      this.#sender.send(data, this.#sender.peer({ ...name.address, port }));
+    const waiting = this.#names.get(host);
+    // Behind those that wait already, also where the answer has come meanwhile.
+    const known = waiting === undefined ? knownHost(host, this.#core.resolver) : undefined;
+    if (known !== undefined) {
+      const address = this.#pick(known);
+      if (address === undefined) {
+        // As for a name that had to be asked for: never inside the call.
+        const failed = () => this.#sender.failed(unreachable(host), { host, port });
+        this.#core.ownTick({ onTick: () => this.#isStopped || failed() });
+        return true;
+      }
+      this.#sender.send(data, this.#sender.peer({ ...address, port }));
       return true;
     }
     const cost = data.length + DATAGRAM_OVERHEAD;
     if (this.#cost + cost > this.#limit && this.#cost > 0) return this.#drop();
+    if (waiting === undefined && this.#names.size >= DATAGRAM_NAMES) return this.#drop();
     this.#cost += cost;
     this.size += data.length;
     // A copy: the caller may reuse its buffer.
-    name.waiting.push({ data: Uint8Array.from(data), port });
-    if (!name.isResolving) this.#resolve(host, name);
+    const one = { data: Uint8Array.from(data), port };
+    if (waiting === undefined) this.#resolve(host, [one]);
+    else waiting.push(one);
     return true;
   }
 
@@ -87,67 +93,40 @@ export class NamedDestinations {
     return false;
   }
 
-  /** Undefined where too many names are being resolved. */
-  #find(host: string): Name | undefined {
-    const known = this.#names.get(host);
-    if (known !== undefined) return known;
-    if (this.#names.size >= DATAGRAM_NAMES && !this.#forgetOne()) return undefined;
-    const name: Name = { waiting: [], isResolving: false, address: undefined, goodUntil: 0 };
-    this.#names.set(host, name);
-    return name;
+  #pick(addresses: readonly HostAddress[]): HostAddress | undefined {
+    return addresses.find(({ family }) => this.#sender.reaches(family));
   }
 
-  #forgetOne(): boolean {
-    for (const [host, { isResolving }] of this.#names) {
-      if (!isResolving) return this.#names.delete(host);
-    }
-    return false;
-  }
-
-  #resolve(host: string, name: Name): void {
-    name.isResolving = true;
-    this.#resolving++;
+  #resolve(host: string, waiting: Waiting[]): void {
+    this.#names.set(host, waiting);
     const answered = (action: () => void) => {
       this.#core.ownTick({
         onTick: () => {
           if (this.#isStopped) return;
-          this.#resolving--;
-          name.isResolving = false;
+          this.#names.delete(host);
+          for (const { data } of waiting) {
+            this.size -= data.length;
+            this.#cost -= data.length + DATAGRAM_OVERHEAD;
+          }
           action();
-          if (this.#resolving === 0) this.#sender.settled();
+          if (this.#names.size === 0) this.#sender.settled();
         },
       });
     };
     resolveHost(host, 0, this.#core.resolver, this.#over.signal).then(
-      (addresses) => answered(() => this.#found(host, name, addresses)),
-      (error: EventMachineError) => answered(() => this.#failed(host, name, error)),
+      (addresses) => answered(() => this.#found(host, waiting, addresses)),
+      (error: EventMachineError) => answered(() => this.#failed(host, waiting, error)),
     );
   }
 
-  #found(host: string, name: Name, addresses: readonly InetAddress[]): void {
-    const address = addresses.find(({ family }) => this.#sender.reaches(family));
-    if (address === undefined) {
-      this.#failed(host, name, new SystemError(EAFNOSUPPORT, "send", { address: host }));
-      return;
-    }
-    name.address = address;
-    name.goodUntil = this.#core.now() + DATAGRAM_NAME_LIFE;
-    for (const { data, port } of this.#take(name)) this.#sender.send(data, this.#sender.peer({ ...address, port }));
+  #found(host: string, waiting: readonly Waiting[], addresses: readonly InetAddress[]): void {
+    const address = this.#pick(addresses);
+    if (address === undefined) this.#failed(host, waiting, unreachable(host));
+    else for (const { data, port } of waiting) this.#sender.send(data, this.#sender.peer({ ...address, port }));
   }
 
-  #failed(host: string, name: Name, error: EventMachineError): void {
-    this.#names.delete(host);
-    for (const { port } of this.#take(name)) this.#sender.failed(error, { host, port });
-  }
-
-  #take(name: Name): Waiting[] {
-    const { waiting } = name;
-    name.waiting = [];
-    for (const { data } of waiting) {
-      this.size -= data.length;
-      this.#cost -= data.length + DATAGRAM_OVERHEAD;
-    }
-    return waiting;
+  #failed(host: string, waiting: readonly Waiting[], error: EventMachineError): void {
+    for (const { port } of waiting) this.#sender.failed(error, { host, port });
   }
 
   /** The socket has ended: what waits is dropped. */
@@ -157,4 +136,8 @@ export class NamedDestinations {
     this.#names.clear();
     this.size = 0;
   }
+}
+
+function unreachable(host: string): SystemError {
+  return new SystemError(EAFNOSUPPORT, "send", { address: host });
 }

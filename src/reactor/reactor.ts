@@ -15,7 +15,8 @@ import { Core } from "../core/core.js";
 import type { CoreHost } from "../core/core_host.js";
 import { DatagramOpening } from "../datagram/datagram_opening.js";
 import { DatagramSocket } from "../datagram/datagram_socket.js";
-import { type Resolver, systemResolver } from "../dns/resolver.js";
+import type { NameLookup } from "../dns/lookups.js";
+import { Resolver } from "../dns/resolver.js";
 import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
 import { checkDatagramAddress, type DatagramAddress } from "../options/datagram_options.js";
 import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER, WATCH } from "../options/option_names.js";
@@ -61,8 +62,8 @@ import { type ReactorStats, StatsTaker } from "./stats.js";
 export interface ReactorOptions {
   /** Which engine it runs on. Default "auto", or what EVENTMACHINE_ENGINE says. */
   engine?: EngineName;
-  /** How names become addresses. Default: the system's resolver. */
-  resolver?: Resolver;
+  /** How names become addresses: a Resolver, or the `lookup` of one. Default: `new Resolver()`, which asks as the system does. */
+  resolver?: Resolver | NameLookup;
   /** Above this much unsent output over all connections, the largest queues close. Default 512 MiB. */
   outboundLimit?: number;
   /**
@@ -90,13 +91,14 @@ export class Reactor implements Clock, Responsible {
   readonly #lifecycle: Lifecycle;
   readonly #engine: EngineName;
   readonly #stats: StatsTaker;
+  readonly #resolver: Resolver;
   #errorHandler: ErrorHandler | undefined;
 
   constructor(options: ReactorOptions = {}) {
     checkObject(options, "options");
     checkNames(options, OPTIONS, "options");
-    const { engine = "auto", resolver = systemResolver, outboundLimit = REACTOR_OUTBOUND_LIMIT } = options;
-    checkFunction(resolver, "resolver");
+    const { engine = "auto", resolver = new Resolver(), outboundLimit = REACTOR_OUTBOUND_LIMIT } = options;
+    this.#resolver = checkResolver(resolver);
     this.#engine = checkEngineName(engine);
     const host: CoreHost = {
       reactor: this,
@@ -105,7 +107,12 @@ export class Reactor implements Clock, Responsible {
       entered: () => this.#enter(),
       left: () => this.#leave(),
     };
-    this.#core = new Core(host, resolver, checkCount(outboundLimit, "outboundLimit"), options.asyncContext === true);
+    this.#core = new Core(
+      host,
+      this.#resolver,
+      checkCount(outboundLimit, "outboundLimit"),
+      options.asyncContext === true,
+    );
     this.#stats = new StatsTaker(this.#core);
     this.#lifecycle = new Lifecycle(this.#core, {
       open: () => {
@@ -654,6 +661,13 @@ export class Reactor implements Clock, Responsible {
     return this.#within(() => beginWatch(this.#core, options, factory.watcher()));
   }
 
+  // Names --------------------------------------------------------------------------------------------------------
+
+  /** What resolves its names; the program may ask it, too. (EM::DNS::Resolver.) */
+  get resolver(): Resolver {
+    return this.#resolver;
+  }
+
   // Looking in ---------------------------------------------------------------------------------------------------
 
   /** Connections that are open or being opened; listeners do not count. (get_connection_count counted them.) */
@@ -723,4 +737,10 @@ export class Reactor implements Clock, Responsible {
     this.#mustRun(method);
     if (!this.#core.isAccepting) throw stopped(this, `${method}: the reactor is stopping`);
   }
+}
+
+function checkResolver(resolver: unknown): Resolver {
+  if (resolver instanceof Resolver) return resolver;
+  if (typeof resolver === "function") return new Resolver({ lookup: resolver as NameLookup });
+  throw new ArgumentError(`resolver must be a Resolver or a function, not ${describe(resolver)}`);
 }

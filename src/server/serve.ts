@@ -10,7 +10,7 @@ import type { Core } from "../core/core.js";
 import { Endpoint } from "../core/endpoint.js";
 import type { Member } from "../core/members.js";
 import { bindOverStale, workingFolder } from "../core/unix_path.js";
-import { resolveHost } from "../dns/resolver.js";
+import { resolveHost } from "../dns/resolve_host.js";
 import type { Ended, Handle, ListenFile, ListenOptions } from "../engine/streams.js";
 import type { ListenSettings, ServerTarget } from "../options/options.js";
 import { requireName } from "../options/required.js";

@@ -365,11 +365,12 @@ onEveryEngine("host names", (engine) => {
       ["", "ENOTFOUND"],
       [7, "ENOTFOUND"],
     ];
-    for (const [code, expected] of failing) {
-      trial.names.set("broken.test", async () => {
+    for (const [index, [code, expected]] of failing.entries()) {
+      const host = `broken${index}.test`;
+      trial.names.set(host, async () => {
         throw Object.assign(new Error("broken"), { code });
       });
-      const client = trial.dial({ host: "broken.test", port: 1 });
+      const client = trial.dial({ host, port: 1 });
       assert.equal(await outcomeOf(trial, client), `name-not-found ${expected}`);
     }
   });

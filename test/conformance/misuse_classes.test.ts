@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
-import { Connection, PeriodicTimer, Reactor, Timer, TlsContext, TlsInfo, WatchedDescriptor } from "eventmachine";
+import { Connection, PeriodicTimer, Reactor, Resolver, Timer, TlsContext, TlsInfo, WatchedDescriptor } from "eventmachine";
 import { type EngineSuite, onEveryEngine } from "../support/harness.js";
 import { serverContext } from "../support/pki.js";
 import { address, checkComplete, flag, type Member, nothing, optional, outcome, size, sweep, text } from "./sweep.js";
@@ -57,6 +57,7 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
       gives: (value) => value instanceof WatchedDescriptor,
     },
     connectionCount: { gives: size },
+    resolver: { gives: (value) => value instanceof Resolver },
     stats: { calls: [], gives: (value) => size((value as { events: number }).events) },
   };
 

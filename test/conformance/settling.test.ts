@@ -288,10 +288,10 @@ onEveryEngine("settling", (engine) => {
     });
     let starting: Promise<unknown> = Promise.resolve();
     await reactor.run(async () => {
-      starting = reactor.startServer({ host: "slow.test", port: 0 }, Connection);
+      starting = reactor.startServer({ host: "slow-server.test", port: 0 }, Connection);
       starting.catch(() => {});
-      reactor.connect({ host: "slow.test", port: 1 }, Connection);
-      reactor.bindConnect({ host: "slow.test", port: 0 }, { host: "127.0.0.1", port: 1 }, Connection);
+      reactor.connect({ host: "slow-peer.test", port: 1 }, Connection);
+      reactor.bindConnect({ host: "slow-place.test", port: 0 }, { host: "127.0.0.1", port: 1 }, Connection);
       await reactor.startServer({ host: "there.test", port: 0 }, Connection);
       reactor.addShutdownHook(async () => {
         await new Promise<void>((resolve) => reactor.addTimer(5, () => resolve()));

@@ -21,6 +21,7 @@ import {
   Pool,
   Queue,
   Reactor,
+  Resolver,
   sleep,
   sync,
   ThreadedResource,
@@ -100,6 +101,17 @@ const OPERATIONS: Record<string, Failing> = {
   "Reactor.system": ({ reactor }) => reactor.system("/nonexistent"),
   "Reactor.startServer": ({ reactor }) => reactor.startServer({ host: "127.0.0.1", port: -1 }, Connection),
   "Reactor.stopServer": ({ reactor }) => reactor.stopServer(WRONG),
+  "Resolver.hosts": () => new Resolver({ hosts: "/dev/zero" }).hosts(),
+  "Resolver.resolve": () => new Resolver().resolve(""),
+  "Resolver.resolve4": () => new Resolver().resolve4(""),
+  "Resolver.resolve6": () => new Resolver().resolve6(""),
+  "Resolver.resolveCaa": () => new Resolver().resolveCaa(""),
+  "Resolver.resolveMx": () => new Resolver().resolveMx(""),
+  "Resolver.resolvePtr": () => new Resolver().resolvePtr(""),
+  "Resolver.resolveService": () => new Resolver().resolveService(""),
+  "Resolver.resolveSrv": () => new Resolver().resolveSrv(""),
+  "Resolver.resolveTxt": () => new Resolver().resolveTxt(""),
+  "Resolver.reverse": () => new Resolver().reverse(""),
   "ThreadedResource.shutdown": () => {
     const resource = new ThreadedResource(MODULE);
     return resource.terminate().then(() => {

@@ -1,0 +1,112 @@
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { EventMachineError } from "../base/errors.js";
+import { readHost, spell } from "../base/host_names.js";
+import { HOSTS_CHECK_INTERVAL, MAX_HOSTS_FILE } from "../base/limits.js";
+
+/** Where the system keeps the names it knows without asking. */
+export const SYSTEM_HOSTS =
+  process.platform === "win32"
+    ? join(process.env.SystemRoot ?? "C:\\Windows", "System32", "drivers", "etc", "hosts")
+    : "/etc/hosts";
+
+/** A hosts file: names by address, and addresses by name. */
+export class HostsTable {
+  readonly addresses = new Map<string, string[]>();
+  readonly names = new Map<string, string[]>();
+
+  /** Lines that are none are passed over, as the system does: an address and its names, `#` and what follows it left out. */
+  static parse(text: string): HostsTable {
+    const table = new HostsTable();
+    for (const line of text.split("\n")) {
+      const [given = "", ...names] = (line.split("#", 1)[0] as string).trim().split(/\s+/);
+      const address = readHost(given);
+      if (address?.family === undefined) continue;
+      for (const each of names) {
+        const name = readHost(each);
+        if (name === undefined || name.family !== undefined) continue;
+        table.#add(table.addresses, name.text, spell(address));
+        table.#add(table.names, address.text, name.text);
+      }
+    }
+    return table;
+  }
+
+  #add(table: Map<string, string[]>, key: string, value: string): void {
+    const found = table.get(key);
+    if (found === undefined) table.set(key, [value]);
+    else if (!found.includes(value)) found.push(value);
+  }
+}
+
+const EMPTY = new HostsTable();
+
+/**
+ * A hosts file, read again when it has changed: it is looked at when somebody asks, at most once in a while. One that is not there, or
+ * may not be read, has no names.
+ */
+export class HostsFile {
+  readonly #path: string;
+  readonly #now: () => number;
+  readonly #changed: () => void;
+  #table = EMPTY;
+  /** What the file looked like when it was read. */
+  #seen: string | undefined;
+  #checkedAt = Number.NEGATIVE_INFINITY;
+  #checking: Promise<HostsTable> | undefined;
+
+  /** `changed` is called when it is another file, or another content, than last time. */
+  constructor(path: string, now: () => number, changed: () => void) {
+    this.#path = path;
+    this.#now = now;
+    this.#changed = changed;
+  }
+
+  /** Whether it was looked at lately. */
+  get isFresh(): boolean {
+    return this.#now() - this.#checkedAt < HOSTS_CHECK_INTERVAL;
+  }
+
+  /** What stands in it now. Rejects with `EFBIG` for what is no file, or too large a one. */
+  async table(): Promise<HostsTable> {
+    if (this.isFresh) return this.#table;
+    this.#checking ??= this.#check().finally(() => {
+      this.#checking = undefined;
+    });
+    return this.#checking;
+  }
+
+  async #check(): Promise<HostsTable> {
+    const seen = await this.#look();
+    if (seen !== this.#seen) {
+      const isFirst = this.#seen === undefined;
+      this.#table = seen === "" ? EMPTY : HostsTable.parse(await readable(readFile(this.#path, "utf8"), ""));
+      this.#seen = seen;
+      if (!isFirst) this.#changed();
+    }
+    this.#checkedAt = this.#now();
+    return this.#table;
+  }
+
+  /** Which file and which state of it; empty for none. */
+  async #look(): Promise<string> {
+    const found = await readable(stat(this.#path, { bigint: true }), undefined);
+    if (found === undefined) return "";
+    if (!found.isFile() || found.size > MAX_HOSTS_FILE) {
+      const message = `a hosts file must be a file of at most ${MAX_HOSTS_FILE} bytes: ${this.#path}`;
+      throw new EventMachineError("EFBIG", message, { syscall: "stat", address: this.#path });
+    }
+    return `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;
+  }
+}
+
+/** What is not there, or is not to be read, is as good as empty: the system's own resolver takes it so. */
+async function readable<T, N>(work: Promise<T>, none: N): Promise<T | N> {
+  try {
+    return await work;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ERR_ACCESS_DENIED"].includes(code)) return none;
+    throw error;
+  }
+}
