@@ -17,8 +17,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "server_cpu.h"
 
 enum { MAX_EVENTS = 1024, LARGEST = 65536, PATIENCE = 5000 };
 
@@ -42,31 +43,7 @@ static void fail(const char *what) {
   exit(1);
 }
 
-static uint64_t nanoseconds(clockid_t clock) {
-  struct timespec t;
-  if (clock_gettime(clock, &t) < 0) fail("clock_gettime");
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t server_cpu(void) {
-  static clockid_t clock;
-  if (!clock && clock_getcpuclockid(options.pid, &clock)) fail("the server's CPU clock");
-  return nanoseconds(clock);
-}
-
-// The last answer arrives before the server is back in its poll: wait until its clock stands still for 2 ms.
-static uint64_t server_cpu_when_quiet(void) {
-  uint64_t last = server_cpu();
-  for (int i = 0; i < 100; i++) {
-    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-    uint64_t now = server_cpu();
-    if (now == last) break;
-    last = now;
-  }
-  return last;
-}
-
-// The number of a datagram in front, the pattern behind it.
+// The number of a datagram comes first, then the pattern.
 static void write_datagram(char *to, uint64_t number) { memcpy(to, &number, sizeof number); }
 
 static void send_next(struct client *c) {
@@ -135,9 +112,9 @@ int main(int count, char **words) {
   for (size_t i = 0; i < options.connections; i++) open_client(&clients[i]);
   char line[64];
   while (fgets(line, sizeof line, stdin)) {
-    uint64_t before = server_cpu_when_quiet();
+    uint64_t before = server_cpu_when_quiet(options.pid);
     play(clients, strtoull(line, NULL, 10));
-    printf("{\"serverCpuNs\":%llu}\n", (unsigned long long)(server_cpu_when_quiet() - before));
+    printf("{\"serverCpuNs\":%llu}\n", (unsigned long long)(server_cpu_when_quiet(options.pid) - before));
     fflush(stdout);
   }
 }

@@ -37,6 +37,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "server_cpu.h"
 #ifdef TLS
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -94,33 +96,6 @@ static void on_deadline(int signal) {
   static const char text[] = "load: the deadline passed with messages outstanding\n";
   if (write(2, text, sizeof text - 1) < 0) _exit(2);
   _exit(1);
-}
-
-static uint64_t nanoseconds(clockid_t clock) {
-  struct timespec t;
-  if (clock_gettime(clock, &t) < 0) fail("clock_gettime: %s", strerror(errno));
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t server_cpu(void) {
-  static clockid_t clock;
-  if (!clock) {
-    int status = clock_getcpuclockid(options.pid, &clock);
-    if (status) fail("CPU clock of process %d: %s", (int)options.pid, strerror(status));
-  }
-  return nanoseconds(clock);
-}
-
-// The last answer arrives before the server is back in its poll: wait until its clock stands still for 2 ms.
-static uint64_t server_cpu_when_quiet(void) {
-  uint64_t last = server_cpu();
-  for (int i = 0; i < 100; i++) {
-    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-    uint64_t now = server_cpu();
-    if (now == last) break;
-    last = now;
-  }
-  return last;
 }
 
 static void repeat_request(void) {
@@ -397,10 +372,10 @@ static void open_all(bool reconnect) {
 static void play(size_t messages, bool reconnect) {
   static size_t descriptors;  // the server's, after the first round
   bytes_verified = 0;
-  uint64_t cpu = server_cpu_when_quiet(), wall = nanoseconds(CLOCK_MONOTONIC);
+  uint64_t cpu = server_cpu_when_quiet(options.pid), wall = nanoseconds(CLOCK_MONOTONIC);
   run_phase(messages, reconnect);
   wall = nanoseconds(CLOCK_MONOTONIC) - wall;
-  cpu = server_cpu_when_quiet() - cpu;
+  cpu = server_cpu_when_quiet(options.pid) - cpu;
   if (!reconnect) {
     check_nothing_more();
   } else if (descriptors) {
