@@ -1,22 +1,20 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
-import { Connection, DatagramSocket, EventMachineError, LineText2, Timer, toDuplex, toWeb } from "eventmachine";
+import { Connection, DatagramSocket, EventMachineError, LineText2, toDuplex, toWeb } from "eventmachine";
 import { pattern } from "../support/bytes.js";
 import { DatagramRecorder, type DatagramScript, datagramRules, openDatagrams, placeOf } from "../support/datagrams.js";
 import { type EngineSuite, onEveryEngine } from "../support/harness.js";
 import type { Trial } from "../support/trial.js";
 import {
-  address,
   type Check,
   checkComplete,
+  commonMembers,
   flag,
   type Member,
   nothing,
-  optional,
-  outcome,
   size,
   sweep,
-  text,
+  sweepState,
 } from "./sweep.js";
 
 /** What only a stream can do: each with right arguments. */
@@ -46,28 +44,16 @@ const STREAM_ONLY: Record<string, (socket: DatagramRecorder) => unknown> = {
 };
 
 const CALLBACKS = ["receiveData", "sendFailed"];
-const deadline: Member = { sets: [0, 60_000], gives: size };
 const never: Check = () => false;
 
 /** Every member of a datagram socket, those of Connection too; `gives: never` is what must throw. */
 function members(at: { host: string; port: number }): Record<string, Member> {
   return {
+    ...commonMembers(),
     ...ownMembers(at),
-    id: { gives: size },
-    state: { gives: text },
-    closeReason: { gives: (value) => value === undefined || text((value as { kind: unknown }).kind) },
-    opened: { gives: nothing },
-    remoteAddress: { gives: address },
-    localAddress: { gives: address },
-    bytesIn: { gives: size },
-    bytesDiscarded: { gives: size },
-    bytesOut: { gives: size },
-    idleTime: { gives: size },
-    sendData: { calls: [["data", "utf8"], [pattern(10)], [["a", pattern(3)]], [""]], gives: flag },
     sendFileData: { calls: [["/dev/null"]], gives: never },
     streamFileData: { calls: [["/dev/null", {}]], gives: never },
     startTls: { calls: [[{}]], gives: never },
-    isSecure: { gives: flag },
     secured: { gives: never },
     tls: { gives: nothing },
     peerCertificate: { gives: nothing },
@@ -76,27 +62,11 @@ function members(at: { host: string; port: number }): Record<string, Member> {
     alpnProtocol: { gives: nothing },
     sniHostname: { gives: nothing },
     isSessionReused: { gives: nothing },
-    outboundSize: { gives: size },
-    pause: { calls: [], gives: nothing },
-    resume: { calls: [], gives: nothing },
-    isPaused: { gives: flag },
     asyncIterator: { calls: [], gives: never },
-    closeConnection: { calls: [[true], [false]], gives: nothing },
-    closeConnectionAfterWriting: { calls: [], gives: nothing },
     halfClose: { calls: [], gives: never },
-    abort: { calls: [], gives: nothing },
-    addTimer: { calls: [[10, () => {}]], gives: (value) => value instanceof Timer },
     detach: { calls: [], gives: never },
     reconnect: { calls: [[at]], gives: never },
-    commInactivityTimeout: deadline,
     pendingConnectTimeout: { gives: size },
-    firstByteTimeout: deadline,
-    readTimeout: deadline,
-    writeTimeout: deadline,
-    lifetimeTimeout: deadline,
-    lingerTimeout: deadline,
-    highWaterMark: { gives: size },
-    lowWaterMark: { gives: size },
     setWaterMarks: { calls: [[1000], [1000, 10]], gives: never },
     outboundLimit: { gives: size },
     setNoDelay: { calls: [[true]], gives: never },
@@ -111,7 +81,6 @@ function members(at: { host: string; port: number }): Record<string, Member> {
       ],
       gives: nothing,
     },
-    getSocketError: { calls: [], gives: optional((value) => value instanceof EventMachineError) },
     peerCredentials: { calls: [], gives: never },
   };
 }
@@ -193,33 +162,13 @@ const STATES: Record<string, Reach> = {
   },
 };
 
-async function sweepState(trial: Trial, reach: Reach): Promise<{ faults: string[]; uses: number }> {
+async function sweepSockets(trial: Trial, reach: Reach): Promise<{ faults: string[]; uses: number }> {
   trial.names.set("never.test", () => new Promise(() => {}));
-  const faults: string[] = [];
-  let uses = 0;
-  let running: Promise<void>[] = [];
-  const one = async (what: string, action: (on: never) => unknown, gives: Check): Promise<void> => {
-    let result: Promise<string | undefined> | undefined;
-    let used: DatagramRecorder | undefined;
-    await reach(trial, (socket) => {
-      if (result !== undefined) return;
-      used = socket;
-      result = outcome(() => action(socket as never), gives);
-    });
-    await trial.until(() => result !== undefined, `the state for ${what} is reached`);
-    const fault = await result;
-    if (fault !== undefined) faults.push(`${what} ${fault}`);
-    used?.closeConnection();
-    uses++;
-  };
-  await sweep(members({ host: "127.0.0.1", port: 9 }), async (what, action, gives) => {
-    running.push(one(what, action, gives));
-    if (running.length < 50) return;
-    await Promise.all(running);
-    running = [];
+  return sweepState<DatagramRecorder>(trial, {
+    members: members({ host: "127.0.0.1", port: 9 }),
+    reach: (use) => reach(trial, use),
+    most: 50,
   });
-  await Promise.all(running);
-  return { faults, uses };
 }
 
 onEveryEngine("misuse of datagram sockets", (engine: EngineSuite) => {
@@ -232,7 +181,7 @@ onEveryEngine("misuse of datagram sockets", (engine: EngineSuite) => {
       engine.rule(
         `every member of a datagram socket ${state}, with right and wrong arguments`,
         async (trial) => {
-          const { faults, uses } = await sweepState(trial, reach);
+          const { faults, uses } = await sweepSockets(trial, reach);
           assert.deepEqual(faults, []);
           assert.ok(uses > 400, `${uses} uses`);
         },

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
-import { EventMachineError } from "eventmachine";
+import { type Connection, EventMachineError, Timer } from "eventmachine";
+import { pattern } from "../support/bytes.js";
+import type { Trial } from "../support/trial.js";
 
 /**
  * Every public member of every public class, in every state, with right arguments and with all sorts of wrong ones:
@@ -119,3 +121,83 @@ export const optional =
   (check: Check): Check =>
   (value) =>
     value === undefined || check(value);
+
+/** What a connection has whatever carries it: what calls give on a stream and on a datagram socket alike. */
+export function commonMembers(): Record<string, Member> {
+  const deadline: Member = { sets: [0, 60_000], gives: size };
+  return {
+    id: { gives: size },
+    state: { gives: text },
+    closeReason: { gives: (value) => value === undefined || text((value as { kind: unknown }).kind) },
+    opened: { gives: nothing },
+    remoteAddress: { gives: address },
+    localAddress: { gives: address },
+    bytesIn: { gives: size },
+    bytesDiscarded: { gives: size },
+    bytesOut: { gives: size },
+    idleTime: { gives: size },
+    sendData: { calls: [["data", "utf8"], [pattern(10)], [["a", pattern(3)]], [""]], gives: flag },
+    isSecure: { gives: flag },
+    outboundSize: { gives: size },
+    pause: { calls: [], gives: nothing },
+    resume: { calls: [], gives: nothing },
+    isPaused: { gives: flag },
+    closeConnection: { calls: [[true], [false]], gives: nothing },
+    closeConnectionAfterWriting: { calls: [], gives: nothing },
+    abort: { calls: [], gives: nothing },
+    addTimer: { calls: [[10, () => {}]], gives: (value) => value instanceof Timer },
+    commInactivityTimeout: deadline,
+    firstByteTimeout: deadline,
+    readTimeout: deadline,
+    writeTimeout: deadline,
+    lifetimeTimeout: deadline,
+    lingerTimeout: deadline,
+    highWaterMark: { gives: size },
+    lowWaterMark: { gives: size },
+    getSocketError: { calls: [], gives: optional((value) => value instanceof EventMachineError) },
+  };
+}
+
+export interface Sweep<C extends Connection> {
+  readonly members: Record<string, Member>;
+  /** Brings a fresh connection to the state, and uses it there. */
+  readonly reach: (use: (connection: C) => void) => void | Promise<void>;
+  /** How many at a time. */
+  readonly most: number;
+  /** Right after a use: what settles only at the end is brought there. */
+  readonly used?: (what: string, connection: C) => void;
+}
+
+/** Uses every member in one state, many at a time, and returns what went wrong. */
+export async function sweepState<C extends Connection>(
+  trial: Trial,
+  { members, reach, most, used }: Sweep<C>,
+): Promise<{ faults: string[]; uses: number }> {
+  const faults: string[] = [];
+  let uses = 0;
+  let running: Promise<void>[] = [];
+  const one = async (what: string, action: (on: never) => unknown, gives: Check): Promise<void> => {
+    let result: Promise<string | undefined> | undefined;
+    let connection: C | undefined;
+    await reach((fresh) => {
+      if (result !== undefined) return;
+      connection = fresh;
+      // Of the Connection itself: a recorder's own wrappers would count a refused reconnect as a life.
+      result = outcome(() => action(fresh as never), gives);
+    });
+    await trial.until(() => result !== undefined, `the state for ${what} is reached`);
+    used?.(what, connection as C);
+    const fault = await result;
+    if (fault !== undefined) faults.push(`${what} ${fault}`);
+    (connection as C).closeConnection();
+    uses++;
+  };
+  await sweep(members, async (what, action, gives) => {
+    running.push(one(what, action, gives));
+    if (running.length < most) return;
+    await Promise.all(running);
+    running = [];
+  });
+  await Promise.all(running);
+  return { faults, uses };
+}
