@@ -1,111 +1,9 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
-import type { ConnectOptions, DeadlineName, ServerOptions } from "eventmachine";
 import { pattern } from "../support/bytes.js";
+import { beats, endsAfter, hasOpened, meet, notBefore, sawEnd, timedOut, withPlainPeer } from "../support/deadlines.js";
 import { onEveryEngine } from "../support/harness.js";
-import type { Recorder, Script } from "../support/recorder.js";
 import { slowReader } from "../support/slow_reader.js";
-import type { Trial } from "../support/trial.js";
-
-/** How late a deadline may be at most: 5 % of it, or 20 ms. */
-const slack = (ms: number) => Math.max(20, ms * 0.05);
-
-function timedOut(recorder: Recorder, deadline: DeadlineName): void {
-  const { reason } = recorder;
-  assert.ok(reason?.kind === "timeout", `${recorder.label} ended with ${reason?.kind}`);
-  assert.equal(reason.deadline, deadline);
-  assert.equal(reason.error.code, "ERR_EM_TIMEOUT");
-}
-
-/**
- * Checks that a connection ends `ms` after its last traffic, which was between `from` and now: not before, and not later
- * than a timer set to the latest allowed moment sees. A machine that is busy delays both alike.
- */
-async function endsAfter(trial: Trial, recorder: Recorder, ms: number, from: number): Promise<void> {
-  let stood: string | undefined;
-  trial.reactor.addTimer(Math.max(0, ms + slack(ms)), () => {
-    stood = recorder.state;
-  });
-  await trial.until(() => stood !== undefined && recorder.isUnbound, "the deadline passes");
-  assert.notEqual(stood, "open", "still open when the deadline and its slack have passed");
-  notBefore(recorder, ms, from);
-}
-
-function notBefore(recorder: Recorder, ms: number, from: number): void {
-  const took = recorder.unboundAt - from;
-  assert.ok(took >= ms - 0.5, `it ended after ${took} of ${ms} ms`);
-}
-
-interface Ends {
-  client: Recorder;
-  server: Recorder;
-}
-
-interface EndsOptions {
-  client?: Script;
-  server?: Script;
-  connect?: ConnectOptions;
-  listen?: ServerOptions;
-}
-
-/**
- * Two ends of a connection whose server may have a short deadline. Unlike `pair` it does not insist that they are secured:
- * on a machine that stands still for long enough the deadline passes within the handshake, and rightly so.
- */
-async function meet(trial: Trial, options: EndsOptions = {}): Promise<Ends> {
-  const served = await trial.serve(options.server, options.listen);
-  const client = trial.dial(served, options.client, options.connect);
-  return { client, server: await served.peer() };
-}
-
-/** Nothing moves any more that opening the connection has set in motion. */
-async function hasOpened(trial: Trial, { client, server }: Ends): Promise<void> {
-  const settled = (each: Recorder) => each.isUnbound || (each.state !== "connecting" && each.isSecure === wantsTls);
-  const wantsTls = trial.clientTls.tls !== undefined;
-  await trial.until(() => settled(client) && settled(server), "both are open");
-}
-
-/** The client has seen its server end, within the handshake or behind it. */
-function sawEnd(trial: Trial, { client }: Ends): void {
-  const isOpened = trial.clientTls.tls === undefined || client.handshakes === 1;
-  assert.equal(client.kind, isOpened ? "peer-closed" : "tls-error");
-}
-
-/**
- * Sends a byte every so often, `times` in all, and returns when the last one that arrived was sent: `begun` where none did.
- * A machine that stands still for longer than the deadline ends the connection in between: that is the end the caller
- * waits for.
- */
-async function beats(
-  trial: Trial,
-  { from, to, begun }: { from: Recorder; to: Recorder; begun: number },
-  times: number,
-  every: number,
-): Promise<number> {
-  let last = begun;
-  for (let count = 1; count <= times; count++) {
-    await trial.sleep(every);
-    const sent = trial.now();
-    from.sendData("x");
-    await trial.until(() => to.bytes === count || from.isUnbound || to.isUnbound, `byte ${count}`);
-    if (to.bytes < count) break;
-    last = sent;
-  }
-  return last;
-}
-
-/** A connection accepted from a plain socket, whose writes are with the kernel when they return. */
-async function withPlainPeer(trial: Trial, script: Script = {}): Promise<{ peer: Socket; server: Recorder }> {
-  const served = await trial.serve(script);
-  const { port } = served.at as { port: number };
-  const peer = connect(port, "127.0.0.1");
-  peer.on("error", () => {});
-  peer.resume();
-  await once(peer, "connect");
-  return { peer, server: await served.peer() };
-}
 
 onEveryEngine("deadlines", (engine) => {
   engine.ruleOnEach("inactivity ends a connection at its time when nothing ever moves", async (trial) => {
@@ -296,7 +194,7 @@ onEveryEngine("deadlines", (engine) => {
     notBefore(server, 60, from);
   });
 
-  engine.rule("what came while the loop was held up is read before a deadline is judged", async (trial) => {
+  engine.rule("what came while the loop was blocked is read before a deadline is judged", async (trial) => {
     const { peer, server } = await withPlainPeer(trial, {
       receiveData: (me) => {
         me.readTimeout = 0;
@@ -318,7 +216,7 @@ onEveryEngine("deadlines", (engine) => {
     await trial.allUnbound();
   });
 
-  engine.rule("and so is what came while the handler of another connection held it up", async (trial) => {
+  engine.rule("and so is what came while the handler of another connection blocked it", async (trial) => {
     const { peer, server } = await withPlainPeer(trial);
     const busy = await withPlainPeer(trial, {
       receiveData: (me) => {
@@ -339,7 +237,7 @@ onEveryEngine("deadlines", (engine) => {
     await trial.allUnbound();
   });
 
-  engine.rule("a first byte that came while the loop was held up is the first byte", async (trial) => {
+  engine.rule("a first byte that came while the loop was blocked is the first byte", async (trial) => {
     const { peer, server } = await withPlainPeer(trial);
     await trial.sleep(1);
     server.firstByteTimeout = 50;
@@ -488,123 +386,5 @@ onEveryEngine("deadlines", (engine) => {
     await trial.allUnbound(server);
     assert.deepEqual(server.reason, { kind: "local-close", lingerExpired: true });
     client.closeConnection();
-  });
-
-  engine.ruleOnStreams("a last word is written before a deadline ends the connection", async (trial) => {
-    const text = "421 4.4.2 timeout\r\n";
-    const { client, server } = await trial.pair({
-      server: {
-        deadlineReached: (me) => {
-          me.sendData(text);
-        },
-      },
-    });
-    client.sendData("more than is read");
-    server.pause();
-    server.commInactivityTimeout = 60;
-    await trial.allUnbound();
-    timedOut(server, "inactivity");
-    assert.equal(client.text, text);
-    assert.equal(client.kind, "peer-closed");
-    assert.equal(server.log.filter((entry) => entry.startsWith("deadlineReached")).length, 1);
-  });
-
-  engine.ruleOnStreams("a last word ends with the deadline's reason however it is closed behind it", async (trial) => {
-    const { client, server } = await trial.pair({
-      connect: { allowHalfOpen: true },
-      listen: { lingerTimeout: 80 },
-      server: {
-        deadlineReached: (me) => {
-          me.sendData("bye");
-          me.closeConnectionAfterWriting();
-        },
-      },
-    });
-    server.lifetimeTimeout = 50;
-    await trial.allUnbound(server);
-    timedOut(server, "lifetime");
-    assert.equal(client.text, "bye");
-    client.closeConnection();
-  });
-
-  engine.ruleOnStreams("true lets the deadline run anew", async (trial) => {
-    let asked = 0;
-    let from = 0;
-    const { client, server } = await trial.pair({
-      server: {
-        deadlineReached: () => {
-          from = trial.now();
-          return ++asked < 3;
-        },
-      },
-    });
-    server.readTimeout = 60;
-    await trial.until(() => server.isUnbound, "the third time ends it");
-    timedOut(server, "read");
-    assert.equal(asked, 3);
-    assert.ok(server.unboundAt >= from);
-    assert.deepEqual(
-      server.log.filter((entry) => entry.startsWith("deadlineReached")),
-      Array(3).fill("deadlineReached read"),
-    );
-    await trial.allUnbound(client);
-  });
-
-  engine.rule("each deadline that runs anew is as long as the first", async (trial) => {
-    const reached: number[] = [];
-    const { client, server } = await trial.pair({
-      server: { deadlineReached: () => reached.push(trial.now()) < 4 },
-    });
-    const from = trial.now();
-    server.lifetimeTimeout = 50;
-    await trial.until(() => server.isUnbound, "it ends");
-    for (const [index, at] of reached.entries()) {
-      const took = at - (reached[index - 1] ?? from);
-      assert.ok(took >= 49.5, `${index}: reached after ${took} of 50 ms`);
-    }
-    await trial.allUnbound(client);
-  });
-
-  engine.rule("only true goes on: a promise, 1 and an error do not", async (trial) => {
-    const failure = new Error("deadlineReached failed");
-    const answers: (() => unknown)[] = [() => Promise.resolve(true), () => 1, () => "true", () => undefined];
-    for (const answer of answers) {
-      const { client, server } = await trial.pair({ server: { deadlineReached: answer } });
-      server.lifetimeTimeout = 20;
-      await trial.allUnbound(client, server);
-      timedOut(server, "lifetime");
-    }
-    const { client, server } = await trial.pair({
-      server: {
-        deadlineReached: () => {
-          throw failure;
-        },
-        onError: () => true,
-      },
-    });
-    server.lifetimeTimeout = 20;
-    await trial.allUnbound(client, server);
-    assert.deepEqual(server.errors, [failure]);
-    timedOut(server, "lifetime");
-  });
-
-  engine.rule("what closes in the callback for a reason of its own keeps it", async (trial) => {
-    const closing: [(me: Recorder) => unknown, string][] = [
-      [(me) => me.closeConnection(), "local-close"],
-      [(me) => me.abort(), "local-abort"],
-      [
-        (me) => {
-          me.closeConnection();
-          return true;
-        },
-        "local-close",
-      ],
-    ];
-    for (const [deadlineReached, kind] of closing) {
-      const { client, server } = await trial.pair({ server: { deadlineReached } });
-      server.lifetimeTimeout = 20;
-      await trial.allUnbound(client, server);
-      assert.equal(server.kind, kind);
-    }
   });
 });
