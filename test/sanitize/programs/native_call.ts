@@ -1,19 +1,21 @@
-import { openSync, readFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Binding } from "../../../src/engine/native/binding.js";
 import { Event, Word } from "../../../src/engine/native/layout.js";
 import { viewShared } from "../../../src/engine/native/ring.js";
+import { Fifo } from "../../support/fifo.js";
 import { pkiFile } from "../../support/pki.js";
 
 /**
  * A worker thread that does nothing but one kind of native call, over and over, until it is ended from outside: what is made
  * for JavaScript then cannot be made any more. `workerData` is the name of the call.
  */
-const call = workerData as keyof Binding | "module";
+const call = workerData as keyof Binding;
 const path = process.env.EVENTMACHINE_ADDON ?? join(process.cwd(), "build/Release/eventmachine.node");
 const native = createRequire(import.meta.url)(path) as Binding;
 
@@ -89,13 +91,26 @@ const datagrams = openDatagrams();
 /** Port 9 of loopback, packed. */
 const name = native.packAddress(loop, datagrams, 4, LOOPBACK, 9) as Buffer;
 
+/** Every call there is, but for the one that begins with a turn of the loop. */
+type Calls = {
+  [K in keyof Binding as Binding[K] extends (...args: never[]) => unknown ? K : never]: () => unknown;
+};
+
+const folder = mkdtempSync(join(tmpdir(), "em-calls-"));
+const pipe = new Fifo(join(folder, "pipe"));
+rmSync(folder, { recursive: true });
+const watched = native.watch(loop, pipe.reader, 1) as number;
+
 /** A call that closes what it is about is made on one that is new. */
-const calls: { [K in keyof Binding | "module"]?: () => unknown } = {
+const calls: Omit<Calls, "takeDetached"> = {
   arena: () => native.arena(loop),
   openDatagrams: () => native.closeHandle(loop, openDatagrams()),
   sendDatagram: () => native.sendDatagram(loop, datagrams, bytes, name),
   finishDatagrams: () => native.finishDatagrams(loop, openDatagrams()),
   holdDatagrams: () => native.holdDatagrams(loop, datagrams, 0, 1, 0),
+  countDrops: () => native.countDrops(loop),
+  watch: () => native.closeHandle(loop, native.watch(loop, pipe.writer, 2) as number),
+  watchFlags: () => native.watchFlags(loop, watched, 3),
   datagramCounters: () => native.datagramCounters(loop, datagrams),
   packAddress: () => native.packAddress(loop, datagrams, 6, "::1", 9),
   showAddress: () => native.showAddress(name),
@@ -177,7 +192,7 @@ function begin(): void {
     setTimeout(() => parentPort?.postMessage("here"), 20);
     return;
   }
-  const again = calls[call];
+  const again = (calls as Partial<Calls>)[call as keyof Calls];
   if (again === undefined) throw new Error(`no way is known to call ${call}`);
   // Handles that were closed are free again after a turn.
   const round = () => {
