@@ -69,13 +69,13 @@ class Sys {
 
   // Datagrams, as many as there are up to `count`; how many.
   int recvmmsg(int fd, mmsghdr* messages, uint32_t count) {
-    if (int fault = datagram_fault(); fault != 0) return fault;
+    if (int fault = datagram_fault(fd); fault != 0) return fault;
     const auto asked = static_cast<unsigned>(shortened(count));
     return static_cast<int>(moving(::recvmmsg(fd, messages, asked, MSG_DONTWAIT, nullptr)));
   }
 
   int sendmmsg(int fd, mmsghdr* messages, size_t count) {
-    if (int fault = datagram_fault(); fault != 0) return fault;
+    if (int fault = datagram_fault(fd); fault != 0) return fault;
     const auto asked = static_cast<unsigned>(shortened(count));
     return static_cast<int>(moving(::sendmmsg(fd, messages, asked, MSG_NOSIGNAL | MSG_DONTWAIT)));
   }
@@ -144,14 +144,20 @@ class Sys {
     return 0;
   }
 
-  // The last is what somebody answered to an earlier datagram.
-  int datagram_fault() {
+  // The last is what somebody on the network answered to an earlier datagram.
+  int datagram_fault(int fd) {
     if (!kTorture) return 0;
     if (one_in(8)) return -EAGAIN;
     if (one_in(16)) return -EINTR;
     if (one_in(32)) return -ENOBUFS;
-    if (one_in(32)) return -ECONNREFUSED;
+    if (one_in(32) && !is_unix(fd)) return -ECONNREFUSED;
     return 0;
+  }
+
+  static bool is_unix(int fd) {
+    int domain = AF_UNIX;
+    socklen_t size = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain == AF_UNIX;
   }
 
   size_t shortened(size_t length) {
