@@ -15,7 +15,7 @@ test("a tap sees the memory of a loop that is made, and a scribble changes it, b
     0,
   );
   tap.undo();
-  const shared = sharedOf(made);
+  const shared = sharedOf(made, binding);
   assert.deepEqual(seen, [shared.loop]);
   const before = Buffer.from(shared.views.pieces.buffer.slice(0, 4096));
   const said = Array.from({ length: 40 }, (_, seed) => scribble(new Random(seed), shared));

@@ -5,6 +5,7 @@ import { actIn, perform } from "../chaos/operations.js";
 import { Plan } from "../chaos/plan.js";
 import { World } from "../chaos/world.js";
 import { checkNothingLeft, descriptors, type Round } from "../round.js";
+import { DatagramCrowd } from "./datagram_crowd.js";
 import { scribble } from "./scribble.js";
 import { loadBinding, type Shared, tapMemory } from "./shared_memory.js";
 
@@ -68,7 +69,9 @@ class Scribbler {
       .run(async () => {
         tap.undo();
         await world.listenOnAll(random);
-        await this.#work(world, random, new Plan(seed), count);
+        const crowd = new DatagramCrowd(world, random, () => this.#scribble(random));
+        await crowd.open();
+        await this.#work(world, crowd, random, new Plan(seed), count);
         world.reactor.stop();
       })
       .catch((error: Error) => {
@@ -83,9 +86,10 @@ class Scribbler {
     world.close();
   }
 
-  async #work(world: World, random: Random, plan: Plan, count: number): Promise<void> {
+  async #work(world: World, crowd: DatagramCrowd, random: Random, plan: Plan, count: number): Promise<void> {
     for (let left = count; left > 0; left--) {
       if (random.oneIn(SCRIBBLES)) for (let more = random.between(1, 4); more > 0; more--) this.#scribble(random);
+      if (random.oneIn(3)) crowd.act();
       const step = plan.next();
       if (step.op === "relisten") void world.relisten(step.dice);
       else if (step.op !== "stop" && step.op !== "drain" && step.op !== "collect")

@@ -1,4 +1,13 @@
-import { MAX_EVENTS, MAX_PIECES, MAX_SLOTS, OUT_SLAB_SIZE, Word } from "../../../src/engine/native/layout.js";
+import {
+  MAX_EVENTS,
+  MAX_PIECES,
+  MAX_PLACES,
+  MAX_SLOTS,
+  OUT_SLAB_SIZE,
+  PLACE_HEAD,
+  PLACE_SIZE,
+  Word,
+} from "../../../src/engine/native/layout.js";
 import type { Random } from "../../support/random.js";
 import type { Shared } from "./shared_memory.js";
 
@@ -51,7 +60,7 @@ const FIGURES = [0, 1, -1, 5e-324, 1e9, 1e308, -1e308, Number.NaN, Number.POSITI
 export function scribble(random: Random, shared: Shared): string {
   const { words, pieces, events, handles, flags, outbound, figures } = shared.views;
   const value = word(random, shared);
-  switch (random.between(0, 8)) {
+  switch (random.between(0, 9)) {
     case 0: {
       const at = random.between(0, 15);
       words[at] = value;
@@ -93,6 +102,15 @@ export function scribble(random: Random, shared: Shared): string {
       const at = random.between(8, 31);
       figures[at] = random.pick(FIGURES);
       return `figure ${at} = ${figures[at]}`;
+    }
+    case 8: {
+      const arena = shared.arena();
+      if (arena === undefined) return "no arena yet";
+      // The heads of the first places, mostly: they say how long a datagram and its sender's name are.
+      const place = random.oneIn(4) ? random.between(0, MAX_PLACES - 1) : random.between(0, 3);
+      const at = (place * PLACE_SIZE) / 4 + random.between(0, PLACE_HEAD / 4);
+      arena[at] = value;
+      return `arena word ${at} = ${value}`;
     }
     default: {
       const at = random.between(0, OUT_SLAB_SIZE - 1);

@@ -10,6 +10,8 @@ export interface Shared {
   readonly views: SharedViews;
   readonly eventSlab: Uint8Array;
   readonly outSlab: Uint8Array;
+  /** Where datagrams are received, by words; undefined before the first socket for them. */
+  arena(): Int32Array | undefined;
 }
 
 /** The addon that the native engine loads: the same object. */
@@ -23,7 +25,7 @@ export function tapMemory(binding: Binding, onCreate: (shared: Shared) => void):
   const { create } = binding;
   binding.create = (...args) => {
     const made = create(...args);
-    onCreate(sharedOf(made));
+    onCreate(sharedOf(made, binding));
     return made;
   };
   return {
@@ -33,6 +35,19 @@ export function tapMemory(binding: Binding, onCreate: (shared: Shared) => void):
   };
 }
 
-export function sharedOf([loop, control, eventSlab, outSlab]: ReturnType<Binding["create"]>): Shared {
-  return { loop, views: viewShared(control), eventSlab: new Uint8Array(eventSlab), outSlab: new Uint8Array(outSlab) };
+export function sharedOf([loop, control, eventSlab, outSlab]: ReturnType<Binding["create"]>, binding: Binding): Shared {
+  let arena: Int32Array | undefined;
+  return {
+    loop,
+    views: viewShared(control),
+    eventSlab: new Uint8Array(eventSlab),
+    outSlab: new Uint8Array(outSlab),
+    arena() {
+      if (arena === undefined) {
+        const memory = binding.arena(loop);
+        if (memory !== undefined) arena = new Int32Array(memory);
+      }
+      return arena;
+    },
+  };
 }
