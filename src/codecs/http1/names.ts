@@ -1,5 +1,3 @@
-import { latin1 } from "./characters.js";
-
 /** Methods that have a meaning of their own somewhere in the field: those of RFC 9110, PATCH, and WebDAV's. */
 const METHODS: readonly string[] = [
   "GET",
@@ -25,8 +23,8 @@ const METHODS: readonly string[] = [
 const METHOD_BYTES = METHODS.map((name) => Buffer.from(name, "latin1"));
 const FOLDED = new Set(METHODS);
 
-/** The method's name, which for a usual one is not made anew. */
-export function methodOf(bytes: Buffer, start: number, end: number): string {
+/** The name of a usual method, which is not made anew; undefined for any other. */
+export function usualMethod(bytes: Buffer, start: number, end: number): string | undefined {
   const first = bytes[start];
   for (let i = 0; i < METHOD_BYTES.length; i++) {
     const known = METHOD_BYTES[i]!;
@@ -35,7 +33,7 @@ export function methodOf(bytes: Buffer, start: number, end: number): string {
     while (at < known.length && known[at] === bytes[start + at]) at++;
     if (at === known.length) return METHODS[i]!;
   }
-  return latin1(bytes, start, end);
+  return undefined;
 }
 
 /** A usual method in the wrong case: methods are case-sensitive (RFC 9110 section 9.1), so that it means nothing. */

@@ -20,7 +20,7 @@ import { ChunkExtension } from "./chunk_extension.js";
 import { Codings, codingsOf, connectionFlags, expectFlag, lengthOf, shown } from "./framing.js";
 import { claimPlaces, HeadFlag, Http1Fields, Http1Head, PLACES } from "./head.js";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./limits.js";
-import { isForbiddenTrailer, isMiscased, lowerName, methodOf } from "./names.js";
+import { isForbiddenTrailer, isMiscased, lowerName, usualMethod } from "./names.js";
 import { type Authority, faultOfTarget, isAuthority, sameAuthority } from "./target.js";
 import { type MessageKind, violation } from "./violations.js";
 
@@ -253,9 +253,8 @@ export class Http1Parser {
           break;
         case Phase.untilClose:
           if (at === end) return at;
-          this.#countBody(end - at);
-          this.#events.onBody(bytes, at, end);
-          return end;
+          at = this.#untilClose(bytes, at, end);
+          break;
         case Phase.trailers:
           if (at === end) return at;
           at = this.#section(bytes, at, end);
@@ -316,7 +315,7 @@ export class Http1Parser {
   #hold(bytes: Buffer, from: number, to: number): void {
     const length = this.#heldLength + to - from;
     if (this.#held === undefined || length > this.#held.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#heldLength, 256));
+      const grown = Buffer.allocUnsafe(Math.max(length, 2 * this.#heldLength, 256));
       this.#held?.copy(grown, 0, 0, this.#heldLength);
       this.#held = grown;
     }
@@ -337,6 +336,9 @@ export class Http1Parser {
   #scan(bytes: Buffer, base: number, start: number, end: number): number {
     claimPlaces();
     const limits = this.#limits;
+    // A local is loaded once; what a module exports, at each turn of a loop.
+    const classes = CLASSES;
+    const places = PLACES;
     let step = this.#step;
     let at = start;
     let mark = base + this.#mark;
@@ -380,7 +382,7 @@ export class Http1Parser {
         case Step.method: {
           const most = mark + MAX_HTTP_METHOD + 1;
           const until = most < stop ? most : stop;
-          while (at < until && (CLASSES[bytes[at]!]! & TOKEN) !== 0) at++;
+          while (at < until && (classes[bytes[at]!]! & TOKEN) !== 0) at++;
           if (at === until) {
             if (at === most)
               throw this.#violation("ERR_EM_HTTP_METHOD", 501, `a method is longer than ${MAX_HTTP_METHOD}`);
@@ -388,17 +390,14 @@ export class Http1Parser {
           }
           if (bytes[at] !== SP || at === mark)
             throw this.#startLine("a method must be a token, with one space behind it");
-          this.#method = methodOf(bytes, mark, at);
-          if (isMiscased(this.#method)) {
-            throw this.#violation("ERR_EM_HTTP_METHOD", 501, `there is no method ${JSON.stringify(this.#method)}`);
-          }
+          this.#method = usualMethod(bytes, mark, at) ?? this.#otherMethod(latin1(bytes, mark, at));
           mark = ++at;
           step = Step.target;
           continue;
         }
 
         case Step.target: {
-          while (at < stop && (CLASSES[bytes[at]!]! & TARGET) !== 0) at++;
+          while (at < stop && (classes[bytes[at]!]! & TARGET) !== 0) at++;
           if (at === stop) break;
           if (bytes[at] !== SP || at === mark) {
             throw this.#startLine("a target must be without blanks, controls and fragments, with one space behind it");
@@ -441,7 +440,7 @@ export class Http1Parser {
           continue;
 
         case Step.reason:
-          while (at < stop && (CLASSES[bytes[at]!]! & TEXT) !== 0) at++;
+          while (at < stop && (classes[bytes[at]!]! & TEXT) !== 0) at++;
           if (at === stop) break;
           if (bytes[at] !== CR) throw this.#startLine("a reason must have no controls, and CR and LF behind it");
           this.#from = mark - base;
@@ -473,11 +472,11 @@ export class Http1Parser {
           continue;
 
         case Step.name:
-          while (at < stop && (CLASSES[bytes[at]!]! & TOKEN) !== 0) at++;
+          while (at < stop && (classes[bytes[at]!]! & TOKEN) !== 0) at++;
           if (at === stop) break;
           if (bytes[at] !== COLON || at === mark) throw this.#badName(bytes, mark, at);
-          PLACES[4 * count] = mark - base;
-          PLACES[4 * count + 1] = at - base;
+          places[4 * count] = mark - base;
+          places[4 * count + 1] = at - base;
           at++;
           step = Step.blanks;
           continue;
@@ -490,13 +489,24 @@ export class Http1Parser {
           continue;
 
         case Step.value: {
-          while (at < stop && (CLASSES[bytes[at]!]! & TEXT) !== 0) at++;
+          // Most of a head are values: four bytes at a time.
+          while (
+            at + 4 <= stop &&
+            (classes[bytes[at]!]! &
+              classes[bytes[at + 1]!]! &
+              classes[bytes[at + 2]!]! &
+              classes[bytes[at + 3]!]! &
+              TEXT) !==
+              0
+          )
+            at += 4;
+          while (at < stop && (classes[bytes[at]!]! & TEXT) !== 0) at++;
           if (at === stop) break;
           if (bytes[at] !== CR) throw this.#field("a value must have no controls, and CR and LF behind it");
           let to = at;
           while (to > mark && (bytes[to - 1] === SP || bytes[to - 1] === HTAB)) to--;
-          PLACES[4 * count + 2] = mark - base;
-          PLACES[4 * count + 3] = to - base;
+          places[4 * count + 2] = mark - base;
+          places[4 * count + 3] = to - base;
           at++;
           step = Step.valueLf;
           continue;
@@ -528,6 +538,11 @@ export class Http1Parser {
       this.#count = count;
       return -1;
     }
+  }
+
+  #otherMethod(method: string): string {
+    if (!isMiscased(method)) return method;
+    throw this.#violation("ERR_EM_HTTP_METHOD", 501, `there is no method ${JSON.stringify(method)}`);
   }
 
   #sectionLimit(): number {
@@ -779,6 +794,16 @@ export class Http1Parser {
     const to = end - at < this.#left ? end : at + this.#left;
     this.#left -= to - at;
     if (this.#left === 0) this.#phase = Phase.end;
+    this.#events.onBody(bytes, at, to);
+    return to;
+  }
+
+  /** What fits the limit is given before it is found to be passed, for it might have come by itself. */
+  #untilClose(bytes: Buffer, at: number, end: number): number {
+    const room = this.#maxBody - this.#body;
+    if (room <= 0) throw this.#tooMuch();
+    const to = end - at < room ? end : at + room;
+    this.#body += to - at;
     this.#events.onBody(bytes, at, to);
     return to;
   }
