@@ -202,7 +202,9 @@ export class Http1Parser {
 
   /** Whether a message has begun and is not complete; an empty line before one has not begun it. */
   get isWithin(): boolean {
-    return this.#phase === Phase.head ? this.#step > Step.beforeLf : this.#phase < Phase.switching;
+    if (this.#phase !== Phase.head) return this.#phase < Phase.switching;
+    const isFirst = this.#step === Step.method || this.#step === Step.status;
+    return isFirst ? this.#at > this.#mark : this.#step > Step.beforeLf;
   }
 
   /** Reads bytes, and returns where it stopped. Must not be called from within an event. */
