@@ -26,6 +26,7 @@ export {
 export { SystemError } from "./base/system_error.js";
 export { type ReconnectOptions, ReconnectPolicy } from "./client/reconnect_policy.js";
 export { Connection, type ConnectionState, type SendData } from "./connection/connection.js";
+export type { ProxyOptions } from "./connection/proxying.js";
 export { DatagramSocket, type DatagramSocketCounters } from "./datagram/datagram_socket.js";
 export type { AddressRecord, NameLookup } from "./dns/lookups.js";
 export {
@@ -112,6 +113,14 @@ export type { DrainOptions, DrainResult } from "./reactor/drain.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
 export { type ErrorHandler, Reactor, type ReactorOptions, type SystemCallback } from "./reactor/reactor.js";
 export type { ReactorStats } from "./reactor/stats.js";
+export {
+  disableProxy,
+  enableProxy,
+  type RelayedDirection,
+  type RelayOptions,
+  type RelayOutcome,
+  relay,
+} from "./relay/relay.js";
 export { listenFds } from "./server/listen_fds.js";
 export type { InetListener, Listener } from "./server/listener.js";
 export { PeriodicTimer, Timer, type TimerCallback } from "./timers/timer.js";

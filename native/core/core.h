@@ -17,6 +17,7 @@
 namespace em {
 
 struct DatagramCore;
+struct RelayCore;
 struct TlsCore;
 struct WatchCore;
 
@@ -51,6 +52,7 @@ class Core {
   std::shared_ptr<TlsCore> tls;             // with the first context
   std::shared_ptr<DatagramCore> datagrams;  // with the first datagram socket
   std::shared_ptr<WatchCore> watches;       // with the first watch
+  std::shared_ptr<RelayCore> relays;        // with the first relay
   FileReader* files = nullptr;
 
   // One bit of Due: something to deliver in a later batch. Deferring twice is deferring once.

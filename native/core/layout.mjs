@@ -112,6 +112,7 @@ export const enums = [
       ["tlsSession", ""],
       ["tlsKeyLog", ""],
       ["datagrams", "| places of each << 8 | their number << 16, handle, the first place."],
+      ["relayed", "The length of a relay has passed: the source's handle."],
       ["sendFailed", "| -errno << 8 | syscall << 24, handle, offset and length of the peer's name in the event slab."],
       ["ready", "A watched descriptor. | bits of WatchFlag << 8, handle."],
     ],

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -90,6 +91,17 @@ class Sys {
   ssize_t sendfile(int to, int from, off_t* offset, size_t length) {
     if (int fault = io_fault(to); fault != 0) return fault;
     return moving(::sendfile(to, from, offset, shortened(length)));
+  }
+
+  // From a socket into a pipe, and out of one.
+  ssize_t splice_in(int socket, int pipe, size_t length) {
+    if (int fault = io_fault(socket); fault != 0) return fault;
+    return moving(::splice(socket, nullptr, pipe, nullptr, shortened(length), SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+  }
+
+  ssize_t splice_out(int pipe, int socket, size_t length) {
+    if (int fault = io_fault(socket); fault != 0) return fault;
+    return moving(::splice(pipe, nullptr, socket, nullptr, shortened(length), SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
   }
 
   // How much to ask of a file that is read elsewhere.

@@ -18,6 +18,7 @@ void define(Object& exports, const Call& call, Addon* addon);
 void define_datagram_calls(Object& exports, Addon* addon);
 void define_stream_calls(Object& exports, Addon* addon);
 void define_option_calls(Object& exports, Addon* addon);
+void define_relay_calls(Object& exports, Addon* addon);
 void define_tls_calls(Object& exports, Addon* addon);
 void define_watch_calls(Object& exports, Addon* addon);
 

@@ -7,6 +7,7 @@
 #include "net/datagram.h"
 #include "net/datagram_core.h"
 #include "net/listener.h"
+#include "net/relay.h"
 #include "net/stream.h"
 #include "net/stream_ops.h"
 #include "net/watch.h"
@@ -42,6 +43,7 @@ void Rounds::release(Slot& slot) {
       delete_datagrams(core_, slot);
       break;
     default:
+      if (slot.has(kHasRelay)) forget_relay(core_, slot);
       ops(slot).release(slot);
   }
   core_.slots.release(slot);

@@ -1,6 +1,7 @@
 // Connections in clear: the kernel's bytes are the program's.
 #include <algorithm>
 
+#include "net/relay.h"
 #include "net/stream_ends.h"
 #include "net/stream_io.h"
 #include "net/stream_ops.h"
@@ -144,6 +145,7 @@ void read_ready(Core& core, Slot& slot, uint32_t interest) {
     slot.unset(kWantIn);
     return hung_up(core, slot, interest);
   }
+  if (slot.has(kRelays) && !finishing) return relay_ready(core, slot);
   ssize_t got = core.sys.recv(slot.fd, core.slab_room(kReadQuota), kReadQuota);
   if (got > 0) {
     core.count(kBytesIn, static_cast<double>(got));
@@ -162,12 +164,17 @@ void read_ready(Core& core, Slot& slot, uint32_t interest) {
 
 void ready(Core& core, Slot& slot, uint32_t interest) {
   if (interest & ~kOut) read_ready(core, slot, interest);
-  if (slot.state == State::open && (interest & kOut) && !slot.queue.empty()) send_queue(core, slot, core.now);
+  if (slot.state != State::open || (interest & kOut) == 0) return;
+  if (slot.has(kPiped)) {
+    send_piped(core, slot);
+  } else if (!slot.queue.empty()) {
+    send_queue(core, slot, core.now);
+  }
 }
 
 }  // namespace
 
-// Nothing lies between the program and the kernel but the slot's own queue.
+// Nothing lies between the program and the kernel but the slot's own queue, and the pipe of a relay before it.
 constexpr StreamOps kPlainOps = {
     .ready = ready,
     .due = [](Core&, Slot&) { return true; },
@@ -176,8 +183,8 @@ constexpr StreamOps kPlainOps = {
     .flush = flush,
     .write = write,
     .append_file = append_file,
-    .has_more_output = [](const Slot&) { return false; },
-    .wants_out = [](const Slot&) { return false; },
+    .has_more_output = [](const Slot& slot) { return slot.has(kPiped); },
+    .wants_out = [](const Slot& slot) { return slot.has(kPiped); },
     .queue_sent = sent,
     .write_failed = fail_stream,
     .keeps_end = false,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "net/listener.h"
+#include "net/relay.h"
 #include "net/socket.h"
 #include "net/stream_io.h"
 #include "net/stream_ops.h"
@@ -42,6 +43,7 @@ void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall sysc
   slot.error = error;
   slot.syscall = syscall;
   core.shared.flags[index] |= kNoWrite;
+  if (slot.has(kRelays | kRelayed)) leave_relays(core, slot);
   ops(slot).closed(core, slot);
   if (!delivered) save_addresses(slot);
   if (ended == Ended::detached) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "net/relay.h"
 #include "net/socket.h"
 #include "net/stream.h"
 #include "net/stream_ends.h"
@@ -128,7 +129,8 @@ void check_writable(Core& core, Slot& slot) {
 void after_output(Core& core, Slot& slot) {
   if (slot.state != State::open) return;
   check_writable(core, slot);
-  if (!has_output(slot)) output_done(core, slot);
+  if (slot.has(kAwaited)) relay_drained(core, slot);
+  if (slot.state == State::open && !has_output(slot)) output_done(core, slot);
 }
 
 // Input --------------------------------------------------------------------------------------------------------------

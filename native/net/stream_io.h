@@ -16,7 +16,7 @@ bool write_queue(Core& core, Slot& slot, double stamp);
 // Reports `writable`, where that was asked for and little enough is unsent.
 void check_writable(Core& core, Slot& slot);
 // What may be waiting for output to be sent. Where none of it is, which is nearly always, nothing follows upon output.
-constexpr uint32_t kAfterOutput = kShutWanted | kDetaching | kPeerFin | kEndDelivered | kWantWritable;
+constexpr uint32_t kAfterOutput = kShutWanted | kDetaching | kPeerFin | kEndDelivered | kWantWritable | kAwaited;
 // Output has gone to the kernel, and one of these is set.
 void after_output(Core& core, Slot& slot);
 

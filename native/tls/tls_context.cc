@@ -80,7 +80,8 @@ int give_staple(SSL* ssl, void* argument) {
   auto* copy = static_cast<uint8_t*>(OPENSSL_malloc(context.staple.size()));
   if (copy == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
   memcpy(copy, context.staple.data(), context.staple.size());
-  if (SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(context.staple.size())) == 1) return SSL_TLSEXT_ERR_OK;
+  if (SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(context.staple.size())) == 1)
+    return SSL_TLSEXT_ERR_OK;
   OPENSSL_free(copy);
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -219,9 +220,8 @@ TlsTrust* make_trust(const std::vector<std::string_view>& certificates, bool ope
     std::string_view none;
     size_t before = count;
     while (X509* certificate = PEM_read_bio_X509(from.bio, nullptr, give_passphrase, &none)) {
-      const bool added =
-          X509_STORE_add_cert(trust->store, certificate) == 1 &&
-          (++count > kMostNames || push_name(plain(trust->names), X509_get_subject_name(certificate)));
+      const bool added = X509_STORE_add_cert(trust->store, certificate) == 1 &&
+                         (++count > kMostNames || push_name(plain(trust->names), X509_get_subject_name(certificate)));
       X509_free(certificate);
       if (!added) return refuse();
     }

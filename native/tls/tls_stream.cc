@@ -4,6 +4,9 @@
 // Nothing here calls the program: what it is to hear goes into the ring within `collect`, by `ready` and `due`.
 #include <string.h>
 
+#include <algorithm>
+
+#include "net/relay.h"
 #include "net/stream_ends.h"
 #include "net/stream_io.h"
 #include "net/stream_ops.h"
@@ -44,9 +47,68 @@ bool emit_reports(Core& core, Slot& slot) {
   return room;
 }
 
+// OpenSSL has been asked for input until `error`.
+void input_taken(Core& core, Slot& slot, int error, bool was_ended) {
+  TlsConnection& tls = *slot.tls;
+  if (tls.has_message_callback) {
+    tls.has_message_callback = false;
+    SSL_set_msg_callback(tls.ssl, nullptr);
+  }
+  if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
+  if (tls.is_flooded) return tls_fail(core, slot, TlsError::protocol, kFlood);
+  if (error == SSL_ERROR_ZERO_RETURN) tls.peer_closed = true;
+  tls_send_wire(tls);
+  if (tls.wire_in - tls.wire_out > kMostAnswers) return tls_fail(core, slot, TlsError::protocol, kUnread);
+  if (!tls.reports.empty()) core.defer(slot, kDueInput);
+  if (tls.needs_input) {
+    tls.needs_input = false;
+    core.mark_dirty(slot);
+  }
+  if (slot.state != State::open) return;
+  if (tls.read_error != 0) {
+    read_failed(core, slot, tls.read_error);
+  } else if (!was_ended && tls.ended_by_peer()) {
+    peer_ended(core, slot);
+  }
+}
+
+// The input of a relay's source: what is whole goes on record by record, so that nothing waits here which OpenSSL, or
+// the wire of another connection, would be in the way of.
+void receive_for_relay(Core& core, Slot& slot, uint32_t may_read) {
+  TlsConnection& tls = *slot.tls;
+  const bool was_ended = tls.ended_by_peer();
+  tls.may_read = may_read;
+  tls.kernel_empty = false;
+  int error = SSL_ERROR_NONE;
+  for (size_t passed = 0; passed < kReadQuota;) {
+    const size_t most = std::min<size_t>(relay_room(core, slot), kReadQuota);
+    if (most == 0 || slot.state != State::open) return;
+    tls_begin(tls, core.now);
+    uint8_t* room = core.slab_room(kReadQuota);
+    size_t got = 0;
+    const int result = SSL_read_ex(tls.ssl, room, most, &got);
+    if (result != 1) {
+      core.keep_slab(0);
+      error = SSL_get_error(tls.ssl, result);
+      break;
+    }
+    tls_send_wire(tls);
+    core.count(kBytesIn, static_cast<double>(got));
+    passed += got;
+    if (slot.state == State::open) pass_on(core, slot, room, got);
+    core.keep_slab(0);
+    if (slot.state != State::open) return;
+    if (!slot.has(kRelays)) break;
+    if ((tls.kernel_empty || tls.may_read == 0) && !SSL_has_pending(tls.ssl)) break;
+  }
+  input_taken(core, slot, error, was_ended);
+  if (slot.state == State::open && SSL_has_pending(tls.ssl)) core.defer(slot, kDueInput);
+}
+
 // Reads what the kernel has, up to `may_read`, and gives the program what is whole of it. There is room in the slab.
 void receive(Core& core, Slot& slot, uint32_t may_read) {
   TlsConnection& tls = *slot.tls;
+  if (slot.has(kRelays) && !slot.has(kFinishing)) return receive_for_relay(core, slot, may_read);
   // One data event a batch: a second one could overtake the first, should that be held and resumed in between.
   if (tls.data_batch == core.batches + 1) return core.defer(slot, kDueInput);
   const bool was_ended = tls.ended_by_peer();
@@ -66,10 +128,6 @@ void receive(Core& core, Slot& slot, uint32_t may_read) {
     filled += got;
     if ((tls.kernel_empty || tls.may_read == 0) && !SSL_has_pending(tls.ssl)) break;
   }
-  if (tls.has_message_callback) {
-    tls.has_message_callback = false;
-    SSL_set_msg_callback(tls.ssl, nullptr);
-  }
   const bool discards = slot.has(kFinishing);
   if (filled > 0) core.count(kBytesIn, static_cast<double>(filled));
   if (filled > 0 && !discards) {
@@ -78,22 +136,7 @@ void receive(Core& core, Slot& slot, uint32_t may_read) {
   } else {
     core.keep_slab(0);
   }
-  if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) return tls_failed(core, slot);
-  if (tls.is_flooded) return tls_fail(core, slot, TlsError::protocol, kFlood);
-  if (error == SSL_ERROR_ZERO_RETURN) tls.peer_closed = true;
-  tls_send_wire(tls);
-  if (tls.wire_in - tls.wire_out > kMostAnswers) return tls_fail(core, slot, TlsError::protocol, kUnread);
-  if (!tls.reports.empty()) core.defer(slot, kDueInput);
-  if (tls.needs_input) {
-    tls.needs_input = false;
-    core.mark_dirty(slot);
-  }
-  if (slot.state != State::open) return;
-  if (tls.read_error != 0) {
-    read_failed(core, slot, tls.read_error);
-  } else if (!was_ended && tls.ended_by_peer()) {
-    peer_ended(core, slot);
-  }
+  input_taken(core, slot, error, was_ended);
 }
 
 // What is not being read may be a refusal of ours that came before the peer was gone, and says more than that it is.

@@ -74,6 +74,8 @@ export const TLS_SESSION_CACHE_SIZE = 256;
 export const MAX_TLS_SESSION_SIZE = 32 * KiB;
 /** The largest file, and the longest text, that a TLS context reads keys and certificates from. */
 export const MAX_TLS_FILE_SIZE = 4 * MiB;
+/** The most bytes of a relay that wait in its target. */
+export const RELAY_BUFFER = 64 * KiB;
 /** How much of one datagram socket's output may wait for the kernel, or for names. */
 export const DATAGRAM_SEND_LIMIT = MiB;
 /** The most names that datagrams of one socket wait for at a time. */

@@ -21,6 +21,8 @@ import type { ConnectionState, SendData } from "./commands.js";
 import * as commands from "./commands.js";
 import { attached, stream } from "./commands.js";
 import type { AnyLife } from "./life.js";
+import type { Passing, PassingEvents } from "./passing.js";
+import { notAConnection, type ProxyOptions, proxy } from "./proxying.js";
 import type { Transport } from "./transport.js";
 import { setDefaultUnbind } from "./unheard.js";
 
@@ -67,6 +69,16 @@ export class Connection {
    */
   receiveData(data: Buffer, _sender?: SocketAddress): unknown {
     attached(this.#life).discarded(data.length);
+    return undefined;
+  }
+
+  /** The target of `proxyIncomingTo` has ended first. What comes in from here on is this connection's own. (proxy_target_unbound.) */
+  proxyTargetUnbound(_reason: CloseReason): unknown {
+    return undefined;
+  }
+
+  /** All of the `length` of `proxyIncomingTo` is on its way; `receiveData` follows with what came after it. (proxy_completed.) */
+  proxyCompleted(): unknown {
     return undefined;
   }
 
@@ -197,7 +209,7 @@ export class Connection {
 
   /** Bytes received in this life of the connection. */
   get bytesIn(): number {
-    return attached(this.#life).bytesIn;
+    return attached(this.#life).received();
   }
 
   /** Bytes of these that reached the `receiveData` of Connection itself: nobody took them, and nobody can any more. */
@@ -361,6 +373,48 @@ export class Connection {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Buffer, undefined> {
     return new ChunkReader(this, stream(this.#life, "for await"));
+  }
+
+  // Relaying -----------------------------------------------------------------------------------------------------
+
+  /**
+   * From now on what comes in goes to `target`'s output, after what was sent there before, and `receiveData` is not called: until
+   * `length` bytes have passed, until `stopProxying`, or until either connection ends. On the native engine the bytes do not reach
+   * JavaScript, and in bulk not even user space. At most `bufferSize` bytes wait in the target. Either connection may be connecting
+   * still, and under TLS. Ends are not passed on: `unbind` and `receiveEnd` of this connection decide what becomes of the target.
+   * (proxy_incoming_to.)
+   *
+   * Meanwhile `sendData` on the target throws `ERR_EM_RELAYING`; closing or half-closing it ends the relay. Throws `ArgumentError`
+   * for bad options, `ERR_EM_RELAYING` where either takes part in another relay in the same role,
+   * `ERR_EM_OTHER_REACTOR`, `ERR_EM_CLAIMED`, `ERR_EM_CLOSED`, `ERR_EM_WRITE_AFTER_END`.
+   *
+   * ```ts
+   * override postInit() {
+   *   const backend = connect({ host: "127.0.0.1", port: 5432 }, Connection);
+   *   this.proxyIncomingTo(backend);
+   *   backend.proxyIncomingTo(this);
+   * }
+   * ```
+   */
+  proxyIncomingTo(target: Connection, options: ProxyOptions = {}): void {
+    const source = stream(this.#life, "proxyIncomingTo");
+    Connection.pass(this, target, options, {
+      completed: () => void source.call(this.proxyCompleted),
+      targetEnded: (reason) => void source.call(this.proxyTargetUnbound, reason),
+    });
+  }
+
+  /**
+   * Ends the relay: what has not been passed on yet, and whatever follows, comes to `receiveData`. Without effect where there is none.
+   * (stop_proxying.)
+   */
+  stopProxying(): void {
+    stream(this.#life, "stopProxying").extras?.passing?.stop();
+  }
+
+  /** Bytes that the relay under way has taken from this connection; 0 where there is none. (get_proxied_bytes.) */
+  get proxiedBytes(): number {
+    return stream(this.#life, "proxiedBytes").extras?.passing?.passed ?? 0;
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
@@ -631,6 +685,12 @@ export class Connection {
   /** @internal For claimants and protocol classes, whose callbacks are called, and fail, like the connection's own. */
   static portOf(connection: Connection): StreamPort {
     return stream(connection.#life, "a bridge or a protocol class");
+  }
+
+  /** @internal `proxyIncomingTo` for others than the program. */
+  static pass(source: Connection, target: Connection, options: ProxyOptions, events: PassingEvents): Passing {
+    if (!(target instanceof Connection)) throw notAConnection("target", target);
+    return proxy(stream(source.#life, "a relay"), stream(target.#life, "a relay"), options, events);
   }
 
   /** @internal Whatever carries it. */

@@ -8,7 +8,17 @@ import { Linger } from "./linger.js";
 import { amountSent, dropUnsent, outputEnded, unsentBytes, whenOpen } from "./output.js";
 import * as reasons from "./reasons.js";
 import type { Transport } from "./transport.js";
-import { AWAITS_DRAIN, END_DUE, FINISHING, LIVE_ADDRESS, PAUSED, PEER_ENDED, WRITE_ENDED } from "./transport_state.js";
+import {
+  AWAITS_DRAIN,
+  END_DUE,
+  FED,
+  FINISHING,
+  LIVE_ADDRESS,
+  PASSING,
+  PAUSED,
+  PEER_ENDED,
+  WRITE_ENDED,
+} from "./transport_state.js";
 import { failureOf, warnIfUnheard } from "./unheard.js";
 
 // How a stream ends, in the order of its steps: it is asked to (finish, end, a deadline), the engine reports its end or the
@@ -17,6 +27,7 @@ import { failureOf, warnIfUnheard } from "./unheard.js";
 /** Ends the sending direction alone, after what is queued. */
 export function halfClose(life: Transport): void {
   if (life.state > State.open || life.flags & (WRITE_ENDED | FINISHING)) return;
+  if (life.flags & FED) life.extras?.fedBy?.stop();
   life.flags |= WRITE_ENDED;
   whenOpen(life, () => life.engine.shutdown(life.handle));
 }
@@ -24,6 +35,7 @@ export function halfClose(life: Transport): void {
 /** Sends everything, then closes: `closeConnectionAfterWriting`. */
 export function finish(life: Transport): void {
   if (life.state > State.open || life.flags & FINISHING) return;
+  leaveRelays(life);
   if (hasNothingToWaitFor(life)) {
     life.end(reasons.LOCAL_CLOSE);
     return;
@@ -34,6 +46,13 @@ export function finish(life: Transport): void {
     life.engine.finish(life.handle);
     life.more().linger = new Linger(life);
   });
+}
+
+/** A relay is in the way of what the program asks for. */
+export function leaveRelays(life: Transport): void {
+  if ((life.flags & (PASSING | FED)) === 0) return;
+  life.extras?.passing?.stop();
+  life.extras?.fedBy?.stop();
 }
 
 /** The peer has ended its side, and nothing is left to be sent. */
@@ -51,6 +70,7 @@ export function end(life: Transport, reason: CloseReason, how: "close" | "abort"
   life.reason = life.extras?.verdict ?? reason;
   const wasConnecting = life.state === State.connecting;
   life.state = State.closing;
+  if (life.flags & FED) life.extras?.fedBy?.onTargetClosing();
   if (life.home.process === undefined) {
     life.flags |= END_DUE;
     life.core.ownTick(life);
@@ -107,6 +127,8 @@ export function endOfHandle(life: Transport, how: Ended, errno: number, syscall:
 
 /** What is still wanted of the handle is asked now. */
 function leaveEngine(life: Transport): void {
+  if (life.flags & PASSING) life.extras?.passing?.onSourceClosing();
+  if (life.flags & FED) life.extras?.fedBy?.onTargetClosing();
   dropUnsent(life);
   if (life.flags & LIVE_ADDRESS) {
     // The kernel forgets the addresses with the descriptor; they stay readable on the connection.
@@ -149,6 +171,8 @@ export function ended(life: Transport, cause: CloseReason): void {
   if (connectionClose.hasSubscribers) connectionClose.publish({ ...life.message(), reason });
   if (isTracing) trace("connection %d: ended, %s", life.id, tracedEnd(reason));
   life.call(life.receiver.unbind, reason);
+  extras?.passing?.onSourceEnded(reason);
+  extras?.fedBy?.onTargetEnded(reason);
   life.extras?.tls?.forget();
   life.extras?.promises?.onUnbound(reason);
   if (!life.wasOpened || life.extras?.tls !== undefined) sayUnheard(life, reason);

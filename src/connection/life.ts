@@ -68,6 +68,11 @@ export abstract class Life extends Endpoint implements Member, Responsible {
   abstract closed(): Promise<CloseReason>;
   abstract remoteAddress(): SocketAddress | undefined;
   abstract localAddress(): SocketAddress | undefined;
+  /** `bytesIn`, with what a relay under way has taken. */
+  received(): number {
+    return this.bytesIn;
+  }
+
   abstract bytesOut(): number;
   abstract idleTime(): number;
   abstract sendBytes(data: Uint8Array): boolean;

@@ -7,10 +7,10 @@ import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
 import { Life } from "./life.js";
 import { OpeningQueue } from "./opening_queue.js";
 import * as reasons from "./reasons.js";
-import { writeEnded } from "./refusals.js";
+import { relaying, writeEnded } from "./refusals.js";
 import type { Transport } from "./transport.js";
 import type { TransportExtras } from "./transport_extras.js";
-import { AWAITS_DRAIN, FINISHING, UNREAD, WRITE_ENDED } from "./transport_state.js";
+import { AWAITS_DRAIN, FED, FINISHING, UNREAD, WRITE_ENDED } from "./transport_state.js";
 
 // What a stream sends: bytes and files in the order of the calls, from before it is open; the water marks, between which the
 // program is told to stop and to go on; and the limits, above which the connection ends.
@@ -48,8 +48,8 @@ export function sendString(life: Transport, text: string, encoding: BufferEncodi
 }
 
 function mayWrite(life: Transport, unsent: number): boolean {
-  if (life.flags & (WRITE_ENDED | UNREAD)) {
-    if (life.flags & WRITE_ENDED) throw writeEnded();
+  if (life.flags & (WRITE_ENDED | FED | UNREAD)) {
+    if (life.flags & (WRITE_ENDED | FED)) throw notWritable(life);
     return false;
   }
   if (unsent === 0) {
@@ -59,6 +59,16 @@ function mayWrite(life: Transport, unsent: number): boolean {
   if (unsent <= life.settings.outboundLimit) return true;
   limitPassed(life, unsent);
   return false;
+}
+
+function notWritable(life: Transport): Error {
+  return life.flags & FED ? relaying("nothing else is sent to its target") : writeEnded();
+}
+
+/** Bytes of a relay, which bounds them itself. */
+export function passOn(life: Transport, data: Uint8Array): void {
+  life.engine.write(life.handle, data);
+  life.written += data.length;
 }
 
 function limitPassed(life: Transport, unsent: number): void {
@@ -118,7 +128,7 @@ export function awaitFlushed(life: Transport): void {
 
 function sendUnopened(life: Transport, data: Uint8Array): boolean {
   if (life.state !== State.connecting || life.flags & FINISHING) return false;
-  if (life.flags & WRITE_ENDED) throw writeEnded();
+  if (life.flags & (WRITE_ENDED | FED)) throw notWritable(life);
   const opening = openingOf(life);
   if (opening.size > life.settings.outboundLimit) {
     limitPassed(life, opening.size);
@@ -164,6 +174,10 @@ export function sendFile(life: Transport, file: OpenFile, head: string, tail: st
 }
 
 function sendRange(life: Transport, file: OpenFile): Promise<number> {
+  if (life.flags & FED) {
+    closeFile(file.fd);
+    return Promise.reject(notWritable(life));
+  }
   if (file.size === 0) {
     closeFile(file.fd);
     return Promise.resolve(0);

@@ -27,6 +27,11 @@ export function alreadyClaimed(): StateError {
   return new StateError("ERR_EM_CLAIMED", "a stream or an iterator has taken the connection's data already");
 }
 
+/** `what` is asked of a connection that takes part in a relay, which is in its way. */
+export function relaying(what: string): StateError {
+  return new StateError("ERR_EM_RELAYING", `${what} while a relay is under way: stop it first`);
+}
+
 export function inputDiscarded(bytes: number): StateError {
   const message = `${bytes} bytes have come in that nobody took: take the connection over, or pause it, in postInit`;
   return new StateError("ERR_EM_INPUT_DISCARDED", message);

@@ -24,14 +24,16 @@ import { LifeTimers } from "./life_timers.js";
 import type { Origin } from "./origin.js";
 import * as output from "./output.js";
 import * as reasons from "./reasons.js";
-import { alreadyClaimed, inputDiscarded, nothingToClaim } from "./refusals.js";
+import { alreadyClaimed, inputDiscarded, nothingToClaim, relaying } from "./refusals.js";
 import { plaintextLeft, type TlsHooks, TlsLife } from "./tls_life.js";
 import type { TransportExtras } from "./transport_extras.js";
 import {
   BORROWS,
+  FED,
   HELD_OPEN,
   LIVE_ADDRESS,
   MARKS_CHANGED,
+  PASSING,
   PAUSED,
   PEER_ENDED,
   UNREAD,
@@ -168,6 +170,13 @@ export class Transport extends Life implements OwnTick, StreamPort {
     this.bytesIn += end - start;
     if (this.state !== State.open) return;
     const { lending } = this.home.engine;
+    if (this.flags & PASSING) {
+      start += this.extras!.passing!.take(
+        lending === undefined ? chunk.subarray(start, end) : lending.view(start, end),
+      );
+      if (start === end) return;
+      if (lending === undefined) chunk = chunk.subarray(start, end);
+    }
     const data =
       lending === undefined ? chunk : this.flags & BORROWS ? lending.view(start, end) : lending.copy(start, end);
     const connection = this.receiver;
@@ -185,6 +194,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
   override onEnd(): void {
     if (this.state !== State.open) return;
     this.flags |= PEER_ENDED;
+    if (this.flags & PASSING) this.extras?.passing?.onSourceFinished();
     this.call(this.receiver.receiveEnd);
   }
 
@@ -205,7 +215,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
     if (!this.isPaused || this.state > State.open) return;
     this.flags &= ~PAUSED;
     if (this.state === State.open) {
-      this.engine.resume(this.handle);
+      if (this.extras?.passing?.isBlocked !== true) this.engine.resume(this.handle);
       this.extras?.deadlines?.resumed();
     }
   }
@@ -222,11 +232,30 @@ export class Transport extends Life implements OwnTick, StreamPort {
     if (this.state > State.open) throw this.asEnd(nothingToClaim());
     const extras = this.more();
     if (extras.owner !== undefined) throw alreadyClaimed();
+    if (this.flags & (PASSING | FED)) throw relaying("its data cannot be taken over");
     if (this.bytesDiscarded > 0) throw inputDiscarded(this.bytesDiscarded);
     extras.owner = this.receiver;
     this.receiver = claimant;
-    this.flags = (this.flags & ~BORROWS) | HELD_OPEN;
+    this.flags &= ~BORROWS;
+    this.holdOpen();
+  }
+
+  /** The peer's FIN is reported, and ends nothing. */
+  holdOpen(): void {
+    this.flags |= HELD_OPEN;
     if (this.state === State.open) this.engine.holdOpen(this.handle);
+  }
+
+  get isPeerEnded(): boolean {
+    return (this.flags & PEER_ENDED) !== 0;
+  }
+
+  override received(): number {
+    return this.bytesIn + (this.extras?.passing?.inEngine ?? 0);
+  }
+
+  override onRelayed(): void {
+    this.extras?.passing?.onRelayed();
   }
 
   // Output: output.ts --------------------------------------------------------------------------------------------
@@ -249,7 +278,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
 
   /** Bytes handed to the kernel, file bytes apart. */
   bytesOut(): number {
-    return this.written - this.outboundSize();
+    return this.written + (this.extras?.fedBy?.inEngine ?? 0) - this.outboundSize();
   }
 
   get unsentAtEnd(): number {
@@ -274,6 +303,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
   }
 
   override onWritable(): void {
+    if (this.flags & FED) this.extras?.fedBy?.onTargetWritable();
     output.reportDrained(this);
   }
 
@@ -317,6 +347,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
   }
 
   detach(): Promise<Detached> {
+    ends.leaveRelays(this);
     this.engine.detach(this.handle);
     this.state = State.closing;
     return promisesOf(this).detached;
@@ -453,6 +484,10 @@ function opened(life: Transport, handle: Handle): void {
   if (isTracing) trace("connection %d: open, %s", life.id, ends.tracedPath(life));
   const opening = life.extras?.opening;
   if (opening !== undefined) output.sendQueued(life, opening);
+  if (life.flags & (PASSING | FED)) {
+    life.extras?.passing?.onSourceOpen();
+    life.extras?.fedBy?.onTargetOpen();
+  }
 }
 
 /** The reason of a connection that the program ends before it has opened. */

@@ -7,6 +7,7 @@ import type { LifePromises } from "./life_promises.js";
 import type { LifeTimers } from "./life_timers.js";
 import type { Linger } from "./linger.js";
 import type { OpeningQueue } from "./opening_queue.js";
+import type { Passing } from "./passing.js";
 import type { TlsLife } from "./tls_life.js";
 
 /** What few connections need, so that the others do not pay for it: each is made when it is first asked for. */
@@ -19,6 +20,9 @@ export interface TransportExtras {
   linger?: Linger;
   /** Timers of the program's that go with this life. */
   timers?: LifeTimers;
+  /** The relay that takes its input, and the one that makes its output. */
+  passing?: Passing | undefined;
+  fedBy?: Passing | undefined;
   /** Why the connection closes after writing, where that is not for the program's asking. */
   verdict?: CloseReason;
   /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */

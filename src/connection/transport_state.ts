@@ -16,6 +16,10 @@ export const MARKS_CHANGED = 64;
 export const PEER_ENDED = 256;
 /** The program has ended it, and its `unbind` waits in the tick queue. */
 export const END_DUE = 512;
+/** What it receives goes to another connection. */
+export const PASSING = 4096;
+/** What it sends comes from another connection, and from nobody else. */
+export const FED = 2048;
 /** Half-open in the engine: somebody has claimed the connection, and decides what the peer's FIN means. */
 export const HELD_OPEN = 128;
 /** Nobody reads what is sent: a child process has closed its standard input. */

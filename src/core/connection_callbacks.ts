@@ -16,6 +16,9 @@ export interface ConnectionCallbacks {
   /** Of a child process's handler. */
   receiveError?(data: Buffer): unknown;
   receiveEnd(): unknown;
+  /** Of the source of a relay. */
+  proxyTargetUnbound?(reason: CloseReason): unknown;
+  proxyCompleted?(): unknown;
   drained(): unknown;
   sslHandshakeCompleted(info: TlsInfo): unknown;
   sslVerifyPeer(certificate: X509Certificate, verdict: TlsVerdict): boolean | PromiseLike<boolean>;

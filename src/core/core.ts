@@ -222,6 +222,10 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
     this.#table[handle & HANDLE_INDEX_MASK]?.onFileSent();
   }
 
+  relayed(handle: Handle): void {
+    this.#table[handle & HANDLE_INDEX_MASK]?.onRelayed();
+  }
+
   tlsServerName(handle: Handle, name: string): void {
     this.#table[handle & HANDLE_INDEX_MASK]?.onTlsServerName(name);
   }

@@ -16,6 +16,7 @@ export abstract class Endpoint {
   onEnd(): void {}
   onWritable(): void {}
   onFileSent(): void {}
+  onRelayed(): void {}
   onTlsServerName(_name: string): void {}
   onTlsVerify(): void {}
   onSecured(): void {}

@@ -1,12 +1,13 @@
 import type { Capability } from "./capabilities.js";
 import type { EngineCounters } from "./counters.js";
 import type { DatagramCommands, DatagramEvents } from "./datagrams.js";
+import type { RelayCommands, RelayEvents } from "./relays.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
 import type { TlsCommands, TlsEvents, TlsStreamCommands } from "./tls.js";
 import type { WatchCommands, WatchEvents } from "./watches.js";
 
 /** The turn, seen from the engine: it enters the reactor, delivers events, leaves it, and later asks it for its ticks. */
-export interface EngineEvents extends StreamEvents, TlsEvents, DatagramEvents, WatchEvents {
+export interface EngineEvents extends StreamEvents, TlsEvents, DatagramEvents, WatchEvents, RelayEvents {
   /** Before the first event of a batch. */
   enter(): void;
   /** After the last event of a batch. */
@@ -36,6 +37,8 @@ export interface StreamEngine
   readonly capabilities: ReadonlySet<Capability>;
   /** Where `data` lends the engine's own memory until it returns; undefined where the receiver may keep the chunk. */
   readonly lending: Lending | undefined;
+  /** Relays inside the engine; undefined where it has none. */
+  readonly relays?: RelayCommands | undefined;
   /** Whether `close` ends a connection in order where both directions have ended or have nothing left to send. */
   readonly closesInOrder: boolean;
   /** Milliseconds on the monotonic clock (that of `performance.now()` on real engines), read afresh. */

@@ -27,6 +27,8 @@ const CALLBACKS = [
   "receiveData",
   "receiveEnd",
   "drained",
+  "proxyTargetUnbound",
+  "proxyCompleted",
   "sslHandshakeCompleted",
   "sslVerifyPeer",
   "shutdownRequested",
@@ -62,6 +64,9 @@ function connectionMembers(at: { host: string; port: number }, file: string): Re
     alpnProtocol: { gives: optional(text) },
     sniHostname: { gives: optional(text) },
     isSessionReused: { gives: optional(flag) },
+    proxyIncomingTo: { calls: [[new Connection(), { bufferSize: 1000, length: 1000 }]], gives: nothing },
+    stopProxying: { calls: [], gives: nothing },
+    proxiedBytes: { gives: size },
     asyncIterator: { calls: [], gives: (value) => typeof (value as { next: unknown }).next === "function" },
     halfClose: { calls: [], gives: nothing },
     detach: {

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
-import { Connection, PeriodicTimer, Reactor, Resolver, Timer, TlsContext, TlsInfo, WatchedDescriptor } from "eventmachine";
+import {
+  Connection,
+  PeriodicTimer,
+  Reactor,
+  Resolver,
+  Timer,
+  TlsContext,
+  TlsInfo,
+  WatchedDescriptor,
+} from "eventmachine";
 import { type EngineSuite, onEveryEngine } from "../support/harness.js";
 import { serverContext } from "../support/pki.js";
 import { address, checkComplete, flag, type Member, nothing, optional, outcome, size, sweep, text } from "./sweep.js";

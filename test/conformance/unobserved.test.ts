@@ -22,6 +22,7 @@ import {
   Queue,
   Reactor,
   Resolver,
+  relay,
   sleep,
   sync,
   ThreadedResource,
@@ -125,6 +126,7 @@ const OPERATIONS: Record<string, Failing> = {
   sleep: () => sleep(1, { signal: AbortSignal.abort(new Error("boom")) }),
   // biome-ignore lint/suspicious/noThenProperty: one that is no promise
   sync: () => sync({ then: (_: unknown, refuse: (error: Error) => void) => refuse(new Error("boom")) } as never),
+  relay: ({ connection }) => relay(connection, connection),
 };
 
 /** What gives promises that need no such care, each with its reason. */

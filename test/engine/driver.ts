@@ -161,6 +161,10 @@ export abstract class EngineDriver<E extends Engine & TlsCommands> implements En
     this.react.writable?.(handle);
   }
 
+  relayed(handle: Handle): void {
+    this.#note("relayed", handle);
+  }
+
   fileSent(handle: Handle): void {
     this.#note("fileSent", handle);
     this.react.fileSent?.(handle);

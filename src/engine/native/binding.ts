@@ -69,6 +69,10 @@ export interface Binding {
   hold(loop: number, handle: number, offset: number, length: number): void;
   settle(loop: number, handle: number): number;
 
+  startRelay(loop: number, from: number, to: number, most: number, length: number): boolean;
+  stopRelay(loop: number, from: number): void;
+  relayedBytes(loop: number, from: number): number;
+
   openDatagrams(
     loop: number,
     family: number,

@@ -2,6 +2,7 @@ import type { SocketAddress } from "../../base/addresses.js";
 import { StateError } from "../../base/errors.js";
 import { unixName } from "../../base/unix_name.js";
 import { CAPABILITIES, type Capability } from "../capabilities.js";
+import type { EngineCounters } from "../counters.js";
 import {
   type DatagramCounters,
   type DatagramOptions,
@@ -10,9 +11,9 @@ import {
   NO_DATAGRAMS,
   type Peer,
 } from "../datagrams.js";
-import type { EngineCounters } from "../counters.js";
 import type { Engine, EngineEvents, Lending } from "../engine.js";
 import { tooManyHandles } from "../handle_limit.js";
+import type { RelayCommands } from "../relays.js";
 import type { SocketOptions } from "../socket_options.js";
 import { type ConnectOptions, HANDLE_INDEX_MASK, type Handle, type ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
@@ -22,6 +23,7 @@ import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js
 import { Flag, Word } from "./layout.js";
 import { NativeDatagrams } from "./native_datagrams.js";
 import { NativeOutput } from "./native_output.js";
+import { NativeRelays } from "./native_relays.js";
 import { NativeTls } from "./native_tls.js";
 import { watchFlags, watchHandle } from "./native_watches.js";
 import type { SharedViews } from "./ring.js";
@@ -42,6 +44,7 @@ export class NativeEngine extends NativeOutput implements Engine {
   readonly #reader: RingReader;
   #shared: { readonly views: SharedViews; readonly events: EngineEvents } | undefined;
   #datagrams: NativeDatagrams | undefined;
+  #relays: NativeRelays | undefined;
 
   constructor(native: Binding) {
     super(native);
@@ -60,6 +63,7 @@ export class NativeEngine extends NativeOutput implements Engine {
     this.#reader.stop();
     this.#datagrams?.stop();
     this.#datagrams = this.#reader.datagrams = this.#shared = undefined;
+    this.#relays = undefined;
     this.shut();
   }
 
@@ -143,6 +147,11 @@ export class NativeEngine extends NativeOutput implements Engine {
     const taken = this.native.takeDetached(this.loop, handle);
     if (taken === undefined) throw new StateError("ERR_EM_NOT_DETACHED", "this handle has no descriptor to take");
     return { fd: taken[0], unread: taken[1] };
+  }
+
+  get relays(): RelayCommands | undefined {
+    if (this.#shared !== undefined) this.#relays ??= new NativeRelays(this.native, this.loop);
+    return this.#relays;
   }
 
   // Datagrams ----------------------------------------------------------------------------------------------------

@@ -115,6 +115,9 @@ export class RingReader {
       case Event.closed:
         events.closed(handle, ((head >>> 8) & 0xff) as Ended, ring[at + 2]!, SYSCALLS[head >>> 16]!);
         return;
+      case Event.relayed:
+        if ((flags & Flag.muted) === 0) events.relayed(handle);
+        return;
       case Event.timer:
         events.timer(this.#figures[Figure.seenAt]! - this.#clockOffset);
         return;

@@ -134,6 +134,12 @@ const calls: Omit<Calls, "takeDetached"> = {
   awaitWritable: () => native.awaitWritable(loop, ends.client),
   setLowWaterMark: () => native.setLowWaterMark(loop, ends.client, 1),
   resume: () => native.resume(loop, ends.client),
+  startRelay: () => {
+    native.startRelay(loop, ends.server, ends.client, 1000, 0);
+    native.stopRelay(loop, ends.server);
+  },
+  stopRelay: () => native.stopRelay(loop, ends.client),
+  relayedBytes: () => native.relayedBytes(loop, ends.client),
   holdOpen: () => native.holdOpen(loop, ends.client),
   shutdown: () => native.shutdown(loop, open()),
   finish: () => native.finish(loop, open()),
