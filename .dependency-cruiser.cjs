@@ -26,7 +26,7 @@ const FLOORS = [
   ["dns"],
   ["toolbox"],
   ["engine/select.ts"],
-  ["engine/native", "engine/portable", "engine/simulated", "engine/duplex"],
+  ["engine/native", "engine/portable", "engine/simulated"],
   ["engine/node"],
   ["engine"],
   ["codecs"],

@@ -7,19 +7,16 @@ import { errnoName, SystemError } from "../base/system_error.js";
 import type { Core } from "../core/core.js";
 import type { Endpoint } from "../core/endpoint.js";
 import type { TransportHome } from "../core/transport_home.js";
-import { type DuplexEvents, DuplexStream } from "../engine/duplex/duplex_stream.js";
 import type { StreamEngine } from "../engine/engine.js";
-import type { Ended, Handle } from "../engine/streams.js";
+import { DuplexEngine, type DuplexSink, ONLY } from "../engine/node/duplex_engine.js";
+import { Ended, type Handle } from "../engine/streams.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Origin, Pending } from "./origin.js";
 import * as reasons from "./reasons.js";
 import type { Transport } from "./transport.js";
 
-/** The handle of a stream: each has a driver of its own, which does not ask. */
-const ONLY: Handle = 0;
-
 /** The home of the one transport of a stream: the reactor is the core, and the engine is the driver of this stream. */
-export class ForeignStream implements TransportHome, Origin, Pending, DuplexEvents {
+export class ForeignStream implements TransportHome, Origin, Pending, DuplexSink {
   readonly accepts = true;
   readonly handshakes = undefined;
   readonly tlsRole = undefined;
@@ -29,7 +26,7 @@ export class ForeignStream implements TransportHome, Origin, Pending, DuplexEven
   readonly process = undefined;
   readonly core: Core;
   readonly #duplex: Duplex;
-  #engine: DuplexStream | undefined;
+  #engine: DuplexEngine | undefined;
   #transport: Transport | undefined;
   /** What becomes of the stream concerns nobody any more. */
   #isForgotten = false;
@@ -43,7 +40,7 @@ export class ForeignStream implements TransportHome, Origin, Pending, DuplexEven
     this.#transport = transport;
     this.core.members.add(transport);
     this.core.foreign.transports.add(transport);
-    this.#engine = new DuplexStream(this.#duplex, settings, this.core.foreign.turn, this);
+    this.#engine = new DuplexEngine(this.#duplex, settings, this.core.foreign.turn, this);
   }
 
   /** The stream is ours, and there is no connection for it. */
@@ -60,7 +57,7 @@ export class ForeignStream implements TransportHome, Origin, Pending, DuplexEven
 
   cancel(): void {
     this.#isForgotten = true;
-    this.#engine?.close();
+    this.#engine?.close(ONLY);
   }
 
   calledOff(): CloseReason {
@@ -74,31 +71,32 @@ export class ForeignStream implements TransportHome, Origin, Pending, DuplexEven
 
   // What the stream reports --------------------------------------------------------------------------------------------
 
-  onConnected(): void {
+  connected(): void {
     this.#transport?.connected(ONLY);
   }
 
-  onData(chunk: Buffer): void {
-    this.#transport?.onData(chunk, 0, chunk.length);
+  data(_handle: Handle, chunk: Buffer, start: number, end: number): void {
+    this.#transport?.onData(chunk, start, end);
   }
 
-  onEnd(): void {
+  end(): void {
     this.#transport?.onEnd();
   }
 
-  onWritable(): void {
+  writable(): void {
     this.#transport?.onWritable();
   }
 
-  onFileSent(): void {
+  fileSent(): void {
     this.#transport?.onFileSent();
   }
 
-  onClosed(ended: Ended, error: NodeJS.ErrnoException | undefined): void {
+  closed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {
     const transport = this.#transport;
+    const error = ended === Ended.error ? this.#engine?.failure : undefined;
     if (transport === undefined || this.#isForgotten) return;
     if (error !== undefined && !isSystems(error)) transport.reason ??= streamFailed(error);
-    if (transport.handle === ONLY) transport.onClosed(ONLY, ended, error?.errno ?? 0, error?.syscall ?? "read");
+    if (transport.handle === ONLY) transport.onClosed(ONLY, ended, errno, syscall);
     else transport.failed(reasons.connectFailure("a stream", [attemptError(error)]));
     this.core.checkIdle();
   }
@@ -106,7 +104,7 @@ export class ForeignStream implements TransportHome, Origin, Pending, DuplexEven
   // What carries the transport ---------------------------------------------------------------------------------------
 
   get engine(): StreamEngine {
-    return this.#engine as DuplexStream;
+    return this.#engine as DuplexEngine;
   }
 
   get tlsContexts(): never {

@@ -13,14 +13,12 @@ import type { Endpoint } from "../core/endpoint.js";
 import { State } from "../core/stream_port.js";
 import type { ProcessEnd, TransportHome } from "../core/transport_home.js";
 import type { StreamEngine } from "../engine/engine.js";
+import { ONLY } from "../engine/node/duplex_engine.js";
 import { Ended, type Handle } from "../engine/streams.js";
 import type { PopenSettings } from "../options/popen_options.js";
 import type { Timer } from "../timers/timer.js";
 import { ChildEngine, type EngineOwner } from "./child_engine.js";
 import { Countdown } from "./countdown.js";
-
-/** The handle of a child: each has an engine of its own, which does not ask. */
-const ONLY: Handle = 0;
 
 /**
  * A child process as the home of one transport. It ends when the process has exited and its outputs have ended; where the program ends
@@ -235,12 +233,12 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
 
   // What the pipes tell ------------------------------------------------------------------------------------------------
 
-  onConnected(): void {
+  connected(): void {
     if (this.#transport?.state === State.connecting) this.#transport.connected(ONLY);
   }
 
-  onData(chunk: Buffer): void {
-    this.#transport?.onData(chunk, 0, chunk.length);
+  data(_handle: Handle, chunk: Buffer, start: number, end: number): void {
+    this.#transport?.onData(chunk, start, end);
     this.#count(chunk);
   }
 
@@ -261,7 +259,7 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
     this.#transport?.end({ kind: "output-limit", error });
   }
 
-  onEnd(): void {
+  end(): void {
     this.#transport?.onEnd();
     this.#outputEnded = true;
     this.changed();
@@ -272,11 +270,11 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
     this.changed();
   }
 
-  onWritable(): void {
+  writable(): void {
     this.#transport?.onWritable();
   }
 
-  onFileSent(): void {
+  fileSent(): void {
     this.#transport?.onFileSent();
   }
 
@@ -285,9 +283,9 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
   }
 
   /** Of the pipes: by the end of this, or because a file that was to be sent could not be read. */
-  onClosed(ended: Ended, error: NodeJS.ErrnoException | undefined): void {
+  closed(_handle: Handle, ended: Ended, errno: number, syscall: string): void {
     if (this.#isOver || ended === Ended.local || ended === Ended.peer) return;
-    const failure = reasons.systemFailure(error?.errno ?? 0, error?.syscall ?? "read");
+    const failure = reasons.systemFailure(errno, syscall);
     this.#transport?.end(ended === Ended.fileTruncated ? reasons.fileTruncated() : failure);
   }
 

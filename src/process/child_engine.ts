@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
-import { type DuplexEvents, type DuplexSettings, DuplexStream } from "../engine/duplex/duplex_stream.js";
+import { DuplexEngine, type DuplexSink, ONLY } from "../engine/node/duplex_engine.js";
+import type { StreamSettings } from "../engine/node/node_stream.js";
 import type { Turn } from "../engine/node/turn.js";
 import { ChildPipes } from "./child_pipes.js";
 
@@ -11,7 +12,7 @@ export interface ChildStreams {
 }
 
 /** What the pipes of a child have come to, and what the connection asks of the child itself. */
-export interface EngineOwner extends DuplexEvents {
+export interface EngineOwner extends DuplexSink {
   onErrorOutput(chunk: Buffer): void;
   /** Everything of its standard error has been delivered. */
   onErrorOutputEnd(): void;
@@ -26,15 +27,15 @@ export interface EngineOwner extends DuplexEvents {
  * The commands of the engine contract over the pipes of a child process: input and output are one stream, standard error another beside
  * it. Closing ends the child, and its output is read and discarded until it has exited.
  */
-export class ChildEngine extends DuplexStream {
+export class ChildEngine extends DuplexEngine {
   readonly #pipes: ChildPipes;
   readonly #errorPipes: ChildPipes | undefined;
-  readonly #errors: DuplexStream | undefined;
+  readonly #errors: DuplexEngine | undefined;
   readonly #owner: EngineOwner;
   #isDiscarding = false;
   #isHalted = false;
 
-  constructor(streams: ChildStreams, settings: DuplexSettings, turn: Turn, owner: EngineOwner) {
+  constructor(streams: ChildStreams, settings: StreamSettings, turn: Turn, owner: EngineOwner) {
     const pipes = new ChildPipes(streams.input, streams.output, {
       readerLeft: () => owner.readerLeft(),
       outputOver: () => owner.changed(),
@@ -44,13 +45,13 @@ export class ChildEngine extends DuplexStream {
     this.#owner = owner;
     if (streams.errors === null) return;
     this.#errorPipes = new ChildPipes(null, streams.errors, { readerLeft() {}, outputOver: () => owner.changed() });
-    this.#errors = new DuplexStream(this.#errorPipes, settings, turn, {
-      onConnected() {},
-      onData: (chunk) => owner.onErrorOutput(chunk),
-      onEnd: () => owner.onErrorOutputEnd(),
-      onWritable() {},
-      onFileSent() {},
-      onClosed() {},
+    this.#errors = new DuplexEngine(this.#errorPipes, settings, turn, {
+      connected() {},
+      data: (_handle, chunk) => owner.onErrorOutput(chunk),
+      end: () => owner.onErrorOutputEnd(),
+      writable() {},
+      fileSent() {},
+      closed() {},
     });
   }
 
@@ -67,30 +68,30 @@ export class ChildEngine extends DuplexStream {
   get isDry(): boolean {
     if (!this.#pipes.isOver || this.#errorPipes?.isOver === false) return false;
     const waiting = this.#pipes.readableLength + (this.#errorPipes?.readableLength ?? 0);
-    return waiting + this.undelivered() + (this.#errors?.undelivered() ?? 0) === 0;
+    return waiting + this.undelivered(ONLY) + (this.#errors?.undelivered(ONLY) ?? 0) === 0;
   }
 
   override pause(): void {
-    super.pause();
-    this.#errors?.pause();
+    super.pause(ONLY);
+    this.#errors?.pause(ONLY);
     this.#isHalted = true;
     this.#owner.changed();
   }
 
   override resume(): void {
-    super.resume();
-    this.#errors?.resume();
+    super.resume(ONLY);
+    this.#errors?.resume(ONLY);
     this.#isHalted = false;
     this.#owner.changed();
   }
 
   override lastRead(): number {
-    return Math.max(super.lastRead(), this.#errors?.lastRead() ?? 0);
+    return Math.max(super.lastRead(ONLY), this.#errors?.lastRead(ONLY) ?? 0);
   }
 
   override finish(): void {
-    super.finish();
-    this.#errors?.finish();
+    super.finish(ONLY);
+    this.#errors?.finish(ONLY);
     this.#isDiscarding = true;
     this.#owner.changed();
   }
@@ -109,7 +110,7 @@ export class ChildEngine extends DuplexStream {
 
   /** Closes the pipes. */
   release(): void {
-    super.close();
-    this.#errors?.close();
+    super.close(ONLY);
+    this.#errors?.close(ONLY);
   }
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import { Duplex, PassThrough } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { Connection, EventMachineError, fromDuplex, toDuplex, UnsupportedError } from "eventmachine";
 import { pattern, sameBytes } from "../support/bytes.js";
 import { onEveryEngine } from "../support/harness.js";
@@ -157,6 +158,30 @@ onEveryEngine("a connection over a Node stream", (engine) => {
     assert.equal(connection.kind, "peer-closed");
   });
 
+  engine.rule("a stream that Node would end with the peer's end ends after what is written by then", async (trial) => {
+    const chunks: Buffer[] = [];
+    const stream = new Duplex({
+      allowHalfOpen: false,
+      read() {},
+      write(chunk, _encoding, done) {
+        chunks.push(chunk);
+        done();
+      },
+    });
+    const connection = over(trial, stream, {
+      receiveData: (me) => {
+        me.sendData("answer");
+        process.nextTick(() => me.sendData(" and more"));
+      },
+    });
+    stream.push("question");
+    stream.push(null);
+    await trial.allUnbound();
+    assert.equal(connection.text, "question");
+    assert.equal(Buffer.concat(chunks).toString(), "answer and more");
+    assert.equal(connection.kind, "peer-closed");
+  });
+
   engine.rule(
     "a stream that ends and closes itself after the peer's end leaves no connection behind",
     async (trial) => {
@@ -283,6 +308,43 @@ onEveryEngine("a connection over a Node stream", (engine) => {
     connection.closeConnection();
     await trial.allUnbound();
     server.close();
+  });
+
+  engine.rule("aborting ends what cannot be reset too: Unix sockets, and TLS on a socket", async (trial) => {
+    let closed = 0;
+    const server = net.createServer((socket) => {
+      socket.on("error", () => {});
+      socket.on("close", () => closed++);
+      socket.resume();
+    });
+    server.listen(trial.path("socket"));
+    await once(server, "listening");
+    const first = over(trial, net.connect(trial.path("socket")));
+    await first.opened;
+    first.abort();
+    await trial.until(() => closed === 1, "the Unix socket is closed");
+    const tcp = net.connect((await trial.serve()).at as { host: string; port: number });
+    await once(tcp, "connect");
+    const second = over(trial, new TLSSocket(tcp));
+    await second.opened;
+    second.abort();
+    await trial.until(() => tcp.destroyed, "the socket under TLS is closed");
+    await trial.allUnbound();
+    server.close();
+  });
+
+  engine.rule("a net.Socket's addresses are known until the end", async (trial) => {
+    const served = await trial.serve({ postInit: (me) => me.closeConnection() });
+    const at = served.at as { host: string; port: number };
+    let seen: unknown;
+    const connection = over(trial, net.connect(at), {
+      unbind: (me) => {
+        seen = me.remoteAddress;
+      },
+    });
+    await trial.allUnbound();
+    assert.equal(connection.kind, "peer-closed");
+    assert.deepEqual(seen, { family: "IPv4", host: "127.0.0.1", port: at.port });
   });
 
   engine.rule("a connect that is refused under it is a reason", async (trial) => {

@@ -52,7 +52,7 @@ export const PIECE_SIZE = 64 * 1024;
  * Its own methods are protected and not `#private`, which costs each instance less.
  */
 export class Output {
-  protected readonly owner: OutputOwner;
+  protected owner: OutputOwner;
   readonly #kind: StreamKind;
   #stream: Duplex | undefined;
   /** What is queued; made when there first is something. */
@@ -70,6 +70,11 @@ export class Output {
   constructor(owner: OutputOwner, kind: StreamKind) {
     this.owner = owner;
     this.#kind = kind;
+  }
+
+  /** Another is told from here on. */
+  passTo(owner: OutputOwner): void {
+    this.owner = owner;
   }
 
   /** The stream is connected, and under TLS secured. */

@@ -1,7 +1,7 @@
 import { Output, type OutputOwner, PIECE_SIZE } from "./output.js";
 import { OutputQueue } from "./output_queue.js";
 import type { Block, Scratch } from "./scratch.js";
-import { SOCKET } from "./stream_kind.js";
+import type { StreamKind } from "./stream_kind.js";
 
 /** Room for text whose size is not measured first: a character of any encoding Node knows makes at most three bytes. */
 const BYTES_PER_UNIT = 3;
@@ -20,8 +20,8 @@ export class PromptOutput extends Output {
   #start = 0;
   #end = 0;
 
-  constructor(owner: OutputOwner, scratch: Scratch) {
-    super(owner, SOCKET);
+  constructor(owner: OutputOwner, kind: StreamKind, scratch: Scratch) {
+    super(owner, kind);
     this.#scratch = scratch;
   }
 

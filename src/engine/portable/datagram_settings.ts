@@ -4,7 +4,7 @@ import { UnsupportedError } from "../../base/errors.js";
 import { SystemError } from "../../base/system_error.js";
 import type { Capability } from "../capabilities.js";
 import type { DatagramOptions, DatagramSettings, Membership } from "../datagrams.js";
-import { errnoOf } from "./errno.js";
+import { errnoOf } from "../node/errno.js";
 import { withNamedZone } from "./zones.js";
 
 const NEEDS = [

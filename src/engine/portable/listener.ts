@@ -1,14 +1,15 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { constants } from "node:os";
 import type { SocketAddress } from "../../base/addresses.js";
+import { errnoOf } from "../node/errno.js";
+import type { NodeStream } from "../node/node_stream.js";
+import { inetEnds, inetPeer } from "../node/socket_ends.js";
+import { keepAliveDelay } from "../node/socket_options.js";
 import type { EngineTurn } from "../node/turn.js";
 import { Ended, type Handle, type ListenOptions } from "../streams.js";
-import { errnoOf } from "./errno.js";
 import { descriptorOf } from "./owned_descriptors.js";
-import { boundAddress, inetEnds, inetPeer, isWildcard, textName, UNNAMED } from "./socket_addresses.js";
+import { boundAddress, isWildcard, textName, UNNAMED } from "./socket_addresses.js";
 import { SocketFile } from "./socket_file.js";
-import { keepAliveDelay } from "./socket_options.js";
-import type { PortableStream } from "./stream.js";
 import { withNamedZone } from "./zones.js";
 
 /** What a listener asks of its engine. */
@@ -16,7 +17,7 @@ export interface ListenerOwner {
   readonly turn: EngineTurn;
   readonly isReferenced: boolean;
   /** Makes a stream of an accepted socket; undefined when there is no handle left for it. */
-  adopt(socket: Socket, listener: PortableListener): PortableStream | undefined;
+  adopt(socket: Socket, listener: PortableListener): NodeStream | undefined;
   /** The listener has had its `closed`. */
   listenerReleased(listener: PortableListener): void;
 }

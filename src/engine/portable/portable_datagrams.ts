@@ -8,11 +8,11 @@ import {
   type DatagramSettings,
   type Membership,
 } from "../datagrams.js";
+import { errnoOf } from "../node/errno.js";
 import type { EngineTurn } from "../node/turn.js";
 import { Ended, type Handle } from "../streams.js";
 import { DatagramPeers, type PortablePeer } from "./datagram_peers.js";
 import { applySettings, setMembership } from "./datagram_settings.js";
-import { errnoOf } from "./errno.js";
 import { withNamedZone } from "./zones.js";
 
 /** How much is held of what comes in while nobody may be given it; node:dgram reads on all the same. */

@@ -12,8 +12,12 @@ import {
   type Peer,
 } from "../datagrams.js";
 import type { Engine, EngineEvents } from "../engine.js";
+import { NodeStream, type StreamSettings } from "../node/node_stream.js";
+import { inetEnds } from "../node/socket_ends.js";
+import { applyOptions, checkOptions } from "../node/socket_options.js";
+import { type SocketCalls, StreamCalls } from "../node/stream_calls.js";
+import { SOCKET } from "../node/stream_kind.js";
 import { type EngineTurn, Turn } from "../node/turn.js";
-import type { SocketOptions } from "../socket_options.js";
 import type { ConnectOptions, Handle, ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import type { WatchInterest } from "../watches.js";
@@ -22,11 +26,10 @@ import { checkDatagramOptions } from "./datagram_settings.js";
 import { Deadline } from "./deadline.js";
 import { HandleTable } from "./handle_table.js";
 import { type ListenerOwner, PortableListener } from "./listener.js";
-import { type DescriptorOwner, forgetOwner, ownedFailure, registerOwner } from "./owned_descriptors.js";
+import { type DescriptorOwner, descriptorOf, forgetOwner, ownedFailure, registerOwner } from "./owned_descriptors.js";
 import { PortableDatagrams } from "./portable_datagrams.js";
-import { inetEnds, textName, UNNAMED } from "./socket_addresses.js";
-import { applyOptions, checkOptions, unsupported } from "./socket_options.js";
-import { PortableStream, type StreamSettings } from "./stream.js";
+import { SecureLayer } from "./secure_layer.js";
+import { textName, UNNAMED } from "./socket_addresses.js";
 import { TlsContextTable } from "./tls_contexts.js";
 import { withNamedZone } from "./zones.js";
 
@@ -49,15 +52,17 @@ function findCapabilities(): Set<Capability> {
   return found;
 }
 
+/** What stands behind a handle. */
+type Entry = NodeStream<Socket> | PortableListener | PortableDatagrams;
+
 /** The engine for every platform and runtime: node:net's sockets under the contract of `StreamCommands`. */
-export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
+export class PortableEngine extends StreamCalls implements Engine, ListenerOwner, DescriptorOwner {
   readonly name = "portable";
   readonly capabilities: ReadonlySet<Capability> = findCapabilities();
-  readonly lending = undefined;
   readonly datagramLending = undefined;
   readonly closesInOrder = true;
 
-  readonly #table = new HandleTable<PortableStream | PortableListener | PortableDatagrams>();
+  readonly #table = new HandleTable<Entry>();
   readonly #tlsContexts = new TlsContextTable();
   readonly #counters: EngineCounters = noCounters();
   readonly #deadline = new Deadline((seenAt) => this.turn.batch(this.turn.events.timer, this.turn.events, seenAt));
@@ -94,18 +99,14 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
     this.#isReferenced = true;
     // Without any socket open the reactor still holds the process.
     this.#holdsProcess = setInterval(() => {}, LONGEST_INTERVAL);
-    for (const entry of this.#table.entries()) entry.ref();
+    for (const entry of this.#table.entries()) heldBy(entry).ref();
   }
 
   unref(): void {
     if (!this.#isReferenced) return;
     this.#isReferenced = false;
     clearInterval(this.#holdsProcess);
-    for (const entry of this.#table.entries()) entry.unref();
-  }
-
-  now(): number {
-    return performance.now();
+    for (const entry of this.#table.entries()) heldBy(entry).unref();
   }
 
   setDeadline(at: number): void {
@@ -142,7 +143,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   #newListener(options: ListenOptions): PortableListener {
-    checkOptions(options, this.capabilities);
+    checkOptions(options, this.capabilities, this.name);
     if (options.reusePort) this.#require("reusePort");
     const listener = new PortableListener(this.#table.reserve(), options, this);
     this.#table.put(listener);
@@ -150,7 +151,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   connect(address: SocketAddress, options: ConnectOptions): Handle {
-    checkOptions(options, this.capabilities);
+    checkOptions(options, this.capabilities, this.name);
     const { localAddress: local } = options;
     const socket = new Socket({ allowHalfOpen: true });
     applyOptions(socket, options);
@@ -169,12 +170,12 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
     return stream.handle;
   }
 
-  #connected({ stream, address }: { stream: PortableStream; address: SocketAddress }): void {
-    stream.open(address.family === "unix" ? { local: UNNAMED, remote: address } : inetEnds(stream.socket));
+  #connected({ stream, address }: { stream: NodeStream<Socket>; address: SocketAddress }): void {
+    stream.open(address.family === "unix" ? { local: UNNAMED, remote: address } : inetEnds(stream.stream));
     this.#tellConnected(stream);
   }
 
-  #tellConnected(stream: PortableStream): void {
+  #tellConnected(stream: NodeStream<Socket>): void {
     this.#counters.connected++;
     this.#counters.events++;
     this.turn.events.connected(stream.handle);
@@ -182,7 +183,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
 
   adoptStream(fd: number, options: ConnectOptions): Handle {
     this.#require("adoptStream");
-    checkOptions(options, this.capabilities);
+    checkOptions(options, this.capabilities, this.name);
     let socket: Socket | undefined;
     let failure = ownedFailure(fd);
     try {
@@ -206,9 +207,9 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
     return stream.handle;
   }
 
-  #newStream(socket: Socket, settings: StreamSettings, listener?: PortableListener): PortableStream {
+  #newStream(socket: Socket, settings: StreamSettings, listener?: PortableListener): NodeStream<Socket> {
     const handle = this.#table.reserve();
-    const stream = new PortableStream(handle, socket, settings, this.turn, () => {
+    const stream = new NodeStream(handle, socket, SOCKET, settings, this.turn, this.turn.events, () => {
       this.#table.release(handle);
       listener?.connectionReleased();
     });
@@ -216,7 +217,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
     return stream;
   }
 
-  adopt(socket: Socket, listener: PortableListener): PortableStream | undefined {
+  adopt(socket: Socket, listener: PortableListener): NodeStream<Socket> | undefined {
     if (this.#table.isFull) return undefined;
     if (!this.#isReferenced) socket.unref();
     return this.#newStream(socket, listener.options, listener);
@@ -227,16 +228,23 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   *descriptors(): Generator<number> {
-    for (const entry of this.#table.entries()) yield* entry.descriptors();
+    for (const entry of this.#table.entries()) {
+      if (!(entry instanceof NodeStream)) yield* entry.descriptors();
+      else {
+        // None once node:net has let go of it.
+        const fd = descriptorOf(entry.stream);
+        if (fd !== undefined) yield fd;
+      }
+    }
   }
 
   #require(capability: Capability): void {
-    if (!this.capabilities.has(capability)) throw unsupported(capability);
+    if (!this.capabilities.has(capability)) throw this.unsupported(capability);
   }
 
-  #stream(handle: Handle): PortableStream | undefined {
+  protected override stream(handle: Handle): NodeStream<Socket> | undefined {
     const entry = this.#table.get(handle);
-    return entry instanceof PortableStream ? entry : undefined;
+    return entry instanceof NodeStream ? entry : undefined;
   }
 
   #datagrams(handle: Handle): PortableDatagrams | undefined {
@@ -244,8 +252,13 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
     return entry instanceof PortableDatagrams ? entry : undefined;
   }
 
+  #layer(handle: Handle): SecureLayer | undefined {
+    const layer = this.stream(handle)?.layer;
+    return layer instanceof SecureLayer ? layer : undefined;
+  }
+
   /** What streams and datagram sockets have in common. */
-  #socket(handle: Handle): PortableStream | PortableDatagrams | undefined {
+  protected override socket(handle: Handle): SocketCalls | undefined {
     const entry = this.#table.get(handle);
     return entry instanceof PortableListener ? undefined : entry;
   }
@@ -253,7 +266,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   // Datagrams ----------------------------------------------------------------------------------------------------
 
   openDatagrams(address: SocketAddress, options: DatagramOptions): Handle {
-    if (address.family === "unix") throw unsupported("unixDatagrams");
+    if (address.family === "unix") throw this.unsupported("unixDatagrams");
     checkDatagramOptions(options, this.capabilities);
     const handle = this.#table.reserve();
     const socket = new PortableDatagrams(handle, address, options, this.turn, () => this.#table.release(handle));
@@ -263,7 +276,7 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   }
 
   peerFor(handle: Handle, address: SocketAddress): Peer {
-    if (address.family === "unix") throw unsupported("unixDatagrams");
+    if (address.family === "unix") throw this.unsupported("unixDatagrams");
     return this.#datagrams(handle)?.peer(address) ?? { address };
   }
 
@@ -290,91 +303,25 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
   // Watches: Node tells of readiness only by reading -------------------------------------------------------------
 
   watch(_fd: number, _interest: WatchInterest): never {
-    throw unsupported("watch");
+    throw this.unsupported("watch");
   }
 
   setWatchInterest(_handle: Handle, _interest: WatchInterest): void {}
 
   // Commands to one handle ---------------------------------------------------------------------------------------
 
-  write(handle: Handle, data: Uint8Array): void {
-    this.#stream(handle)?.write(data);
-  }
-
-  writeString(handle: Handle, text: string, encoding: BufferEncoding): number {
-    return this.#stream(handle)?.writeText(text, encoding) ?? 0;
-  }
-
-  sendFile(handle: Handle, fd: number, offset: number, length: number): void {
-    this.#stream(handle)?.sendFile(fd, offset, length);
-  }
-
-  outboundSize(handle: Handle): number {
-    return this.#socket(handle)?.outboundSize ?? 0;
-  }
-
   totalOutbound(): number {
     return this.turn.unsent;
   }
 
-  awaitWritable(handle: Handle): void {
-    this.#socket(handle)?.awaitWritable();
-  }
-
-  setLowWaterMark(handle: Handle, bytes: number): void {
-    this.#stream(handle)?.setLowWaterMark(bytes);
-  }
-
-  pause(handle: Handle): void {
-    this.#socket(handle)?.pause();
-  }
-
-  resume(handle: Handle): void {
-    this.#socket(handle)?.resume();
-  }
-
-  holdOpen(handle: Handle): void {
-    this.#stream(handle)?.holdOpen();
-  }
-
-  shutdown(handle: Handle): void {
-    this.#stream(handle)?.shutdown();
-  }
-
-  finish(handle: Handle): void {
-    this.#stream(handle)?.finish();
-  }
-
-  close(handle: Handle): void {
+  override close(handle: Handle): void {
     this.#table.get(handle)?.close();
   }
 
-  abort(handle: Handle): void {
+  override abort(handle: Handle): void {
     const entry = this.#table.get(handle);
-    if (entry instanceof PortableStream) entry.abort();
+    if (entry instanceof NodeStream) entry.abort();
     else entry?.close();
-  }
-
-  detach(_handle: Handle): void {
-    throw unsupported("detach");
-  }
-
-  takeDetached(_handle: Handle): never {
-    throw unsupported("detach");
-  }
-
-  setOptions(handle: Handle, options: SocketOptions & { keepAliveOff?: boolean }): void {
-    checkOptions(options, this.capabilities);
-    const stream = this.#stream(handle);
-    if (stream !== undefined && !stream.hasEnded) applyOptions(stream.socket, options);
-  }
-
-  getSocketOption(_handle: Handle, _level: number, _name: number, _size: number): never {
-    throw unsupported("socketOptions");
-  }
-
-  setSocketOption(_handle: Handle, _level: number, _name: number, _value: Uint8Array): never {
-    throw unsupported("socketOptions");
   }
 
   // TLS ----------------------------------------------------------------------------------------------------------
@@ -395,66 +342,36 @@ export class PortableEngine implements Engine, ListenerOwner, DescriptorOwner {
     this.#tlsContexts.release(context);
   }
 
-  undelivered(handle: Handle): number {
-    return this.#stream(handle)?.undelivered ?? 0;
-  }
-
   startTls(handle: Handle, start: TlsStart): void {
     const context = this.#tlsContexts.get(start.context);
-    if (context !== undefined) this.#stream(handle)?.startTls(context, start);
+    const stream = this.stream(handle);
+    if (context === undefined || stream === undefined || !stream.takesOutput || stream.layer !== undefined) return;
+    new SecureLayer(stream, this.turn, context, start);
   }
 
   answerServerName(handle: Handle, answer: TlsContextId | "same" | "refuse"): void {
     const context = typeof answer === "number" ? this.#tlsContexts.get(answer) : answer;
-    this.#stream(handle)?.answerServerName(context ?? "refuse");
+    this.#layer(handle)?.answerName(context ?? "refuse");
   }
 
   answerVerify(handle: Handle, accepted: boolean): void {
-    this.#stream(handle)?.answerVerify(accepted);
+    this.#layer(handle)?.answerVerify(accepted);
   }
 
   tlsState(handle: Handle): TlsState | undefined {
-    return this.#stream(handle)?.tlsState;
+    return this.#layer(handle)?.state;
   }
 
   tlsFailure(handle: Handle): TlsFailure {
-    return this.#stream(handle)?.tlsFailure ?? { code: "", reason: "", alert: undefined, verifyError: undefined };
+    return this.#layer(handle)?.failure ?? { code: "", reason: "", alert: undefined, verifyError: undefined };
   }
 
-  /** node:tls makes the same end of both. */
-  tlsTruncated(_handle: Handle): undefined {
-    return undefined;
-  }
-
-  // Questions ----------------------------------------------------------------------------------------------------
-
-  /** node:net keeps SO_ERROR to itself and reports it as the connection's failure: that is what this answers. */
-  socketError(handle: Handle): number {
-    return this.#stream(handle)?.errno ?? 0;
-  }
-
-  /** node:net does not tell. */
-  unacknowledged(_handle: Handle): number {
-    return 0;
-  }
-
-  localAddress(handle: Handle): SocketAddress | undefined {
+  override localAddress(handle: Handle): SocketAddress | undefined {
     return this.#table.get(handle)?.localAddress;
   }
+}
 
-  remoteAddress(handle: Handle): SocketAddress | undefined {
-    return this.#stream(handle)?.remoteAddress;
-  }
-
-  peerCredentials(_handle: Handle): never {
-    throw unsupported("peerCredentials");
-  }
-
-  lastRead(handle: Handle): number {
-    return this.#socket(handle)?.lastRead ?? 0;
-  }
-
-  lastWrite(handle: Handle): number {
-    return this.#socket(handle)?.lastWrite ?? 0;
-  }
+/** What holds the process for an entry. */
+function heldBy(entry: Entry): { ref(): unknown; unref(): unknown } {
+  return entry instanceof NodeStream ? entry.stream : entry;
 }

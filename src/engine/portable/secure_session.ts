@@ -2,7 +2,6 @@ import type { X509Certificate } from "node:crypto";
 import { isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect, type SecureContext, TLSSocket, type TLSSocketOptions } from "node:tls";
 import { alpnList } from "../alpn.js";
-import type { Output } from "../node/output.js";
 import type { TlsFailure, TlsStart, TlsState, TlsVersion } from "../tls.js";
 import type { PortableTlsContext } from "./tls_contexts.js";
 import { failure, failureOf, isEarlyEnd, isTlsError } from "./tls_failures.js";
@@ -39,8 +38,6 @@ export class SecureSession {
   readonly #owner: SecureOwner;
   #socket: TLSSocket | undefined;
   #selecting: ((error: Error | null, context?: SecureContext) => void) | undefined;
-  /** What has to leave in clear before TLS begins. */
-  clear: Output | undefined;
   /** Why it came to an end. */
   failure: TlsFailure | undefined;
   #rawBytes: number;
@@ -70,10 +67,6 @@ export class SecureSession {
     return this.#isSecured;
   }
 
-  get clearUnsent(): number {
-    return this.clear === undefined ? 0 : this.clear.unsent;
-  }
-
   /** Whether bytes of the handshake have come since this was last asked. */
   get hasReadMore(): boolean {
     if (this.#isSecured || this.#raw.bytesRead === this.#rawBytes) return false;
@@ -82,8 +75,7 @@ export class SecureSession {
   }
 
   /** Clear output is still on its way: what comes in meanwhile belongs to TLS already. */
-  readAhead(clear: Output): void {
-    this.clear = clear;
+  readAhead(): void {
     this.#raw.on("data", this.#readAhead);
     this.#raw.on("end", this.#readEnd);
     this.#raw.resume();
@@ -105,7 +97,6 @@ export class SecureSession {
 
   /** The socket is TLS's from here on. */
   begin(): void {
-    this.clear = undefined;
     const raw = this.#raw;
     raw.off("data", this.#readAhead);
     raw.off("end", this.#readEnd);
@@ -283,7 +274,6 @@ export class SecureSession {
   /** Nothing is told any more. */
   stop(): void {
     this.#stopped = true;
-    this.clear?.stop();
     this.#selecting = undefined;
   }
 }

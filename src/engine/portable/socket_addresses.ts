@@ -1,25 +1,10 @@
-import type { Server, Socket } from "node:net";
+import type { Server } from "node:net";
 import { type SocketAddress, unmapAddress } from "../../base/addresses.js";
 import type { UnixName } from "../../base/unix_name.js";
-import { unsupported } from "./socket_options.js";
-
-/** The addresses of the two ends. The kernel forgets them with the descriptor, so they are asked for while it is open. */
-export interface Ends {
-  readonly local: SocketAddress | undefined;
-  readonly remote: SocketAddress | undefined;
-}
+import { unsupported } from "./unsupported.js";
 
 /** A Unix socket that was bound to no path, as connecting ones are. */
 export const UNNAMED: SocketAddress = { family: "unix", path: "" };
-
-/** The ends of an internet socket; a peer that is gone already has no address. */
-export function inetEnds(socket: Socket): Ends {
-  return { local: inetAddress(socket.localAddress, socket.localPort), remote: inetPeer(socket) };
-}
-
-export function inetPeer(socket: Socket): SocketAddress | undefined {
-  return inetAddress(socket.remoteAddress, socket.remotePort);
-}
 
 /** A Unix socket's name as node:net takes it. */
 export function textName(name: UnixName): string {
@@ -39,8 +24,4 @@ export function boundAddress(server: Server): SocketAddress | undefined {
 
 export function isWildcard(address: SocketAddress): boolean {
   return address.family !== "unix" && (address.host === "0.0.0.0" || address.host === "::");
-}
-
-function inetAddress(host: string | undefined, port: number | undefined): SocketAddress | undefined {
-  return host === undefined || port === undefined ? undefined : unmapAddress(host, port);
 }
