@@ -143,7 +143,7 @@ export class Http1Parser {
   #minor = 0;
   #from = 0;
   #to = 0;
-  #isAbsolute = false;
+  #namesHost = false;
   #hosts = 0;
   #host = 0;
   #length = -1;
@@ -406,7 +406,7 @@ export class Http1Parser {
           }
           const fault = faultOfTarget(bytes, mark, at, this.#method, authority);
           if (fault !== undefined) throw this.#violation("ERR_EM_HTTP_TARGET", 400, fault);
-          this.#isAbsolute = authority.end > 0;
+          this.#namesHost = authority.end > 0;
           this.#from = mark - base;
           this.#to = at - base;
           mark = ++at;
@@ -553,7 +553,7 @@ export class Http1Parser {
 
   #beginHead(): void {
     this.#first = 0;
-    this.#isAbsolute = false;
+    this.#namesHost = false;
     this.#method = "";
     this.#status = 0;
     this.#hosts = 0;
@@ -692,7 +692,7 @@ export class Http1Parser {
   #frameRequest(bytes: Buffer, base: number): void {
     const method = this.#method;
     if (this.#hosts === 0 && this.#minor === 1) throw this.#violation("ERR_EM_HTTP_HOST", 400, "there must be a Host");
-    if (this.#isAbsolute && this.#hosts > 0) this.#checkAuthority(bytes, base);
+    if (this.#namesHost && this.#hosts > 0) this.#checkAuthority(bytes, base);
     this.#checkCodings();
     const hasContent = this.#codings !== Codings.none || this.#length > 0;
     if (hasContent) this.#checkContent(bytes, base);

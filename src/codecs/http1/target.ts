@@ -7,11 +7,12 @@ const PERCENT = 0x25;
 const BACKSLASH = 0x5c;
 const ASTERISK = 0x2a;
 const BRACKET = 0x5b;
+const DOT = 0x2e;
 
 const HTTP = Buffer.from("http://");
 const HTTPS = Buffer.from("https://");
 
-/** Where an absolute-form's authority stands; `end` is 0 for the other forms. */
+/** Where an absolute-form's authority stands, or CONNECT's; `end` is 0 for the other forms. */
 export interface Authority {
   start: number;
   end: number;
@@ -21,7 +22,7 @@ export interface Authority {
 
 /**
  * Checks a target of at least one byte, all of class TARGET, by the forms that its method may have (RFC 9112 section 3.2).
- * Returns what is wrong, and undefined where nothing is. Of an absolute-form it says where the authority stands.
+ * Returns what is wrong, and undefined where nothing is. Where it has an authority it says where that stands.
  */
 export function faultOfTarget(
   bytes: Buffer,
@@ -33,8 +34,13 @@ export function faultOfTarget(
   authority.end = 0;
   if (method === "CONNECT") {
     // RFC 9110 section 9.3.6: a port is a must, for there is no scheme that has one.
-    const valid = isAuthority(bytes, start, end) && portOf(bytes, start, end) !== "";
-    return valid ? undefined : "the target of CONNECT must be a host and a port";
+    const port = isAuthority(bytes, start, end) ? portOf(bytes, start, end) : "";
+    if (port === "") return "the target of CONNECT must be a host and a port";
+    authority.start = start;
+    authority.end = end;
+    // Of the two that have a scheme Host may leave out the port.
+    authority.defaultPort = port === "80" || port === "443" ? port : "";
+    return undefined;
   }
   const first = bytes[start];
   if (first === SLASH) return end - start === 1 ? undefined : faultOfPath(bytes, start, end);
@@ -82,7 +88,13 @@ export function isAuthority(bytes: Buffer, start: number, end: number): boolean 
     if (close < 0 || close >= end || !isAddress(latin1(bytes, at + 1, close))) return false;
     at = close + 1;
   } else {
-    while (at < end && (CLASSES[bytes[at]!]! & HOST) !== 0) at++;
+    // Between dots, and before the first, stands something; behind the last nothing need.
+    let label = 0;
+    while (at < end && (CLASSES[bytes[at]!]! & HOST) !== 0) {
+      if (bytes[at++] !== DOT) label++;
+      else if (label === 0) return false;
+      else label = 0;
+    }
     if (at === start) return false;
   }
   if (at === end) return true;
@@ -113,5 +125,6 @@ export function sameAuthority(one: string, other: string, defaultPort: string): 
 
 function normalPort(port: string, defaultPort: string): string {
   const digits = port.slice(1).replace(/^0+/, "");
-  return digits === "" || digits === defaultPort ? "" : `:${digits}`;
+  // Port 0 is none that could be left out.
+  return (digits === "" && !port.includes("0")) || digits === defaultPort ? "" : `:${digits}`;
 }
