@@ -88,6 +88,8 @@ export {
   connect,
   connectionCount,
   currentTime,
+  defer,
+  defersFinished,
   drain,
   fromDuplex,
   isRunning,
@@ -167,3 +169,12 @@ export type { WaitOptions } from "./toolbox/waiting_list.js";
 export { type DeferrableFacet, withDeferrable } from "./toolbox/with_deferrable.js";
 export { WatchedDescriptor } from "./watch/watched_descriptor.js";
 export type { WatchTarget } from "./watch/watching.js";
+export type { WorkersOptions } from "./workers/defers.js";
+export {
+  type DeferOperation,
+  type DeferOptions,
+  WorkerFunction,
+  type WorkerModule,
+  worker,
+} from "./workers/operation.js";
+export type { WorkerPoolFigures } from "./workers/worker_pool.js";

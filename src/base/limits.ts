@@ -54,6 +54,10 @@ export const CHANNEL_BUFFER_LIMIT = 1024;
 export const POOL_WAITING_LIMIT = 1024;
 /** The most calls of one `ThreadedResource` that have not been answered. */
 export const RESOURCE_CALL_LIMIT = 1024;
+/** The most jobs of `defer` that wait for a thread. */
+export const DEFER_QUEUE_LIMIT = 1024;
+/** How long a thread of `defer` waits for its next job before it ends. */
+export const WORKER_IDLE_TIMEOUT = 10_000;
 /** The longest token `BufferedTokenizer` takes, in characters. */
 export const MAX_TOKEN_LENGTH = 64 * KiB;
 /** How long a TLS handshake may take, from its first byte until the connection is secured. */

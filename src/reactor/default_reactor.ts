@@ -18,6 +18,7 @@ import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
 import type { WatchedDescriptor } from "../watch/watched_descriptor.js";
 import type { WatchTarget } from "../watch/watching.js";
+import type { DeferOperation, DeferOptions } from "../workers/operation.js";
 import type { Handler, OnConnection } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
 import type { DrainOptions, DrainResult } from "./drain.js";
@@ -257,4 +258,25 @@ export function currentTime(): number {
 /** `Reactor.stats` of the current reactor. */
 export function stats(): ReactorStats {
   return reactor().stats();
+}
+
+/** `Reactor.defer` on the current reactor. */
+export function defer<T>(operation: DeferOperation<T>, options: DeferOptions): Promise<T>;
+export function defer<T>(
+  operation: DeferOperation<T>,
+  callback?: (result: T) => unknown,
+  errback?: (error: unknown) => unknown,
+  options?: DeferOptions,
+): Promise<T>;
+export function defer<T>(
+  operation: DeferOperation<T>,
+  second?: ((result: T) => unknown) | DeferOptions,
+  ...rest: [((error: unknown) => unknown)?, DeferOptions?]
+): Promise<T> {
+  return reactor().defer(operation, second as (result: T) => unknown, ...rest);
+}
+
+/** `Reactor.defersFinished` of the current reactor. */
+export function defersFinished(): boolean {
+  return reactor().defersFinished;
 }

@@ -7,7 +7,7 @@ import { isEnd, isPeers } from "../base/error_marks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
 import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
-import { answeredFor, type Responsible } from "../base/outcome.js";
+import { answeredFor, begun, type Responsible } from "../base/outcome.js";
 import { isStopped, stopped } from "../base/stopped.js";
 import { isPromise } from "../base/thenable.js";
 import { Connection } from "../connection/connection.js";
@@ -51,6 +51,9 @@ import { WaitTimer } from "../timers/wait_timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
 import { WatchedDescriptor } from "../watch/watched_descriptor.js";
 import { beginWatch, type WatchTarget } from "../watch/watching.js";
+import { checkWorkers, Defers, type WorkersOptions } from "../workers/defers.js";
+import type { DeferOperation, DeferOptions } from "../workers/operation.js";
+import type { WorkerPoolFigures } from "../workers/worker_pool.js";
 import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
 import { setCurrentReactor } from "./current.js";
 import { checkDrain, type DrainOptions, type DrainResult } from "./drain.js";
@@ -72,9 +75,17 @@ export interface ReactorOptions {
    * one of them enters with `enterWith` shows in those behind it in the batch (`run` never does).
    */
   asyncContext?: boolean;
+  /** The threads of `defer`. Default: as many as there are processors, started when there is work for them. */
+  workers?: WorkersOptions;
 }
 
-const OPTIONS: Names<ReactorOptions> = { engine: true, resolver: true, outboundLimit: true, asyncContext: true };
+const OPTIONS: Names<ReactorOptions> = {
+  engine: true,
+  resolver: true,
+  outboundLimit: true,
+  asyncContext: true,
+  workers: true,
+};
 
 /** Takes what no connection took; see `Reactor.onError`. */
 export type ErrorHandler = (error: unknown, source: Connection | undefined) => unknown;
@@ -92,6 +103,7 @@ export class Reactor implements Clock, Responsible {
   readonly #engine: EngineName;
   readonly #stats: StatsTaker;
   readonly #resolver: Resolver;
+  readonly #defers: Defers;
   #errorHandler: ErrorHandler | undefined;
 
   constructor(options: ReactorOptions = {}) {
@@ -114,6 +126,7 @@ export class Reactor implements Clock, Responsible {
       options.asyncContext === true,
     );
     this.#stats = new StatsTaker(this.#core);
+    this.#defers = new Defers(this.#core, this, checkWorkers(options.workers ?? {}));
     this.#lifecycle = new Lifecycle(this.#core, {
       open: () => {
         this.#core.open(createEngine(this.#engine));
@@ -666,6 +679,64 @@ export class Reactor implements Clock, Responsible {
   /** What resolves its names; the program may ask it, too. (EM::DNS::Resolver.) */
   get resolver(): Resolver {
     return this.#resolver;
+  }
+
+  // Work beside the loop -----------------------------------------------------------------------------------------
+
+  /**
+   * Does an operation beside what is going on, and calls back in a turn of the reactor: `callback` with its result, `errback` with what it threw.
+   * The promise is settled then, too. A function runs here, in a turn of its own, and may return a promise; it gets a signal that aborts when it is
+   * called off. What needs a processor goes to a thread of the pool: `worker(fn, ...args)`, or `{ module, method, args }`. (defer.)
+   *
+   * Rejects with what the operation threw, its stack and cause with it; ArgumentError for what is no operation, `ERR_EM_NOT_CLONEABLE` among them;
+   * `ERR_EM_DEFER_QUEUE_LIMIT` where too many jobs wait; `ERR_EM_THREAD_ENDED` where its thread ended by itself, which is replaced; `ERR_EM_TIMEOUT`;
+   * the reason of `signal`; `ERR_EM_NOT_RUNNING` outside of `run` and where a stop comes first. With neither an errback nor anybody who looks at the
+   * promise the error goes to `onError`.
+   *
+   * ```ts
+   * const sum = await reactor.defer(worker((left: number, right: number) => left + right, 1, 2), { timeout: 5_000 });
+   * ```
+   */
+  defer<T>(operation: DeferOperation<T>, options: DeferOptions): Promise<T>;
+  defer<T>(
+    operation: DeferOperation<T>,
+    callback?: (result: T) => unknown,
+    errback?: (error: unknown) => unknown,
+    options?: DeferOptions,
+  ): Promise<T>;
+  defer<T>(
+    operation: DeferOperation<T>,
+    second?: ((result: T) => unknown) | DeferOptions,
+    errback?: (error: unknown) => unknown,
+    options: DeferOptions = {},
+  ): Promise<T> {
+    return begun(
+      () => {
+        this.#mustRun("defer");
+        if (typeof second === "object") return this.#defers.defer(operation, undefined, undefined, second);
+        return this.#defers.defer(operation, second, errback, options);
+      },
+      this.isRunning ? this : undefined,
+    );
+  }
+
+  /** Whether all that was deferred is done, and its callbacks have run. (defers_finished?) */
+  get defersFinished(): boolean {
+    return this.#defers.areFinished;
+  }
+
+  /** The most threads that `defer` has, from 1 to 1024; may be set at any time. (threadpool_size.) */
+  get threadpoolSize(): number {
+    return this.#defers.size;
+  }
+
+  set threadpoolSize(size: number) {
+    this.#defers.size = size;
+  }
+
+  /** The threads of `defer` and their jobs, as they are now. (threadpool.) */
+  get threadpool(): WorkerPoolFigures {
+    return this.#defers.figures;
   }
 
   // Looking in ---------------------------------------------------------------------------------------------------

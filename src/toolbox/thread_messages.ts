@@ -13,8 +13,20 @@ export interface ThreadCall {
   readonly args: readonly unknown[];
 }
 
+/** A job of a pool: a function by its text, or one that a module exports. */
+export interface ThreadRun {
+  /** An expression that is the function; undefined for a module's. */
+  readonly source: string | undefined;
+  readonly module: string | undefined;
+  /** The name of the export, or what the function is called in errors. */
+  readonly method: string;
+  readonly args: readonly unknown[];
+  /** Whether the buffers of the result are handed over, not copied. */
+  readonly transferResult: boolean;
+}
+
 /** To the thread: calls, served one at a time, in order; `undefined` when there are no more. */
-export type ThreadRequest = ThreadCall | undefined;
+export type ThreadRequest = ThreadCall | ThreadRun | undefined;
 
 /**
  * From the thread. `made` comes first, `disposed` last, with the error of either; between them one answer for each call, in

@@ -13,6 +13,7 @@ import { defaultClock } from "./default_clock.js";
 import { Fifo } from "./fifo.js";
 import { copying, unpooled } from "./thread_copies.js";
 import type { ResourceThreadData, ThreadReply } from "./thread_messages.js";
+import { THREAD_PROGRAM } from "./thread_program.js";
 
 /** The longest delay Node's own timers take. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
@@ -42,16 +43,6 @@ const THREAD_OPTIONS: Names<NonNullable<ThreadedResourceOptions["thread"]>> = {
   execArgv: true,
   resourceLimits: true,
 };
-/** Asked for when it is needed: a bundle of CommonJS has no place that the file could be beside. */
-function threadFile(): URL {
-  try {
-    return new URL("./resource_thread.js", import.meta.url);
-  } catch (cause) {
-    const message = "the thread's program is a file of the package, and this is a bundle of CommonJS without it";
-    throw new EventMachineError("ERR_EM_RESOURCE_FAILED", message, { cause });
-  }
-}
-
 const SHUTDOWN_OPTIONS: Names<ShutdownOptions> = { timeout: true };
 
 /** The names of a resource's methods. */
@@ -127,8 +118,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     this.#callLimit = checkCount(callLimit, "callLimit", 1);
     this.#clock = options.clock;
     const workerData: ResourceThreadData = { module: module.href, args: args.map((arg) => unpooled(arg).value) };
-    const file = threadFile();
-    this.#worker = copying("args", () => new Worker(file, { ...thread, workerData }));
+    this.#worker = copying("args", () => new Worker(THREAD_PROGRAM, { ...thread, eval: true, workerData }));
     this.#opened = new Promise((resolve, reject) => {
       this.#made = settle(resolve, reject);
     });

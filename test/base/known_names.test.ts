@@ -11,6 +11,7 @@ import {
   ConnectionPool,
   connect,
   DatagramSocket,
+  defer,
   drain,
   FileStreamer,
   frame,
@@ -27,6 +28,7 @@ import {
   Reactor,
   ReconnectPolicy,
   Resolver,
+  reactor,
   relay,
   run,
   sleep,
@@ -62,6 +64,7 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "FileStreamer.constructor": (options) => new FileStreamer(sink, "/etc/hostname", options),
   "CommandRunner.constructor": (options) => new CommandRunner(options),
   "CommandRunner.run": (options) => new CommandRunner().run("true", options),
+  defer: (options) => defer(() => 1, options),
   drain: (options) => drain(options),
   frame: (options) => frame(Buffer.alloc(1), options),
   frames: (options) => frames(bytes, options),
@@ -79,6 +82,7 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "Queue.constructor": (options) => new Queue(options),
   "Queue.pop": (options) => new Queue().pop(options),
   "Reactor.constructor": (options) => new Reactor(options),
+  "Reactor.defer": (options) => reactor().defer(() => 1, options),
   "Reactor.drain": (options) => new Reactor().drain(options),
   "Reactor.system": (options) => withReactor((reactor) => reactor.system("true", options)),
   "Reactor.run": (options) => new Reactor().run(() => {}, options),
@@ -177,7 +181,7 @@ describe("names of options", () => {
         if (/\bdrain$/.test(name)) continue;
         await assert.rejects(
           async () => await call(5 as never, connection),
-          name.endsWith(".pop") ? wrong : { ...wrong, message: /^options must be an object, not 5/ },
+          /(\.pop|\bdefer)$/.test(name) ? wrong : { ...wrong, message: /^options must be an object, not 5/ },
           name,
         );
       }

@@ -67,6 +67,10 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
     },
     connectionCount: { gives: size },
     resolver: { gives: (value) => value instanceof Resolver },
+    defer: { calls: [[() => 1, () => {}, () => {}, {}]], gives: () => true },
+    defersFinished: { gives: flag },
+    threadpoolSize: { sets: [4], gives: size },
+    threadpool: { gives: (value) => size((value as { threads: number }).threads) },
     stats: { calls: [], gives: (value) => size((value as { events: number }).events) },
   };
 
