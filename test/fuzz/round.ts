@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -27,23 +27,40 @@ export function descriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
+/** What each is, by number. */
+function links(): string[] {
+  return readdirSync("/proc/self/fd").map((number) => {
+    try {
+      return `${number} ${readlinkSync(`/proc/self/fd/${number}`)}`;
+    } catch {
+      return number; // The listing's own is gone again.
+    }
+  });
+}
+
+/** Files that were being sent: a reactor that waits in vain is never told that they were. */
+function filesUnderWay(): number {
+  return links().filter((link) => /em-chaos-.*\(deleted\)$/.test(link)).length;
+}
+
 /**
  * Nothing of a round may be left: descriptors as many as before, and in the native core nothing at all, but for the memory
- * that so many reactors still look at.
+ * that so many reactors still look at that wait in vain, and the files that they send.
  */
-export async function checkNothingLeft({ report }: Round, descriptorsBefore: number, regions = 0): Promise<void> {
+export async function checkNothingLeft({ report }: Round, descriptorsBefore: number, stuck = 0): Promise<void> {
   const end = performance.now() + PATIENCE;
   for (;;) {
     collect();
     await sleep(10);
     const left = Object.entries(nativeCounts() ?? {}).filter(
-      ([name, count]) => count > (name === "regions" ? regions : 0),
+      ([name, count]) => count > (name === "regions" ? stuck : 0),
     );
-    const open = descriptors();
+    const open = descriptors() - (stuck > 0 ? filesUnderWay() : 0);
     if (left.length === 0 && open <= descriptorsBefore) return;
     if (performance.now() < end) continue;
     if (left.length > 0) report.wrong(`the native core still holds ${left.map((pair) => pair.join(" ")).join(", ")}`);
-    if (open > descriptorsBefore) report.wrong(`${open} descriptors, ${descriptorsBefore} before`);
+    if (open > descriptorsBefore)
+      report.wrong(`${open} descriptors, ${descriptorsBefore} before: ${links().join(", ")}`);
     return;
   }
 }
