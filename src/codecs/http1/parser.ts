@@ -100,6 +100,9 @@ const MOST_SIZE_DIGITS = 13;
 /** Of what follows a head that came in parts, as much is copied at a time. */
 const PART = 1024;
 
+/** Whose unfinished section PLACES describes; undefined when nobody's. */
+let placed: Http1Parser | undefined;
+
 /** Of the target that was checked last. */
 const authority: Authority = { start: 0, end: 0, defaultPort: "" };
 
@@ -291,7 +294,7 @@ export class Http1Parser {
     const after = this.#scan(bytes, at, at, end);
     if (after >= 0) return after;
     this.#hold(bytes, at, end);
-    this.#heldPlaces = PLACES.slice(0, 4 * this.#count + 4);
+    this.#savePlaces(0);
     return end;
   }
 
@@ -302,16 +305,32 @@ export class Http1Parser {
       const before = this.#heldLength;
       const to = Math.min(end, at + PART);
       this.#hold(bytes, at, to);
-      claimPlaces();
-      PLACES.set(this.#heldPlaces!);
+      if (placed !== this) {
+        claimPlaces();
+        PLACES.set(this.#heldPlaces!);
+      }
+      const known = this.#count;
       const held = this.#held!;
       const length = this.#heldLength;
       const after = this.#scan(held, 0, this.#at, length);
       if (after >= 0) return at + after - before;
-      this.#heldPlaces = PLACES.slice(0, 4 * this.#count + 4);
+      this.#savePlaces(known);
       at = to;
     }
     return at;
+  }
+
+  /** Other sections may be read before this one goes on. Fields up to `known` are saved already. */
+  #savePlaces(known: number): void {
+    const length = 4 * this.#count + 4;
+    let saved = this.#heldPlaces;
+    if (saved === undefined || saved.length < length) {
+      const grown = new Int32Array(2 * length);
+      if (saved !== undefined) grown.set(saved);
+      this.#heldPlaces = saved = grown;
+    }
+    for (let i = 4 * known; i < length; i++) saved[i] = PLACES[i]!;
+    placed = this;
   }
 
   #hold(bytes: Buffer, from: number, to: number): void {
@@ -326,6 +345,7 @@ export class Http1Parser {
   }
 
   #letGo(): void {
+    if (placed === this) placed = undefined;
     this.#held = undefined;
     this.#heldLength = 0;
     this.#heldPlaces = undefined;
@@ -337,6 +357,7 @@ export class Http1Parser {
    */
   #scan(bytes: Buffer, base: number, start: number, end: number): number {
     claimPlaces();
+    placed = undefined;
     const limits = this.#limits;
     // A local is loaded once; what a module exports, at each turn of a loop.
     const classes = CLASSES;

@@ -84,6 +84,23 @@ describe("HTTP/1 codec: properties", () => {
     );
   });
 
+  it("gives the same events whatever other parsers read in between", () => {
+    fc.assert(
+      fc.property(content, content, cuts, cuts, (one, other, places, others) => {
+        const pair = [one, other].map((text) => ({ text, notes: notes("request") }));
+        const pieces = [cutAt(one, places), cutAt(other, others)];
+        for (let i = 0; i < Math.max(...pieces.map(({ length }) => length)); i++) {
+          for (const [which, { notes }] of pair.entries()) {
+            const piece = pieces[which]![i];
+            if (piece !== undefined) notes.feed(piece);
+          }
+        }
+        for (const { text, notes: mixed } of pair) assert.deepEqual(mixed.events, notes("request").feed(text).events);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it("throws nothing but its own error, whatever the bytes", () => {
     fc.assert(
       fc.property(kind, fc.array(fc.uint8Array({ maxLength: 60 })), fc.constantFrom(...known), (kind, pieces, text) => {
