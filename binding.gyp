@@ -46,7 +46,8 @@
         "native/tls/tls_stream.cc",
         "native/tls/tls_wire.cc",
         "native/net/watch.cc",
-        "native/face/watch_calls.cc"
+        "native/face/watch_calls.cc",
+        "native/face/process_calls.cc"
       ],
       "cflags_cc": ["-std=c++20", "-O2", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror",
                     "-fstack-protector-strong", "-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"],

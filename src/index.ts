@@ -69,6 +69,7 @@ export type {
 export type { Command, PopenOptions, SystemOptions } from "./options/popen_options.js";
 export { ChildProcess } from "./process/child_process.js";
 export type { SystemResult } from "./process/command_child.js";
+export { FileTail, type FileTailTarget, type TailPosition } from "./protocols/file_tail.js";
 export { type FramesOptions, frame, frames } from "./protocols/frames.js";
 export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
 export type { DelimiterPattern } from "./protocols/line_delimiter.js";
@@ -105,8 +106,11 @@ export {
   stop,
   stopServer,
   system,
+  tailFile,
   timerCount,
   watch,
+  watchFile,
+  watchProcess,
 } from "./reactor/default_reactor.js";
 export { DeferrableChildProcess } from "./reactor/deferrable_child_process.js";
 export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
@@ -167,6 +171,8 @@ export {
 export { TickLoop, tickLoop } from "./toolbox/tick_loop.js";
 export type { WaitOptions } from "./toolbox/waiting_list.js";
 export { type DeferrableFacet, withDeferrable } from "./toolbox/with_deferrable.js";
+export { FileWatch, type FileWatchTarget } from "./watch/file_watch.js";
+export { ProcessWatch } from "./watch/process_watch.js";
 export { WatchedDescriptor } from "./watch/watched_descriptor.js";
 export type { WatchTarget } from "./watch/watching.js";
 export type { WorkersOptions } from "./workers/defers.js";

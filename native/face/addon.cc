@@ -212,6 +212,7 @@ napi_value init(napi_env env, napi_value initial) {
   define_option_calls(exports, addon);
   define_relay_calls(exports, addon);
   define_tls_calls(exports, addon);
+  define_process_calls(exports, addon);
   define_watch_calls(exports, addon);
   exports.set("layout", integer(env, kLayoutHash));
   exports.set("torture", boolean(env, kTorture));

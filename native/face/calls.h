@@ -16,6 +16,7 @@ struct Call {
 
 void define(Object& exports, const Call& call, Addon* addon);
 void define_datagram_calls(Object& exports, Addon* addon);
+void define_process_calls(Object& exports, Addon* addon);
 void define_stream_calls(Object& exports, Addon* addon);
 void define_option_calls(Object& exports, Addon* addon);
 void define_relay_calls(Object& exports, Addon* addon);

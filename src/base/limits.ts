@@ -22,6 +22,8 @@ export const LINGER_TIMEOUT = 5_000;
 export const KILL_DELAY = 5_000;
 /** How long the end of a child process that was killed is waited for: one that the kernel holds may never end. */
 export const KILL_WAIT = 5_000;
+/** How long a tail goes on reading a file that another has taken the place of. */
+export const ROTATED_LIMIT = 5_000;
 /** The most output of one command that `system` keeps. */
 export const COMMAND_OUTPUT_LIMIT = 16 * MiB;
 /** How long the outputs of a child process may stay open after its exit, for a process of its own still has them. */

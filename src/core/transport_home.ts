@@ -1,4 +1,4 @@
-import type { CloseReason, CloseReasonKind } from "../base/close_reason.js";
+import type { CloseReason, CloseReasonKind, ExitStatus } from "../base/close_reason.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Handle } from "../engine/streams.js";
 import type { Timer, TimerCallback, TimerHost } from "../timers/timer.js";
@@ -35,6 +35,10 @@ export interface TransportCore {
 
 /** A child process under a connection. */
 export interface ProcessEnd {
+  /** Its number; undefined where it could not be run. */
+  readonly pid: number | undefined;
+  /** How it exited; undefined until it has. */
+  readonly exit: ExitStatus | undefined;
   /** What the connection's end is reported as, now that the process has exited. */
   describe(reason: CloseReason): CloseReason;
 }

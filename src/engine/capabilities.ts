@@ -30,6 +30,8 @@ export const CAPABILITIES = {
   mtuDiscovery: "set how the path MTU is discovered",
   receiveDrops: "count datagrams that the kernel dropped because nobody read in time",
   datagramErrors: "see the ICMP errors that datagrams of an unconnected socket meet",
+  processWatch: "notice the exit of a process that somebody else runs",
+  childPipes: "give child processes pipes, where Node gives them sockets",
   watch: "tell when a descriptor is ready that somebody else reads and writes",
   tlsTruncation: "tell a TLS stream that was cut off from one that ended",
 } as const;

@@ -1,6 +1,7 @@
 import type { Capability } from "./capabilities.js";
 import type { EngineCounters } from "./counters.js";
 import type { DatagramCommands, DatagramEvents } from "./datagrams.js";
+import type { ProcessCommands } from "./processes.js";
 import type { RelayCommands, RelayEvents } from "./relays.js";
 import type { StreamCommands, StreamEvents } from "./streams.js";
 import type { TlsCommands, TlsEvents, TlsStreamCommands } from "./tls.js";
@@ -53,7 +54,13 @@ export interface StreamEngine
  *
  * An event handler that throws is the reactor's business: events never throw into the engine.
  */
-export interface Engine extends StreamCommands, TlsCommands, DatagramCommands, WatchCommands, StreamEngine {
+export interface Engine
+  extends ProcessCommands,
+    StreamCommands,
+    TlsCommands,
+    DatagramCommands,
+    WatchCommands,
+    StreamEngine {
   readonly name: "native" | "portable" | "simulated";
 
   /** Begins delivering. The engine keeps the process alive (`ref`) until told otherwise. */

@@ -1,4 +1,4 @@
-import { type ChildProcess as NodeChild, type SpawnOptions, spawn } from "node:child_process";
+import { type ChildProcess as NodeChild, spawn } from "node:child_process";
 import { statSync } from "node:fs";
 import type { CloseReason, ExitStatus } from "../base/close_reason.js";
 import { isCode } from "../base/error_code.js";
@@ -17,7 +17,8 @@ import { ONLY } from "../engine/node/duplex_engine.js";
 import { Ended, type Handle } from "../engine/streams.js";
 import type { PopenSettings } from "../options/popen_options.js";
 import type { Timer } from "../timers/timer.js";
-import { ChildEngine, type EngineOwner } from "./child_engine.js";
+import { ChildEngine, type ChildStreams, type EngineOwner } from "./child_engine.js";
+import { ChildStdio } from "./child_stdio.js";
 import { Countdown } from "./countdown.js";
 
 /**
@@ -57,15 +58,9 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
     this.#transport = transport;
     this.core.members.add(transport);
     this.core.foreign.transports.add(transport);
-    const child = this.#spawn(errorOutput);
-    if (child?.pid === undefined) return;
-    const { stdin, stdout, stderr } = child;
-    // The reactor keeps the process alive, as long as it wants to.
-    child.unref();
-    for (const pipe of [stdin, stdout, stderr]) (pipe as { unref?: () => void } | null)?.unref?.();
-    if (stdin === null || stdout === null) throw new TypeError("the child has no pipes");
-    this.#errorsEnded = stderr === null;
-    const streams = { input: stdin, output: stdout, errors: stderr };
+    const streams = this.#spawn(errorOutput);
+    if (streams === undefined) return;
+    this.#errorsEnded = streams.errors === null;
     this.#engine = new ChildEngine(streams, life, this.core.foreign.turn, this);
   }
 
@@ -92,28 +87,33 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
 
   // Running and exiting ----------------------------------------------------------------------------------------------
 
-  #spawn(errorOutput: "receive" | "inherit" | "ignore"): NodeChild | undefined {
+  #spawn(errorOutput: "receive" | "inherit" | "ignore"): ChildStreams | undefined {
     const { words, shell, cwd, env, processGroup } = this.#settings;
     const [program, ...args] = shell ? ["/bin/sh", "-c", words[0]] : words;
-    const options: SpawnOptions = {
-      stdio: ["pipe", "pipe", errorOutput === "receive" ? "pipe" : errorOutput],
-      detached: processGroup,
-      ...(cwd === undefined ? {} : { cwd }),
-      ...(env === undefined ? {} : { env }),
-    };
+    let stdio: ChildStdio | undefined;
     try {
-      const child = spawn(program as string, args, options);
+      stdio = new ChildStdio(this.core.engine, errorOutput);
+      const child = spawn(program as string, args, {
+        stdio: stdio.ofChild,
+        detached: processGroup,
+        ...(cwd === undefined ? {} : { cwd }),
+        ...(env === undefined ? {} : { env }),
+      });
       this.#child = child;
       child.on("exit", (code, signal) => this.#exited(code, signal));
       // Later ones are of signals that could not be sent.
       child.on("error", (error) => {
         if (child.pid === undefined) this.#notRun(error);
       });
-      return child;
+      // The reactor keeps the process alive, as long as it wants to.
+      child.unref();
+      return child.pid === undefined ? undefined : stdio.streams(child);
     } catch (error) {
       if (!isSystems(error)) throw error;
       this.#notRun(error);
       return undefined;
+    } finally {
+      stdio?.close();
     }
   }
 

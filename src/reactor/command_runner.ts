@@ -24,6 +24,7 @@ const OPTIONS: Names<CommandRunnerOptions> = { concurrency: true, waitingLimit: 
  *
  * ```ts
  * const runner = new CommandRunner({ concurrency: 4 });
+ * const files = ["one.log", "two.log", "three.log"];
  * const results = await Promise.all(files.map((file) => runner.run(["gzip", "-k", file])));
  * ```
  */

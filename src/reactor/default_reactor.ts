@@ -13,9 +13,12 @@ import type {
 import type { Command, PopenOptions, SystemOptions } from "../options/popen_options.js";
 import { ChildProcess } from "../process/child_process.js";
 import type { SystemResult } from "../process/command_child.js";
+import type { FileTail, FileTailTarget } from "../protocols/file_tail.js";
 import type { InetListener, Listener } from "../server/listener.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
+import type { FileWatch, FileWatchTarget } from "../watch/file_watch.js";
+import type { ProcessWatch } from "../watch/process_watch.js";
 import type { WatchedDescriptor } from "../watch/watched_descriptor.js";
 import type { WatchTarget } from "../watch/watching.js";
 import type { DeferOperation, DeferOptions } from "../workers/operation.js";
@@ -198,6 +201,33 @@ export function system(
   third?: SystemCallback,
 ): Promise<SystemResult> | number | undefined {
   return reactor().system(command, second as SystemOptions, third as SystemCallback);
+}
+
+/** `Reactor.watchFile` on the current reactor. */
+export function watchFile<A extends unknown[], W extends FileWatch>(
+  path: string | FileWatchTarget,
+  handler: new (...args: A) => W,
+  ...args: A
+): W {
+  return reactor().watchFile(path, handler, ...args);
+}
+
+/** `Reactor.watchProcess` on the current reactor. */
+export function watchProcess<A extends unknown[], W extends ProcessWatch>(
+  pid: number,
+  handler: new (...args: A) => W,
+  ...args: A
+): W {
+  return reactor().watchProcess(pid, handler, ...args);
+}
+
+/** `Reactor.tailFile` on the current reactor. */
+export function tailFile<A extends unknown[], T extends FileTail>(
+  path: string | FileTailTarget,
+  handler: new (...args: A) => T,
+  ...args: A
+): T {
+  return reactor().tailFile(path, handler, ...args);
 }
 
 /** `Reactor.nextTick` on the current reactor. */

@@ -43,12 +43,15 @@ import { requireCapability } from "../options/required.js";
 import { ChildProcess } from "../process/child_process.js";
 import { CommandChild, type CommandWaiter, type SystemResult } from "../process/command_child.js";
 import { shellWords } from "../process/shell_words.js";
+import { checkFileTail, FileTail, type FileTailTarget } from "../protocols/file_tail.js";
 import { type InetListener, Listener } from "../server/listener.js";
 import { ListenerTls } from "../server/listener_tls.js";
 import { ServerStarter } from "../server/serve.js";
 import { PeriodicTimer, Timer, type TimerCallback } from "../timers/timer.js";
 import { WaitTimer } from "../timers/wait_timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
+import { checkFileWatch, FileWatch, type FileWatchTarget } from "../watch/file_watch.js";
+import { checkProcess, ProcessWatch } from "../watch/process_watch.js";
 import { WatchedDescriptor } from "../watch/watched_descriptor.js";
 import { beginWatch, type WatchTarget } from "../watch/watching.js";
 import { checkWorkers, Defers, type WorkersOptions } from "../workers/defers.js";
@@ -739,6 +742,88 @@ export class Reactor implements Clock, Responsible {
     return this.#defers.figures;
   }
 
+  // Watches of files -----------------------------------------------------------------------------------------------
+
+  /**
+   * Watches a file, or a folder and what is in it (`{ path, recursive: true }` for whatever is below it), and makes a `Handler` with `args` for it. Several
+   * watches of one path do not disturb each other; a drain leaves them. A folder is read when the watch begins. (watch_file.)
+   *
+   * Throws SystemError where nothing is there (`ENOENT`) or it cannot be watched (`EACCES`, `ENOSPC` at the system's limit of watches), ArgumentError for a bad path,
+   * option or handler, and `ERR_EM_NOT_RUNNING`.
+   *
+   * ```ts
+   * class Reload extends FileWatch {
+   *   override fileModified() {
+   *     console.log("read", this.path, "again");
+   *   }
+   * }
+   * reactor.watchFile("/etc/app.conf", Reload);
+   * ```
+   */
+  watchFile<A extends unknown[], W extends FileWatch>(
+    path: string | FileWatchTarget,
+    handler: new (...args: A) => W,
+    ...args: A
+  ): W {
+    this.#mustRun("watchFile");
+    const target = checkFileWatch(path);
+    checkSubclass(handler, FileWatch);
+    return this.#within(() => {
+      const watch = new handler(...args);
+      FileWatch.begin(watch, this.#core, target);
+      return watch;
+    });
+  }
+
+  /**
+   * Reads a file, or those that a pattern means (`{ glob }`), as they grow, in lines: see `FileTail`.
+   *
+   * Throws SystemError where the folder is not there (`ENOENT`) or cannot be watched, ArgumentError for bad options or a bad handler, and `ERR_EM_NOT_RUNNING`.
+   */
+  tailFile<A extends unknown[], T extends FileTail>(
+    path: string | FileTailTarget,
+    handler: new (...args: A) => T,
+    ...args: A
+  ): T {
+    this.#mustRun("tailFile");
+    const settings = checkFileTail(path);
+    checkSubclass(handler, FileTail);
+    return this.#within(() => {
+      const tail = new handler(...args);
+      FileTail.begin(tail, this.#core, settings);
+      return tail;
+    });
+  }
+
+  /**
+   * Watches a process, of whoever's it is, and makes a `Handler` with `args` for it. Capability `processWatch`. (watch_process.)
+   *
+   * Throws SystemError where there is no such process (`ESRCH`), ArgumentError for a bad number or handler, UnsupportedError, and `ERR_EM_NOT_RUNNING`.
+   *
+   * ```ts
+   * class Server extends ProcessWatch {
+   *   override processExited() {
+   *     console.log(this.pid, "is gone");
+   *   }
+   * }
+   * reactor.watchProcess(4711, Server);
+   * ```
+   */
+  watchProcess<A extends unknown[], W extends ProcessWatch>(
+    pid: number,
+    handler: new (...args: A) => W,
+    ...args: A
+  ): W {
+    this.#mustRun("watchProcess");
+    checkSubclass(handler, ProcessWatch);
+    const number = checkProcess(this.#core, pid);
+    return this.#within(() => {
+      const watch = new handler(...args);
+      ProcessWatch.begin(watch, this.#core, number);
+      return watch;
+    });
+  }
+
   // Looking in ---------------------------------------------------------------------------------------------------
 
   /** Connections that are open or being opened; listeners do not count. (get_connection_count counted them.) */
@@ -814,4 +899,15 @@ function checkResolver(resolver: unknown): Resolver {
   if (resolver instanceof Resolver) return resolver;
   if (typeof resolver === "function") return new Resolver({ lookup: resolver as NameLookup });
   throw new ArgumentError(`resolver must be a Resolver or a function, not ${describe(resolver)}`);
+}
+
+/** A class to be made for a watch. */
+function checkSubclass(handler: unknown, base: typeof FileWatch | typeof ProcessWatch | typeof FileTail): void {
+  const isOne =
+    typeof handler === "function" && (handler === base || (handler.prototype as unknown) instanceof (base as never));
+  if (isOne) return;
+  throw new ArgumentError(
+    `handler must be a class that extends ${base.name}, not ${describe(handler)}`,
+    "ERR_EM_INVALID_HANDLER",
+  );
 }

@@ -344,6 +344,16 @@ onEveryEngine("a child process", (engine) => {
     await other.closed;
   });
 
+  engine.rule("its descriptors can be opened by their names, where they are pipes", async (trial) => {
+    const child = popen(trial, ["sh", "-c", "cat /dev/stdin > /dev/stdout; echo error > /dev/stderr"]);
+    child.sendData("through names");
+    child.halfClose();
+    await child.closed;
+    const isPipe = engine.has("childPipes");
+    assert.equal(child.text, isPipe ? "through names" : "");
+    assert.match(child.errorText, isPipe ? /^error\n$/ : /No such device or address/);
+  });
+
   engine.rule("scripts run by their first line", async (trial) => {
     const script = trial.path("script");
     writeFileSync(script, "#!/bin/sh\necho from $1\n");

@@ -115,6 +115,9 @@ export interface Binding {
   ): number;
 
   /** The handle, or a negative errno: ENFILE where there is none left. */
+  openProcess(pid: number): number;
+  processStatus(fd: number): number;
+  openPipe(into: Int32Array): number;
   watch(loop: number, fd: number, flags: number): number | undefined;
   watchFlags(loop: number, handle: number, flags: number): void;
 

@@ -23,6 +23,7 @@ import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js
 import { Flag, Word } from "./layout.js";
 import { NativeDatagrams } from "./native_datagrams.js";
 import { NativeOutput } from "./native_output.js";
+import * as processes from "./native_processes.js";
 import { NativeRelays } from "./native_relays.js";
 import { NativeTls } from "./native_tls.js";
 import { watchFlags, watchHandle } from "./native_watches.js";
@@ -212,6 +213,20 @@ export class NativeEngine extends NativeOutput implements Engine {
 
   setWatchInterest(handle: Handle, interest: WatchInterest): void {
     this.native.watchFlags(this.loop, handle, watchFlags(interest));
+  }
+
+  // Processes ----------------------------------------------------------------------------------------------------
+
+  openProcess(pid: number): number {
+    return processes.openProcess(this.native, pid);
+  }
+
+  processExit(fd: number) {
+    return processes.processExit(this.native, fd);
+  }
+
+  openPipe(): [number, number] {
+    return processes.openPipe(this.native);
   }
 
   // TLS ----------------------------------------------------------------------------------------------------------

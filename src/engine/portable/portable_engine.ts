@@ -308,6 +308,18 @@ export class PortableEngine extends StreamCalls implements Engine, ListenerOwner
 
   setWatchInterest(_handle: Handle, _interest: WatchInterest): void {}
 
+  // Processes ----------------------------------------------------------------------------------------------------
+
+  openProcess(_pid: number): never {
+    throw this.unsupported("processWatch");
+  }
+
+  processExit(_fd: number): undefined {}
+
+  openPipe(): never {
+    throw this.unsupported("childPipes");
+  }
+
   // Commands to one handle ---------------------------------------------------------------------------------------
 
   totalOutbound(): number {

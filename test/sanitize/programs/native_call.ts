@@ -1,4 +1,4 @@
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -101,6 +101,8 @@ const pipe = new Fifo(join(folder, "pipe"));
 rmSync(folder, { recursive: true });
 const watched = native.watch(loop, pipe.reader, 1) as number;
 
+const ownProcess = native.openProcess(process.pid);
+
 /** A call that closes what it is about is made on one that is new. */
 const calls: Omit<Calls, "takeDetached"> = {
   arena: () => native.arena(loop),
@@ -110,6 +112,12 @@ const calls: Omit<Calls, "takeDetached"> = {
   holdDatagrams: () => native.holdDatagrams(loop, datagrams, 0, 1, 0),
   countDrops: () => native.countDrops(loop),
   watch: () => native.closeHandle(loop, native.watch(loop, pipe.writer, 2) as number),
+  openProcess: () => closeSync(native.openProcess(process.pid)),
+  processStatus: () => native.processStatus(ownProcess),
+  openPipe: () => {
+    const ends = new Int32Array(2);
+    if (native.openPipe(ends) === 0) for (const end of ends) closeSync(end);
+  },
   watchFlags: () => native.watchFlags(loop, watched, 3),
   datagramCounters: () => native.datagramCounters(loop, datagrams),
   packAddress: () => native.packAddress(loop, datagrams, 6, "::1", 9),
