@@ -300,7 +300,12 @@ void relay_drained(Core& core, Slot& to) {
 
 // Ends ---------------------------------------------------------------------------------------------------------------
 
-void forget_relay(Core& core, const Slot& from) { core.relays->by_source.erase(from.handle); }
+void forget_relay(Core& core, const Slot& from) {
+  auto found = core.relays->by_source.find(from.handle);
+  // Where the whole loop ends, a relay may be in the middle of it.
+  if (found->second.pipe) core.relays->pipes.discard(found->second.pipe);
+  core.relays->by_source.erase(found);
+}
 
 void leave_relays(Core& core, Slot& slot) {
   if (slot.has(kRelays)) drop(core, *find_relay(core, slot));

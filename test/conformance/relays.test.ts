@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Connection, type RelayOutcome, relay } from "eventmachine";
 import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
+import { pipes, sockets } from "../support/descriptors.js";
 import { onEveryEngine } from "../support/harness.js";
 import type { Recorder, Script } from "../support/recorder.js";
 import type { Trial } from "../support/trial.js";
@@ -29,6 +30,12 @@ async function chain(
     }),
   ];
   return { user: left.client, front: left.server, back: right.client, origin: right.server };
+}
+
+class Paused extends Connection {
+  override postInit(): void {
+    this.pause();
+  }
 }
 
 function refuses(code: string, call: () => unknown): void {
@@ -320,6 +327,37 @@ onEveryEngine("relays", (engine) => {
     user.sendData("two");
     await trial.until(() => front.text === "two", "what comes then is the source's own");
     origin.halfClose();
+  });
+
+  engine.rule("a stop in the middle of a relay leaves no pipe and no socket behind", async (trial) => {
+    let before: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      // The first run of a process makes what stays: libuv's own pipe.
+      if (round === 1) before = [pipes().size, sockets().size];
+      const reactor = trial.makeReactor();
+      await reactor.run(async () => {
+        const origin = await reactor.startServer({ host: "127.0.0.1", port: 0 }, Paused);
+        const front = await reactor.startServer(
+          { host: "127.0.0.1", port: 0 },
+          class extends Connection {
+            override postInit(): void {
+              this.proxyIncomingTo(reactor.connect({ host: "127.0.0.1", port: origin.port }, Connection));
+            }
+          },
+        );
+        const user = reactor.connect({ host: "127.0.0.1", port: front.port }, Connection);
+        user.sendData(pattern(15_000_000));
+        let left = -1;
+        for (let idle = 0; idle < 3; ) {
+          await trial.sleep(5);
+          idle = user.outboundSize === left ? idle + 1 : 0;
+          left = user.outboundSize;
+        }
+        assert.ok(left > 0, "it is in the middle of it");
+        reactor.stop();
+      });
+    }
+    assert.deepEqual([pipes().size, sockets().size], before);
   });
 
   engine.rule("bad ends and options are refused", async (trial) => {
