@@ -5,6 +5,8 @@ import { delimiter, join } from "node:path";
 /** Programs of other makes that tests talk to, and the Debian package of each. What they are is the same in README, CONTRIBUTING and .ci/packages. */
 export const PACKAGES = {
   curl: "curl",
+  dig: "bind9-dnsutils",
+  dnsmasq: "dnsmasq-base",
   epmd: "rabbitmq-server", // Of the Erlang it runs on.
   initdb: "postgresql",
   mosquitto: "mosquitto",
