@@ -1,4 +1,3 @@
-import cluster from "node:cluster";
 import { Socket } from "node:net";
 import type { SocketAddress } from "../../base/addresses.js";
 import type { Capability } from "../capabilities.js";
@@ -21,6 +20,7 @@ import { type EngineTurn, Turn } from "../node/turn.js";
 import type { ConnectOptions, Handle, ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import type { WatchInterest } from "../watches.js";
+import { findCapabilities } from "./capabilities.js";
 import type { PortablePeer } from "./datagram_peers.js";
 import { checkDatagramOptions } from "./datagram_settings.js";
 import { Deadline } from "./deadline.js";
@@ -34,23 +34,6 @@ import { TlsContextTable } from "./tls_contexts.js";
 import { withNamedZone } from "./zones.js";
 
 const LONGEST_INTERVAL = 2 ** 31 - 1;
-
-/** Before Node 22.12 `reusePort` is silently ignored. */
-function hasReusePort(): boolean {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  return major > 22 || (major === 22 && minor >= 12);
-}
-
-function findCapabilities(): Set<Capability> {
-  const found = new Set<Capability>(["tls", "datagrams"]);
-  if (process.platform !== "win32") {
-    found.add("adoptStream");
-    // In a cluster worker node:net would ask the primary to listen on its descriptor of that number.
-    if (!cluster.isWorker) found.add("adoptListener");
-  }
-  if (hasReusePort()) found.add("reusePort");
-  return found;
-}
 
 /** What stands behind a handle. */
 type Entry = NodeStream<Socket> | PortableListener | PortableDatagrams;
