@@ -208,8 +208,9 @@ onEveryEngine("the end of a child process", (engine) => {
       assert.equal(reason.exit?.signal, "SIGTERM");
       assert.ok(child.log.includes(`deadlineReached ${deadline}`));
     }
-    const busy = "for i in 1 2 3 4 5 6 7 8; do echo $i >&2; sleep 0.05; done";
-    const child = popen(trial, ["sh", "-c", busy], {}, { commInactivityTimeout: 200 });
+    // In all it takes longer than the deadline, and each step a tenth of that: starting `sleep` takes its time.
+    const busy = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo $i >&2; sleep 0.1; done";
+    const child = popen(trial, ["sh", "-c", busy], {}, { commInactivityTimeout: 1_000 });
     assert.equal((await child.closed).kind, "exited", "standard error is traffic too");
   });
 
