@@ -47,24 +47,44 @@ function slopeOf(points) {
 
 /** Bytes a connection. With `collect`, a Node server has collected its garbage before each reading. */
 export async function costPerIdleConnection(name, collect) {
-  const collects = collect && server(name).node;
-  const { child, port } = collects ? await startServer(name, COLLECTING, ONE_ARENA) : await startServer(name);
+  const { child, port, collects } = await startIdle(name, collect);
   const load = startLoad(name.startsWith("tls-") ? "tls" : "plain", "hold", port);
   try {
-    const points = [];
-    for (let connections = FEW; connections <= MANY; connections += STEP) {
-      load.tell(connections);
-      const answer = await load.line();
-      if (answer !== `holding ${connections}`) throw new Error(answer);
-      if (collects) {
-        child.signal("SIGUSR2");
-        await child.line();
-      }
-      points.push([connections, await settledMemoryOf(child.pid)]);
-    }
-    return slopeOf(points);
+    return await slopeOfMemory(child, load, collects);
   } finally {
     await load.stop();
     await child.stop();
   }
+}
+
+/** Bytes a datagram socket, which the server opens itself: nobody has sent it anything. */
+export async function costPerIdleDatagramSocket(name, collect) {
+  const { child, collects } = await startIdle(name, collect);
+  try {
+    return await slopeOfMemory(child, child, collects);
+  } finally {
+    await child.stop();
+  }
+}
+
+async function startIdle(name, collect) {
+  const collects = collect && server(name).node;
+  const started = collects ? await startServer(name, COLLECTING, ONE_ARENA) : await startServer(name);
+  return { ...started, collects };
+}
+
+/** `holder` is told how many there are to be. */
+async function slopeOfMemory(child, holder, collects) {
+  const points = [];
+  for (let connections = FEW; connections <= MANY; connections += STEP) {
+    holder.tell(connections);
+    const answer = await holder.line();
+    if (answer !== `holding ${connections}`) throw new Error(answer);
+    if (collects) {
+      child.signal("SIGUSR2");
+      await child.line();
+    }
+    points.push([connections, await settledMemoryOf(child.pid)]);
+  }
+  return slopeOf(points);
 }

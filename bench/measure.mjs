@@ -105,9 +105,10 @@ export function startLoad(kind, ...args) {
 /** A fresh server with its load; `play(messages)` returns nanoseconds of server CPU time for that many. */
 async function startSide(name, load) {
   const { child, port } = await startServer(name);
-  const mode = load.kind === "datagrams" ? [] : [load.mode ?? "echo"];
-  const args = [...mode, port, "--pid", `${child.pid}`, "--connections", `${load.connections}`];
-  args.push("--size", `${load.size ?? 64}`, "--depth", `${load.depth ?? 1}`);
+  const mode = load.kind?.startsWith("datagram") ? [] : [load.mode ?? "echo"];
+  const args = [...mode, port, "--pid", `${child.pid}`, "--size", `${load.size ?? 64}`];
+  if (load.flow) args.push("--flow", load.flow);
+  else args.push("--connections", `${load.connections}`, "--depth", `${load.depth ?? 1}`);
   if (load.lines) args.push("--lines");
   if (load.resume) args.push("--resume");
   const generator = startLoad(load.kind ?? "plain", ...args);

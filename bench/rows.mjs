@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { costPerIdleConnection } from "./idle_memory.mjs";
+import { costPerIdleConnection, costPerIdleDatagramSocket } from "./idle_memory.mjs";
 import { pairOfCommands, pairOfServers } from "./measure.mjs";
 import { server, TLS_SERVERS } from "./servers.mjs";
 
@@ -94,6 +94,32 @@ function datagramRow(id) {
       const goal = peer === "udp-node" ? undefined : 1.1;
       return echoComparison(load.title, load, peer, "udp-c", goal, quick);
     });
+}
+
+const flowLoads = {
+  "udp-bulk": { title: "UDP, bulk sender", flow: "from", size: 1200, warmup: 50_000, messages: 200_000 },
+  "udp-metrics": { title: "UDP, 50 B metrics", flow: "from", size: 50, warmup: 50_000, messages: 200_000 },
+  "udp-sink": { title: "UDP, sink of 1,200 B", flow: "to", size: 1200, warmup: 50_000, messages: 200_000 },
+};
+const flowGoals = { "udp-bulk": 0.25, "udp-metrics": 0.35, "udp-sink": 0.4 };
+
+function flowRow(id) {
+  const load = { ...flowLoads[id], kind: "datagram-flow" };
+  return ({ quick }) => {
+    const subjects = id === "udp-sink" ? ["udp-flow-borrowed", "udp-flow"] : ["udp-flow"];
+    return subjects.map((name) => echoComparison(load.title, load, name, "udp-flow-node", flowGoals[id], quick));
+  };
+}
+
+function datagramMemoryRow() {
+  const { title, missing } = server("udp-idle");
+  return [true, false].map((collect) => ({
+    title: "idle memory, UDP",
+    subject: { title: `${title}${collect ? ", collected" : ", as left"}`, missing },
+    goal: collect ? 1024 : undefined,
+    unit: "B",
+    measureAlone: () => costPerIdleDatagramSocket("udp-idle", collect),
+  }));
 }
 
 function linesRow({ quick }) {
@@ -196,6 +222,7 @@ export const ROWS = {
   ...Object.fromEntries(Object.keys(loads).map((id) => [id, echoRow(id)])),
   ...Object.fromEntries(Object.keys(tlsLoads).map((id) => [id, tlsRow(id)])),
   ...Object.fromEntries(Object.keys(datagramLoads).map((id) => [id, datagramRow(id)])),
+  ...Object.fromEntries(Object.keys(flowLoads).map((id) => [id, flowRow(id)])),
   lines: linesRow,
   portable: portableRow,
   http: httpRow,
@@ -203,4 +230,5 @@ export const ROWS = {
   timers: timersRow,
   toolbox: toolboxRow,
   memory: idleMemoryRow,
+  "udp-memory": datagramMemoryRow,
 };

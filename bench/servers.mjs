@@ -88,6 +88,18 @@ const recipes = {
     command: () => ours(served("datagram_echo.mjs"), "--borrow"),
   },
   "udp-node": { title: "node:dgram", node: true, command: () => [process.execPath, peer("node_datagram_echo.mjs")] },
+  "udp-flow": { title: "eventmachine", node: true, command: () => ours(served("datagram_flow.mjs")) },
+  "udp-flow-borrowed": {
+    title: "eventmachine, borrowed views",
+    node: true,
+    command: () => ours(served("datagram_flow.mjs"), "--borrow"),
+  },
+  "udp-flow-node": {
+    title: "node:dgram",
+    node: true,
+    command: () => [process.execPath, peer("node_datagram_flow.mjs")],
+  },
+  "udp-idle": { title: "eventmachine, UDP", node: true, command: () => ours(served("datagram_idle.mjs")) },
   "udp-c": { title: "C recvmmsg loop", command: () => [compileC("peers/datagram_echo.c")] },
   libuv: { title: "libuv in C", command: () => [compileC("peers/libuv_echo.c", ["-luv"])] },
   node: { title: "node:net", node: true, command: () => [process.execPath, peer("node_echo.mjs")] },
@@ -189,12 +201,12 @@ export const TLS_SERVERS = ["native", "node", "bun", "portable"];
 
 const loads = new Map();
 
-/** The load generator's binary: for plain streams, "tls", or "datagrams". */
+/** The load generator's binary: for plain streams, "tls", "datagrams", or "datagram-flow". */
 export function loadGenerator(kind) {
   let binary = loads.get(kind);
   if (binary === undefined) {
     if (kind === "tls") binary = compileC("load.c", ["-DTLS", ...TLS_LIBRARIES], "tls_load");
-    else binary = compileC(kind === "datagrams" ? "datagram_load.c" : "load.c");
+    else binary = compileC({ datagrams: "datagram_load.c", "datagram-flow": "datagram_flow.c" }[kind] ?? "load.c");
     loads.set(kind, binary);
   }
   return binary;
