@@ -83,3 +83,11 @@ test("every callback and method of a Connection is in the tables", () => {
     assert.ok(text.includes(name) || guide.includes(name), `${name} is in neither the tables nor the guide`);
   }
 });
+
+test("the names that cannot be assigned are the getters of Connection without a setter", () => {
+  const line = /^- Assigning to a getter without a setter \(([^)]*)\)/m.exec(document)?.[1] ?? "";
+  const named = [...line.matchAll(/`(\w+)`/g)].map(([, name]) => name as string);
+  const members = Object.entries(Object.getOwnPropertyDescriptors(eventmachine.Connection.prototype));
+  const getters = members.filter(([, { get, set }]) => get !== undefined && set === undefined).map(([name]) => name);
+  assert.deepEqual(named.sort(), getters.sort());
+});
