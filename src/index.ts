@@ -117,7 +117,8 @@ export type { DiagnosticsMessages } from "./reactor/diagnostics_messages.js";
 export { DNS } from "./reactor/dns.js";
 export type { DrainOptions, DrainResult } from "./reactor/drain.js";
 export type { RunOptions } from "./reactor/lifecycle.js";
-export { type ErrorHandler, Reactor, type ReactorOptions, type SystemCallback } from "./reactor/reactor.js";
+export { type ErrorHandler, Reactor, type SystemCallback } from "./reactor/reactor.js";
+export type { ReactorOptions } from "./reactor/reactor_options.js";
 export type { ReactorStats } from "./reactor/stats.js";
 export {
   disableProxy,

@@ -1,94 +1,53 @@
 import type { Duplex } from "node:stream";
 import { describe } from "../base/addresses.js";
-import { checkBoolean, checkCount, checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
+import { checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import type { ExitStatus } from "../base/close_reason.js";
 import { isEnd, isPeers } from "../base/error_marks.js";
 import { ArgumentError, StateError } from "../base/errors.js";
-import { checkNames, type Names } from "../base/known_names.js";
-import { REACTOR_OUTBOUND_LIMIT } from "../base/limits.js";
+import { checkNames } from "../base/known_names.js";
 import { answeredFor, begun, type Responsible } from "../base/outcome.js";
 import { isStopped, stopped } from "../base/stopped.js";
 import { isPromise } from "../base/thenable.js";
 import { Connection } from "../connection/connection.js";
 import { Core } from "../core/core.js";
 import type { CoreHost } from "../core/core_host.js";
-import { DatagramOpening } from "../datagram/datagram_opening.js";
 import { DatagramSocket } from "../datagram/datagram_socket.js";
-import type { NameLookup } from "../dns/lookups.js";
-import { Resolver } from "../dns/resolver.js";
-import { checkEngineName, createEngine, type EngineName } from "../engine/select.js";
-import { checkDatagramAddress, type DatagramAddress } from "../options/datagram_options.js";
-import { ATTACH, ATTACH_SERVER, FROM_DUPLEX, START_SERVER, WATCH } from "../options/option_names.js";
-import {
-  type ConnectAddress,
-  checkListenOptions,
-  checkServerAddress,
-  checkStreamOptions,
-  type InetServerAddress,
-  type LocalAddress,
-  type ServerAddress,
-  type ServerOptions,
-  type StreamOptions,
+import type { Resolver } from "../dns/resolver.js";
+import { createEngine } from "../engine/select.js";
+import type { DatagramAddress } from "../options/datagram_options.js";
+import { ATTACH, FROM_DUPLEX } from "../options/option_names.js";
+import type {
+  ConnectAddress,
+  InetServerAddress,
+  LocalAddress,
+  ServerAddress,
+  ServerOptions,
+  StreamOptions,
 } from "../options/options.js";
-import {
-  type Command,
-  checkPopen,
-  checkSystem,
-  type PopenOptions,
-  readCommand,
-  type SystemOptions,
-} from "../options/popen_options.js";
-import { requireCapability } from "../options/required.js";
+import type { Command, PopenOptions, SystemOptions } from "../options/popen_options.js";
 import { ChildProcess } from "../process/child_process.js";
-import { CommandChild, type CommandWaiter, type SystemResult } from "../process/command_child.js";
-import { shellWords } from "../process/shell_words.js";
+import type { CommandChild, CommandWaiter, SystemResult } from "../process/command_child.js";
 import { checkFileTail, FileTail, type FileTailTarget } from "../protocols/file_tail.js";
 import { type InetListener, Listener } from "../server/listener.js";
-import { ListenerTls } from "../server/listener_tls.js";
-import { ServerStarter } from "../server/serve.js";
 import { PeriodicTimer, Timer, type TimerCallback } from "../timers/timer.js";
 import { WaitTimer } from "../timers/wait_timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
 import { checkFileWatch, FileWatch, type FileWatchTarget } from "../watch/file_watch.js";
 import { checkProcess, ProcessWatch } from "../watch/process_watch.js";
-import { WatchedDescriptor } from "../watch/watched_descriptor.js";
-import { beginWatch, type WatchTarget } from "../watch/watching.js";
-import { checkWorkers, Defers, type WorkersOptions } from "../workers/defers.js";
+import type { WatchedDescriptor } from "../watch/watched_descriptor.js";
+import type { WatchTarget } from "../watch/watching.js";
+import { Defers } from "../workers/defers.js";
 import type { DeferOperation, DeferOptions } from "../workers/operation.js";
 import type { WorkerPoolFigures } from "../workers/worker_pool.js";
+import * as begins from "./begins.js";
 import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
 import { setCurrentReactor } from "./current.js";
 import { checkDrain, type DrainOptions, type DrainResult } from "./drain.js";
 import { Lifecycle, type RunOptions } from "./lifecycle.js";
+import { checkReactorOptions, type ReactorOptions } from "./reactor_options.js";
 import { noteRunning } from "./running.js";
 import { type ReactorStats, StatsTaker } from "./stats.js";
-
-/** What a `Reactor` is made of. */
-export interface ReactorOptions {
-  /** Which engine it runs on. Default "auto", or what EVENTMACHINE_ENGINE says. */
-  engine?: EngineName;
-  /** How names become addresses: a Resolver, or the `lookup` of one. Default: `new Resolver()`, which asks as the system does. */
-  resolver?: Resolver | NameLookup;
-  /** Above this much unsent output over all connections, the largest queues close. Default 512 MiB. */
-  outboundLimit?: number;
-  /**
-   * Run each callback in the async context of the `connect` or `startServer` call that made its connection, so that an
-   * AsyncLocalStorage follows it. Default false: every batch of callbacks starts from a clean context, at no cost, but what
-   * one of them enters with `enterWith` shows in those behind it in the batch (`run` never does).
-   */
-  asyncContext?: boolean;
-  /** The threads of `defer`. Default: as many as there are processors, started when there is work for them. */
-  workers?: WorkersOptions;
-}
-
-const OPTIONS: Names<ReactorOptions> = {
-  engine: true,
-  resolver: true,
-  outboundLimit: true,
-  asyncContext: true,
-  workers: true,
-};
 
 /** Takes what no connection took; see `Reactor.onError`. */
 export type ErrorHandler = (error: unknown, source: Connection | undefined) => unknown;
@@ -103,18 +62,14 @@ export type SystemCallback = (output: Buffer, status: ExitStatus, errorOutput: B
 export class Reactor implements Clock, Responsible {
   readonly #core: Core;
   readonly #lifecycle: Lifecycle;
-  readonly #engine: EngineName;
   readonly #stats: StatsTaker;
   readonly #resolver: Resolver;
   readonly #defers: Defers;
   #errorHandler: ErrorHandler | undefined;
 
   constructor(options: ReactorOptions = {}) {
-    checkObject(options, "options");
-    checkNames(options, OPTIONS, "options");
-    const { engine = "auto", resolver = new Resolver(), outboundLimit = REACTOR_OUTBOUND_LIMIT } = options;
-    this.#resolver = checkResolver(resolver);
-    this.#engine = checkEngineName(engine);
+    const { engine, resolver, outboundLimit, asyncContext, workers } = checkReactorOptions(options);
+    this.#resolver = resolver;
     const host: CoreHost = {
       reactor: this,
       reportError: (error, source) => this.#reportError(error, source as Connection | undefined),
@@ -122,17 +77,12 @@ export class Reactor implements Clock, Responsible {
       entered: () => this.#enter(),
       left: () => this.#leave(),
     };
-    this.#core = new Core(
-      host,
-      this.#resolver,
-      checkCount(outboundLimit, "outboundLimit"),
-      options.asyncContext === true,
-    );
+    this.#core = new Core(host, resolver, outboundLimit, asyncContext);
     this.#stats = new StatsTaker(this.#core);
-    this.#defers = new Defers(this.#core, this, checkWorkers(options.workers ?? {}));
+    this.#defers = new Defers(this.#core, this, workers);
     this.#lifecycle = new Lifecycle(this.#core, {
       open: () => {
-        this.#core.open(createEngine(this.#engine));
+        this.#core.open(createEngine(engine));
         noteRunning(this, true);
       },
       close: () => {
@@ -349,9 +299,7 @@ export class Reactor implements Clock, Responsible {
     args: A,
   ): Promise<Listener> {
     this.#mustServe("startServer");
-    const target = checkServerAddress(address);
-    checkNames(address, START_SERVER, "address");
-    return this.#starter(target, address, handler, args);
+    return begins.listen(this.#core, address, handler, args);
   }
 
   /**
@@ -373,9 +321,7 @@ export class Reactor implements Clock, Responsible {
     args: A,
   ): Promise<Listener> {
     this.#mustServe("attachServer");
-    checkObject(server, "server");
-    checkNames(server, ATTACH_SERVER, "server");
-    return this.#starter({ fd: checkInteger(server.fd, "fd", 0) }, server, handler, args);
+    return begins.listenOn(this.#core, server, handler, args);
   }
 
   /** The same as `listener.close()`. (stop_server.) */
@@ -388,20 +334,6 @@ export class Reactor implements Clock, Responsible {
       throw new ArgumentError(`listener must be a Listener, not ${describe(listener)}`);
     }
     await listener.close();
-  }
-
-  #starter<A extends unknown[], C extends Connection>(
-    target: Parameters<ServerStarter["start"]>[0],
-    options: ServerOptions & OnConnection<C>,
-    handler: Handler<A, C>,
-    args: A,
-  ): Promise<Listener> {
-    const factory = new ConnectionFactory(this.#core, handler, args, options);
-    const maker = factory.maker(checkStreamOptions(options));
-    const listen = checkListenOptions(options);
-    if (options.acceptQuota !== undefined) requireCapability(this.#core.engine, "acceptQuota");
-    const tls = options.tls === undefined ? undefined : new ListenerTls(this.#core, options.tls);
-    return new ServerStarter(this.#core, maker, listen, tls).start(target);
   }
 
   // Clients ------------------------------------------------------------------------------------------------------
@@ -549,9 +481,7 @@ export class Reactor implements Clock, Responsible {
     args: A,
   ): Promise<Connection> {
     this.#mustServe("openDatagramSocket");
-    const settings = checkDatagramAddress(address);
-    const maker = new ConnectionFactory(this.#core, handler, args, address).maker(settings.life);
-    return new DatagramOpening(this.#core, settings, maker).start();
+    return begins.openDatagramSocket(this.#core, address, handler, args);
   }
 
   // Child processes ----------------------------------------------------------------------------------------------
@@ -585,10 +515,7 @@ export class Reactor implements Clock, Responsible {
     ...args: A
   ): Connection {
     this.#mustRun("popen");
-    const given = readCommand(command);
-    const settings = checkPopen(given, shellWords);
-    const made = given as OnConnection;
-    return this.#within(() => new ConnectionFactory(this.#core, handler, args, made).popen(settings));
+    return this.#within(() => begins.popen(this.#core, command, handler, args));
   }
 
   /**
@@ -626,13 +553,7 @@ export class Reactor implements Clock, Responsible {
 
   #system(command: Command, options: SystemOptions, waiter: CommandWaiter): CommandChild | undefined {
     this.#mustServe("system");
-    const settings = checkSystem(command, options, shellWords);
-    if (settings.signal?.aborted) {
-      waiter.refuse(settings.signal.reason);
-      return undefined;
-    }
-    const args: ConstructorParameters<typeof CommandChild> = [settings, this, waiter];
-    return this.#within(() => new ConnectionFactory(this.#core, CommandChild, args, {}).popen(settings.popen));
+    return this.#within(() => begins.system(this.#core, this, command, options, waiter));
   }
 
   // Descriptors --------------------------------------------------------------------------------------------------
@@ -664,17 +585,7 @@ export class Reactor implements Clock, Responsible {
     ...args: A
   ): C {
     this.#mustRun("watch");
-    const given: WatchTarget & OnConnection<C> = typeof descriptor === "number" ? { fd: descriptor } : descriptor;
-    checkObject(given, "descriptor");
-    checkNames(given, WATCH, "descriptor");
-    const { fd, notifiesReadable = false, notifiesWritable = false } = given;
-    const options = {
-      fd: checkInteger(fd, "fd", 0),
-      notifiesReadable: checkBoolean(notifiesReadable, "notifiesReadable"),
-      notifiesWritable: checkBoolean(notifiesWritable, "notifiesWritable"),
-    };
-    const factory = new ConnectionFactory(this.#core, handler, args, given, WatchedDescriptor);
-    return this.#within(() => beginWatch(this.#core, options, factory.watcher()));
+    return this.#within(() => begins.watch(this.#core, descriptor, handler, args));
   }
 
   // Names --------------------------------------------------------------------------------------------------------
@@ -893,12 +804,6 @@ export class Reactor implements Clock, Responsible {
     this.#mustRun(method);
     if (!this.#core.isAccepting) throw stopped(this, `${method}: the reactor is stopping`);
   }
-}
-
-function checkResolver(resolver: unknown): Resolver {
-  if (resolver instanceof Resolver) return resolver;
-  if (typeof resolver === "function") return new Resolver({ lookup: resolver as NameLookup });
-  throw new ArgumentError(`resolver must be a Resolver or a function, not ${describe(resolver)}`);
 }
 
 /** A class to be made for a watch. */

@@ -38,7 +38,7 @@ function knownNames(): Set<string> {
     "options/options",
     "options/datagram_options",
     "reactor/lifecycle",
-    "reactor/reactor",
+    "reactor/reactor_options",
     "tls/tls_start",
     "tls/tls_options",
     "tls/tls_context",
