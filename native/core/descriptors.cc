@@ -100,7 +100,10 @@ bool Descriptors::enter(int fd, uint64_t token) {
   if (entry->compare_exchange_strong(before, token)) return true;
   std::lock_guard guard(lock);
   before = entry->load();
-  if (before != 0 && holds(before, fd)) return false;
+  // An entry of this very reactor is stale: its thread has been given the number by the kernel just now. Its poller may
+  // know the newcomer already, and cannot be asked.
+  const bool ours = static_cast<uint32_t>(before >> 32) == number_;
+  if (before != 0 && !ours && holds(before, fd)) return false;
   records->kept.erase(fd);
   entry->store(token);
   return true;

@@ -209,6 +209,17 @@ export const enums = [
     ],
   },
   {
+    name: "OneWay",
+    base: "int32_t",
+    scoped: true,
+    doc: "Of a connection whose descriptor has one direction alone: what it does.",
+    values: [
+      ["none", ""],
+      ["reads", ""],
+      ["writes", ""],
+    ],
+  },
+  {
     name: "WatchFlag",
     base: "uint32_t",
     bits: true,

@@ -34,14 +34,17 @@ enum Bit : uint32_t {
   kAddressed = 1 << 15,  // it was open: there are addresses to ask for
   kSkipRead = 1 << 16,   // held bytes are in this batch: the kernel's next ones wait for another
   kTls = 1 << 17,
-  kAdopted = 1 << 18,   // others may have the same socket: closing our descriptor does not take it from the poller
-  kFailed = 1 << 19,    // the peer is gone, as `error` says: closed when what it sent before that has been read
-  kKept = 1 << 20,      // device and inode of its descriptor are on record: see descriptors.h
-  kRelays = 1 << 21,    // the source of a relay: see net/relay.h
-  kRelayed = 1 << 22,   // the target of one
-  kAwaited = 1 << 23,   // ... which the source waits for, to have room
-  kPiped = 1 << 24,     // ... with bytes in the relay's pipe, which the kernel has refused
-  kHasRelay = 1 << 25,  // what its last relay has passed on is on record
+  kAdopted = 1 << 18,    // others may have the same socket: closing our descriptor does not take it from the poller
+  kFailed = 1 << 19,     // the peer is gone, as `error` says: closed when what it sent before that has been read
+  kKept = 1 << 20,       // device and inode of its descriptor are on record: see descriptors.h
+  kRelays = 1 << 21,     // the source of a relay: see net/relay.h
+  kRelayed = 1 << 22,    // the target of one
+  kAwaited = 1 << 23,    // ... which the source waits for, to have room
+  kPiped = 1 << 24,      // ... with bytes in the relay's pipe, which the kernel has refused
+  kHasRelay = 1 << 25,   // what its last relay has passed on is on record
+  kFile = 1 << 26,       // no socket: a pipe, a terminal, a device
+  kReadOnly = 1 << 27,   // of a file: nothing can be sent
+  kWriteOnly = 1 << 28,  // of a file: nothing comes in
 };
 
 // Events a handle has waiting, delivered in this order.

@@ -68,6 +68,23 @@ class Sys {
     return moving(::sendmsg(fd, &message, MSG_NOSIGNAL));
   }
 
+  // Of what is no socket. Nobody keeps these from raising SIGPIPE, which Node ignores in all its threads.
+  ssize_t read(int fd, void* to, size_t length) {
+    if (int fault = io_fault(fd); fault != 0) return fault;
+    return moving(::read(fd, to, shortened(length)));
+  }
+
+  ssize_t write(int fd, const void* from, size_t length) {
+    if (int fault = io_fault(fd); fault != 0) return fault;
+    return moving(::write(fd, from, shortened(length)));
+  }
+
+  ssize_t writev(int fd, iovec* pieces, size_t count) {
+    if (int fault = io_fault(fd); fault != 0) return fault;
+    if (kTorture && one_in(4)) return moving(::write(fd, pieces[0].iov_base, shortened(pieces[0].iov_len)));
+    return moving(::writev(fd, pieces, static_cast<int>(count)));
+  }
+
   // Datagrams, as many as there are up to `count`; how many.
   int recvmmsg(int fd, mmsghdr* messages, uint32_t count) {
     if (int fault = datagram_fault(fd); fault != 0) return fault;

@@ -106,6 +106,16 @@ napi_value adopt_stream_call(napi_env env, napi_callback_info info) {
   return integer(env, adopt_stream(loop->core, fd, settings));
 }
 
+// oneWay(loop, handle): a number of OneWay
+napi_value one_way_call(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Target target(args);
+  Slot* slot = target.stream();
+  if (!args.ok() || slot == nullptr) return nothing();
+  const OneWay way = slot->has(kReadOnly) ? OneWay::reads : slot->has(kWriteOnly) ? OneWay::writes : OneWay::none;
+  return integer(env, static_cast<int32_t>(way));
+}
+
 napi_value write_call(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Target target(args);
@@ -241,6 +251,7 @@ void define_stream_calls(Object& exports, Addon* addon) {
       {"adoptListener", adopt_listener_call},
       {"connect", connect_call},
       {"adoptStream", adopt_stream_call},
+      {"oneWay", one_way_call},
       {"write", write_call},
       {"writeLent", write_lent},
       {"sendFile", send_file_call},

@@ -121,7 +121,7 @@ int32_t open_listener(Core& core, const Address& address, const ListenSettings& 
 int32_t adopt_listener(Core& core, int fd, const ListenSettings& settings) {
   Slot* slot = new_listener(core, settings);
   if (slot == nullptr) return kNoHandle;
-  Adopted adopted = adopt_descriptor(core, *slot, fd);
+  Adopted adopted = adopt_descriptor(core, *slot, fd, Accepts::sockets);
   if (adopted.error != 0) {
     close_listener(core, *slot, Ended::error, adopted.error, adopted.syscall);
     return slot->handle;

@@ -1,7 +1,10 @@
-// Connections in clear: the kernel's bytes are the program's.
+// Connections in clear, over sockets and over files that can be waited for: the kernel's bytes are the program's.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "net/relay.h"
+#include "net/socket.h"
 #include "net/stream_ends.h"
 #include "net/stream_io.h"
 #include "net/stream_ops.h"
@@ -11,6 +14,22 @@ namespace em {
 namespace {
 
 constexpr size_t kMostPieces = 64;  // of one sendmsg
+
+struct SocketCalls {
+  static ssize_t read(Sys& sys, int fd, void* to, size_t length) { return sys.recv(fd, to, length); }
+  static ssize_t write(Sys& sys, int fd, const void* from, size_t length) { return sys.send(fd, from, length); }
+  static ssize_t writev(Sys& sys, int fd, iovec* pieces, size_t count) { return sys.sendmsg(fd, pieces, count); }
+};
+
+struct FileCalls {
+  // The master of a pseudo-terminal whose last slave has closed says EIO: that is its end.
+  static ssize_t read(Sys& sys, int fd, void* to, size_t length) {
+    const ssize_t got = sys.read(fd, to, length);
+    return got == -EIO && isatty(fd) ? 0 : got;
+  }
+  static ssize_t write(Sys& sys, int fd, const void* from, size_t length) { return sys.write(fd, from, length); }
+  static ssize_t writev(Sys& sys, int fd, iovec* pieces, size_t count) { return sys.writev(fd, pieces, count); }
+};
 
 // Output -------------------------------------------------------------------------------------------------------------
 
@@ -27,6 +46,7 @@ void send_queue(Core& core, Slot& slot, double stamp) {
 }
 
 // Sends the pieces of this turn, and `data` behind them, with nothing queued before; what is left is queued.
+template <class Calls>
 void send_now(Core& core, Slot& slot, const uint8_t* data, size_t length, double stamp) {
   uint32_t at = slot.piece_head;
   size_t skip = 0;  // bytes of the piece `at` that are gone
@@ -45,8 +65,8 @@ void send_now(Core& core, Slot& slot, const uint8_t* data, size_t length, double
       asked += length;
     }
     if (count == 0) break;
-    ssize_t took = count == 1 ? core.sys.send(slot.fd, pieces[0].iov_base, pieces[0].iov_len)
-                              : core.sys.sendmsg(slot.fd, pieces, count);
+    ssize_t took = count == 1 ? Calls::write(core.sys, slot.fd, pieces[0].iov_base, pieces[0].iov_len)
+                              : Calls::writev(core.sys, slot.fd, pieces, count);
     if (took < 0) {
       if (is_transient(took)) break;
       return fail_stream(core, slot, static_cast<int32_t>(took), Syscall::write);
@@ -85,10 +105,11 @@ bool must_wait(const Slot& slot) {
 }
 
 // Nearly every flush is this: one piece, with nothing before it.
+template <class Calls>
 void send_piece(Core& core, Slot& slot, double stamp) {
   const Core::Piece& piece = core.piece(slot.piece_head);
   const uint8_t* data = core.shared.out_slab + piece.offset;
-  ssize_t took = core.sys.send(slot.fd, data, piece.length);
+  ssize_t took = Calls::write(core.sys, slot.fd, data, piece.length);
   if (took < 0) {
     if (!is_transient(took)) return fail_stream(core, slot, static_cast<int32_t>(took), Syscall::write);
     took = 0;
@@ -103,27 +124,29 @@ void send_piece(Core& core, Slot& slot, double stamp) {
   if (slot.has(kAfterOutput)) after_output(core, slot);
 }
 
+template <class Calls>
 void flush(Core& core, Slot& slot, double stamp) {
   if (slot.state == State::closed || slot.has(kFailed)) return core.forget_pieces(slot);
   const bool one = slot.piece_head != kNoPiece && slot.piece_head == slot.piece_tail;
-  if (one && slot.state == State::open && slot.queue.empty()) return send_piece(core, slot, stamp);
+  if (one && slot.state == State::open && slot.queue.empty()) return send_piece<Calls>(core, slot, stamp);
   if (must_wait(slot)) {
     queue_pieces(core, slot);
   } else if (!slot.queue.empty()) {
     queue_pieces(core, slot);
     send_queue(core, slot, stamp);
   } else if (slot.piece_head != kNoPiece) {
-    send_now(core, slot, nullptr, 0, stamp);
+    send_now<Calls>(core, slot, nullptr, 0, stamp);
   }
 }
 
+template <class Calls>
 void write(Core& core, Slot& slot, const uint8_t* data, size_t length) {
   if (must_wait(slot) || !slot.queue.empty()) {
     queue_pieces(core, slot);
     slot.queue.append(data, length, core.live);
     core.mark_dirty(slot);
   } else {
-    send_now(core, slot, data, length, monotonic_now());
+    send_now<Calls>(core, slot, data, length, monotonic_now());
   }
 }
 
@@ -134,6 +157,7 @@ void append_file(Core& core, Slot& slot, int fd, int64_t offset, int64_t length)
 
 // Input --------------------------------------------------------------------------------------------------------------
 
+template <class Calls>
 void read_ready(Core& core, Slot& slot, uint32_t interest) {
   if (!slot.has(kWantIn)) return hung_up(core, slot, interest);
   if (slot.has(kSkipRead)) return slot.unset(kSkipRead);
@@ -146,7 +170,7 @@ void read_ready(Core& core, Slot& slot, uint32_t interest) {
     return hung_up(core, slot, interest);
   }
   if (slot.has(kRelays) && !finishing) return relay_ready(core, slot);
-  ssize_t got = core.sys.recv(slot.fd, core.slab_room(kReadQuota), kReadQuota);
+  ssize_t got = Calls::read(core.sys, slot.fd, core.slab_room(kReadQuota), kReadQuota);
   if (got > 0) {
     core.count(kBytesIn, static_cast<double>(got));
     slot.last_read = core.now;
@@ -162,8 +186,9 @@ void read_ready(Core& core, Slot& slot, uint32_t interest) {
   if (slot.has(kFailed) || !is_transient(got)) read_failed(core, slot, static_cast<int32_t>(got));
 }
 
+template <class Calls>
 void ready(Core& core, Slot& slot, uint32_t interest) {
-  if (interest & ~kOut) read_ready(core, slot, interest);
+  if (interest & ~kOut) read_ready<Calls>(core, slot, interest);
   if (slot.state != State::open || (interest & kOut) == 0) return;
   if (slot.has(kPiped)) {
     send_piped(core, slot);
@@ -172,29 +197,60 @@ void ready(Core& core, Slot& slot, uint32_t interest) {
   }
 }
 
-}  // namespace
+// What cannot be read knows of its reader's end by an error alone.
+void file_ready(Core& core, Slot& slot, uint32_t interest) {
+  if (!slot.has(kWriteOnly) || (interest & kError) == 0) return ready<FileCalls>(core, slot, interest);
+  if (slot.queue.empty() && core.shared.outbound[slot.index()] == 0) {
+    close_stream(core, slot, Ended::peer, 0, Syscall::none);
+  } else {
+    close_stream(core, slot, Ended::error, -EPIPE, Syscall::write);
+  }
+}
 
 // Nothing lies between the program and the kernel but the slot's own queue, and the pipe of a relay before it.
-constexpr StreamOps kPlainOps = {
-    .ready = ready,
-    .due = [](Core&, Slot&) { return true; },
-    .read_on = [](Core&, Slot&) { return true; },
-    .held_delivered = [](Core&, Slot&) { return true; },
-    .flush = flush,
-    .write = write,
-    .append_file = append_file,
-    .has_more_output = [](const Slot& slot) { return slot.has(kPiped); },
-    .wants_out = [](const Slot& slot) { return slot.has(kPiped); },
-    .queue_sent = sent,
-    .write_failed = fail_stream,
-    .keeps_end = false,
-    .can_detach = true,
-    .may_settle = [](Core&, Slot&) { return true; },
-    .output_done = [](Core&, Slot&) { return true; },
-    .finish = [](Core&, Slot&) { return false; },
-    .abort = [](Slot&) {},
-    .closed = [](Core&, Slot&) {},
-    .release = [](Slot&) {},
-};
+template <class Calls>
+constexpr StreamOps in_clear() {
+  return {
+      .ready = ready<Calls>,
+      .due = [](Core&, Slot&) { return true; },
+      .read_on = [](Core&, Slot&) { return true; },
+      .held_delivered = [](Core&, Slot&) { return true; },
+      .flush = flush<Calls>,
+      .write = write<Calls>,
+      .append_file = append_file,
+      .has_more_output = [](const Slot& slot) { return slot.has(kPiped); },
+      .wants_out = [](const Slot& slot) { return slot.has(kPiped); },
+      .send_pieces = send_to_socket,
+      .queue_sent = sent,
+      .write_failed = fail_stream,
+      .keeps_end = false,
+      .can_detach = true,
+      .may_settle = [](Core&, Slot&) { return true; },
+      .output_done = [](Core&, Slot&) { return true; },
+      .end_output = end_socket,
+      .pending_error = socket_error,
+      .finish = [](Core&, Slot&) { return false; },
+      .abort = [](Slot&) {},
+      .closed = [](Core&, Slot&) {},
+      .release = [](Slot&) {},
+  };
+}
+
+// A file has no way to end one direction but to be closed, and keeps no error.
+constexpr StreamOps over_files() {
+  StreamOps ops = in_clear<FileCalls>();
+  ops.ready = file_ready;
+  ops.send_pieces = [](Core& core, const Slot& slot, iovec* pieces, size_t count) {
+    return core.sys.writev(slot.fd, pieces, count);
+  };
+  ops.end_output = [](Core&, const Slot&) {};
+  ops.pending_error = [](int) { return 0; };
+  return ops;
+}
+
+}  // namespace
+
+constexpr StreamOps kPlainOps = in_clear<SocketCalls>();
+constexpr StreamOps kFileOps = over_files();
 
 }  // namespace em

@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 
 namespace em {
 
@@ -26,11 +29,45 @@ int socket_error(int fd) {
 
 namespace {
 
+// A terminal's open file is shared with the shell and all it has started, none of which expects it not to block: it is
+// opened anew under the same number. The master of a pseudo-terminal is nobody else's.
+void open_terminal_anew(int fd, int mode) {
+  char name[64];
+  unsigned number;
+  if (ioctl(fd, TIOCGPTN, &number) == 0 || ttyname_r(fd, name, sizeof name) != 0) return;
+  const int anew = open(name, mode | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+  if (anew < 0) return;
+  dup3(anew, fd, O_CLOEXEC);
+  close(anew);
+}
+
+// Makes it one that never blocks and is not inherited, if the poller takes it.
+Adopted inspect_file(Core& core, Slot& slot, int fd) {
+  if (int error = core.poller.add(fd, kNoHandle, 0); error != 0) return {error, Syscall::epoll_ctl};
+  core.poller.remove(fd);
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return {-errno, Syscall::fcntl};
+  const int mode = flags & O_ACCMODE;
+  if (isatty(fd)) open_terminal_anew(fd, mode);
+  if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return {-errno, Syscall::fcntl};
+  slot.set(kFile);
+  // The direction that is not there has ended.
+  if (mode == O_RDONLY) {
+    slot.set(kReadOnly | kShutWanted | kShutDone);
+    core.shared.flags[slot.index()] |= kNoWrite;
+  }
+  if (mode == O_WRONLY) slot.set(kWriteOnly | kEndDelivered);
+  return {.file = true};
+}
+
 // Makes it one that never blocks and is not inherited, if it is a stream socket.
-Adopted inspect(int fd) {
+Adopted inspect(Core& core, Slot& slot, int fd, Accepts accepts) {
   int type = 0, domain = 0;
   socklen_t size = sizeof type;
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) return {-errno, Syscall::getsockopt};
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
+    if (errno == ENOTSOCK && accepts == Accepts::files) return inspect_file(core, slot, fd);
+    return {-errno, Syscall::getsockopt};
+  }
   size = sizeof domain;
   getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
   const bool internet = domain == AF_INET || domain == AF_INET6;
@@ -39,15 +76,15 @@ Adopted inspect(int fd) {
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
     return {-errno, Syscall::fcntl};
   }
-  return {0, Syscall::none, internet};
+  return {.internet = internet};
 }
 }  // namespace
 
-Adopted adopt_descriptor(Core& core, Slot& slot, int fd) {
+Adopted adopt_descriptor(Core& core, Slot& slot, int fd, Accepts accepts) {
   if (int error = core.descriptors.claim(fd, slot.handle); error != 0) {
     return {error, error == -EEXIST ? Syscall::epoll_ctl : Syscall::getsockopt};
   }
-  Adopted adopted = inspect(fd);
+  Adopted adopted = inspect(core, slot, fd, accepts);
   if (adopted.error == 0) {
     core.set_descriptor(slot, fd);
     slot.set(kAdopted | kKept);
@@ -55,7 +92,8 @@ Adopted adopt_descriptor(Core& core, Slot& slot, int fd) {
     return adopted;
   }
   // What is no socket at all may be somebody else's.
-  if (adopted.syscall != Syscall::getsockopt || adopted.error == -EPROTOTYPE) close(fd);
+  const bool socket = adopted.syscall == Syscall::fcntl || adopted.error == -EPROTOTYPE;
+  if (socket) close(fd);
   core.descriptors.release(fd, slot.handle, true);
   return adopted;
 }

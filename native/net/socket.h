@@ -23,15 +23,19 @@ int apply_options(int fd, bool internet, const OptionList& options);
 // SO_ERROR, negative; asking clears it.
 int socket_error(int fd);
 
-// What a descriptor from outside is: an error, where it is no stream socket. It is left open then only if it belongs to
-// another handle already, or is no socket at all, for it may belong to somebody else.
+// What a descriptor from outside is: an error, where it is no stream socket, and no file that can be waited for. It is
+// left open then only if it belongs to another handle already, or is no socket at all, for it may belong to somebody
+// else.
 struct Adopted {
   int error = 0;
   Syscall syscall = Syscall::none;
   bool internet = false;
+  bool file = false;
 };
+// `files`: also pipes, terminals and devices, and one end of them alone.
+enum class Accepts { sockets, files };
 // Gives it to the slot, where there is no error.
-Adopted adopt_descriptor(Core& core, Slot& slot, int fd);
+Adopted adopt_descriptor(Core& core, Slot& slot, int fd, Accepts accepts);
 
 // Gives a descriptor the kernel has just made to the slot. Where this fails it is not ours.
 bool take_descriptor(Core& core, Slot& slot, int fd);

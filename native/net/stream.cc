@@ -75,9 +75,13 @@ int32_t open_stream(Core& core, const Address& address, const ConnectSettings& s
 int32_t adopt_stream(Core& core, int fd, const ConnectSettings& settings) {
   Slot* slot = new_stream(core, settings);
   if (slot == nullptr) return kNoHandle;
-  Adopted adopted = adopt_descriptor(core, *slot, fd);
+  Adopted adopted = adopt_descriptor(core, *slot, fd, Accepts::files);
   if (adopted.error != 0) {
     close_stream(core, *slot, Ended::error, adopted.error, adopted.syscall);
+    return slot->handle;
+  }
+  if (adopted.file) {
+    core.defer(*slot, kDueConnected);
     return slot->handle;
   }
   Address peer;
@@ -135,7 +139,8 @@ bool stream_accepted(Core& core, Slot& listener, int fd, const Address& peer) {
 
 void stream_connected(Core& core, Slot& slot) {
   slot.state = State::open;
-  slot.set(kAddressed | kWantIn);
+  slot.set(kAddressed);
+  if (!slot.has(kWriteOnly)) slot.set(kWantIn);
   slot.last_read = slot.last_write = core.now;
   core.count(kConnected);
   core.emit(Event::connected, 0, slot.handle, 0, 0);

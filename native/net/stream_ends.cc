@@ -63,7 +63,9 @@ void end_stream(Core& core, Slot& slot, Ended ended, int32_t error, Syscall sysc
 void end_input(Core& core, Slot& slot, Bit how) {
   slot.set(how);
   slot.unset(kWantIn);
-  if (slot.has(kShutDone)) {
+  if (slot.has(kReadOnly)) {
+    close_stream(core, slot, Ended::peer, 0, Syscall::none);
+  } else if (slot.has(kShutDone)) {
     close_stream(core, slot, Ended::local, 0, Syscall::none);
   } else {
     update_interest(core, slot);
@@ -89,9 +91,7 @@ void output_done(Core& core, Slot& slot) {
   if (!ops(slot).output_done(core, slot)) return;
   if (slot.has(kShutWanted) && !slot.has(kShutDone)) {
     slot.set(kShutDone);
-    // Fails only where the connection is gone, which reading will tell.
-    shutdown(slot.fd, SHUT_WR);
-    core.sys.calls++;
+    ops(slot).end_output(core, slot);
   }
   if (slot.has(kDetaching)) return close_stream(core, slot, Ended::detached, 0, Syscall::none);
   if (!slot.has(kPeerFin | kEndDelivered)) return;
@@ -138,7 +138,7 @@ Settled settle(Core& core, Slot& slot) {
     end_input(core, slot, kPeerFin);
     return Settled::nothing;
   }
-  const bool here = slot.has(kShutDone);
+  const bool here = slot.has(kShutDone) && !slot.has(kReadOnly);
   end_stream(core, slot, here ? Ended::local : Ended::peer, 0, Syscall::none, true);
   slot.due = 0;
   core.release_after_batch(slot);
@@ -149,7 +149,8 @@ Settled settle(Core& core, Slot& slot) {
 
 void finish_stream(Core& core, Slot& slot) {
   if (is_muted(core, slot)) return;
-  if (slot.state != State::open) return close_by_command(core, slot);
+  // Nothing is to be sent by who cannot send, and no peer waits for it.
+  if (slot.state != State::open || slot.has(kReadOnly)) return close_by_command(core, slot);
   mute(core, slot);
   release_unread(core, slot);
   slot.set(kFinishing | kShutWanted);
@@ -230,7 +231,7 @@ int32_t take_error(Core& core, Slot& slot, int32_t error) {
 void hung_up(Core& core, Slot& slot, uint32_t interest) {
   if (slot.has(kFailed)) return close_stream(core, slot, Ended::error, slot.error, slot.syscall);
   if (interest & kError) {
-    if (int error = socket_error(slot.fd); error != 0) {
+    if (int error = ops(slot).pending_error(slot.fd); error != 0) {
       return close_stream(core, slot, Ended::error, error, Syscall::read);
     }
   }

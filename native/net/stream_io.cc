@@ -105,7 +105,7 @@ bool write_queue(Core& core, Slot& slot, double stamp) {
     size_t count = slot.queue.gather(pieces, kMostPieces);
     size_t asked = 0;
     for (size_t i = 0; i < count; i++) asked += pieces[i].iov_len;
-    ssize_t took = core.sys.sendmsg(slot.fd, pieces, count);
+    ssize_t took = ops(slot).send_pieces(core, slot, pieces, count);
     if (took < 0) {
       if (is_transient(took)) break;
       ops(slot).write_failed(core, slot, static_cast<int32_t>(took), Syscall::write);
@@ -118,6 +118,16 @@ bool write_queue(Core& core, Slot& slot, double stamp) {
   if (slot.state != State::open || slot.has(kFailed)) return false;
   update_interest(core, slot);
   return slot.state == State::open;
+}
+
+ssize_t send_to_socket(Core& core, const Slot& slot, iovec* pieces, size_t count) {
+  return core.sys.sendmsg(slot.fd, pieces, count);
+}
+
+void end_socket(Core& core, const Slot& slot) {
+  // Fails only where the connection is gone, which reading will tell.
+  shutdown(slot.fd, SHUT_WR);
+  core.sys.calls++;
 }
 
 void check_writable(Core& core, Slot& slot) {

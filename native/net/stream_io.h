@@ -13,6 +13,9 @@ void queue_pieces(Core& core, Slot& slot);
 // Sends from the slot's own queue until the kernel has enough, and has the poller watch for the rest. Returns whether
 // the connection goes on.
 bool write_queue(Core& core, Slot& slot, double stamp);
+// What a kind that stands on a socket does to send pieces, and when nothing follows them: see stream_ops.h.
+ssize_t send_to_socket(Core& core, const Slot& slot, iovec* pieces, size_t count);
+void end_socket(Core& core, const Slot& slot);
 // Reports `writable`, where that was asked for and little enough is unsent.
 void check_writable(Core& core, Slot& slot);
 // What may be waiting for output to be sent. Where none of it is, which is nearly always, nothing follows upon output.

@@ -1,4 +1,5 @@
-// What differs between one kind of connection and another: in clear (plain.cc), and under TLS (tls/tls_stream.cc).
+// What differs between one kind of connection and another: in clear, over sockets and over files (plain.cc), and under
+// TLS (tls/tls_stream.cc).
 //
 // Everything else about a connection is the same for all of them and stands once: its commands in stream.cc, what moves
 // its bytes in stream_io.cc, its ends in stream_ends.cc. None of these asks what kind it has before it; they call the
@@ -37,6 +38,8 @@ struct StreamOps {
   bool (*has_more_output)(const Slot& slot);
   // Whether there is something to do when the kernel takes more, beyond sending the slot's queue.
   bool (*wants_out)(const Slot& slot);
+  // Hands pieces to the kernel; how many bytes it took, or a negative errno.
+  ssize_t (*send_pieces)(Core& core, const Slot& slot, iovec* pieces, size_t count);
   // Bytes of the slot's queue are with the kernel: counts what of them is the program's.
   void (*queue_sent)(Core& core, Slot& slot, size_t length, double stamp);
   // The kernel takes nothing more, for this reason.
@@ -54,6 +57,10 @@ struct StreamOps {
   // All output is with the kernel. Sends what the protocol has to say before a FIN, where kShutWanted. False while some
   // of that is left, or while the connection may not end: `output_done` is called again then.
   bool (*output_done)(Core& core, Slot& slot);
+  // All output is with the kernel, and none follows: tells the peer so, where that can be told.
+  void (*end_output)(Core& core, const Slot& slot);
+  // The error that the kernel holds for the descriptor, negative; asking clears it.
+  int (*pending_error)(int fd);
   // `finish`: nothing is read from here on but the peer's end. Returns whether that has come already.
   bool (*finish)(Core& core, Slot& slot);
   // `abort`: the connection is to be reset, with not a word more.
@@ -65,8 +72,12 @@ struct StreamOps {
 };
 
 extern const StreamOps kPlainOps;
+extern const StreamOps kFileOps;
 extern const StreamOps kTlsOps;
 
-inline const StreamOps& ops(const Slot& slot) { return slot.has(kTls) ? kTlsOps : kPlainOps; }
+inline const StreamOps& ops(const Slot& slot) {
+  if (!slot.has(kTls | kFile)) return kPlainOps;
+  return slot.has(kTls) ? kTlsOps : kFileOps;
+}
 
 }  // namespace em

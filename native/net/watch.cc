@@ -17,7 +17,8 @@ uint32_t interest_of(uint32_t flags) {
 int arm(Core& core, const Slot& slot) {
   if (!core.descriptors.owns(slot.fd, slot.handle)) return -EBADF;
   const int error = core.poller.change(slot.fd, slot.handle, slot.interest | kOnce);
-  return error == -ENOENT ? -EBADF : error;
+  // Whatever another file under the number makes of it.
+  return error == 0 ? 0 : -EBADF;
 }
 
 // A registration that is there already is of a file that was closed under this number, kept by a duplicate that has

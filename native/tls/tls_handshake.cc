@@ -206,6 +206,7 @@ size_t undelivered(Core& core, const Slot& slot) {
 }
 
 const char* start_tls(Core& core, Slot& slot, TlsStart& start) {
+  if (slot.has(kFile)) return "TLS needs a socket";
   const bool in_clear = undelivered(core, slot) > 0;
   auto* tls = new TlsConnection(core, slot);
   if (const char* wrong = create_ssl(*tls, start, core.tls->transport); wrong != nullptr) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "net/relay.h"
+#include "net/socket.h"
 #include "net/stream_ends.h"
 #include "net/stream_io.h"
 #include "net/stream_ops.h"
@@ -268,12 +269,15 @@ constexpr StreamOps kTlsOps = {
     .append_file = tls_append_file,
     .has_more_output = tls_has_plain,
     .wants_out = tls_wants_out,
+    .send_pieces = send_to_socket,
     .queue_sent = tls_sent,
     .write_failed = tls_write_failed,
     .keeps_end = true,
     .can_detach = false,
     .may_settle = tls_may_settle,
     .output_done = tls_output_done,
+    .end_output = end_socket,
+    .pending_error = socket_error,
     .finish = tls_finish,
     .abort = tls_abort,
     .closed = tls_closed,

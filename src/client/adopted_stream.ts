@@ -2,6 +2,7 @@ import type { CloseReason } from "../base/close_reason.js";
 import type { Origin, Pending } from "../connection/origin.js";
 import * as reasons from "../connection/reasons.js";
 import type { Transport } from "../connection/transport.js";
+import { READ_ONLY, WRITE_ENDED, WRITE_ONLY } from "../connection/transport_state.js";
 import type { Core } from "../core/core.js";
 import { DISCARDED, Endpoint } from "../core/endpoint.js";
 import { type Ended, type Handle, NO_HANDLE } from "../engine/streams.js";
@@ -31,6 +32,9 @@ export class AdoptedStream extends Endpoint implements Origin, Pending {
   start(transport: Transport): void {
     this.#transport = transport;
     this.#handle = this.#adopt();
+    const oneWay = this.#core.engine.oneWay(this.#handle);
+    if (oneWay === "reads") transport.flags |= READ_ONLY | WRITE_ENDED;
+    else if (oneWay === "writes") transport.flags |= WRITE_ONLY;
     this.#core.register(this.#handle, this);
     this.#core.members.add(transport);
   }

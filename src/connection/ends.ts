@@ -18,6 +18,7 @@ import {
   PAUSED,
   PEER_ENDED,
   WRITE_ENDED,
+  WRITE_ONLY,
 } from "./transport_state.js";
 import { failureOf, warnIfUnheard } from "./unheard.js";
 
@@ -26,6 +27,10 @@ import { failureOf, warnIfUnheard } from "./unheard.js";
 
 /** Ends the sending direction alone, after what is queued. */
 export function halfClose(life: Transport): void {
+  if (life.flags & WRITE_ONLY) {
+    finish(life);
+    return;
+  }
   if (life.state > State.open || life.flags & (WRITE_ENDED | FINISHING)) return;
   if (life.flags & FED) life.extras?.fedBy?.stop();
   life.flags |= WRITE_ENDED;

@@ -7,10 +7,10 @@ import { closeFile, FileSends, type OpenFile } from "./file_sends.js";
 import { Life } from "./life.js";
 import { OpeningQueue } from "./opening_queue.js";
 import * as reasons from "./reasons.js";
-import { relaying, writeEnded } from "./refusals.js";
+import { readOnly, relaying, writeEnded } from "./refusals.js";
 import type { Transport } from "./transport.js";
 import type { TransportExtras } from "./transport_extras.js";
-import { AWAITS_DRAIN, FED, FINISHING, UNREAD, WRITE_ENDED } from "./transport_state.js";
+import { AWAITS_DRAIN, FED, FINISHING, READ_ONLY, UNREAD, WRITE_ENDED } from "./transport_state.js";
 
 // What a stream sends: bytes and files in the order of the calls, from before it is open; the water marks, between which the
 // program is told to stop and to go on; and the limits, above which the connection ends.
@@ -62,7 +62,11 @@ function mayWrite(life: Transport, unsent: number): boolean {
 }
 
 function notWritable(life: Transport): Error {
-  return life.flags & FED ? relaying("nothing else is sent to its target") : writeEnded();
+  return life.flags & FED
+    ? relaying("nothing else is sent to its target")
+    : life.flags & READ_ONLY
+      ? readOnly()
+      : writeEnded();
 }
 
 /** Bytes of a relay, which bounds them itself. */

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import type { CloseReason, DeadlineName } from "../base/close_reason.js";
-import { ConnectError, EventMachineError, LimitError, StateError } from "../base/errors.js";
+import { ArgumentError, ConnectError, EventMachineError, LimitError, StateError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 
 /** Reasons that carry nothing of their own exist once. */
@@ -36,9 +36,17 @@ export function fileTruncated(): CloseReason {
 }
 
 const EEXIST = -constants.errno.EEXIST;
+const EPERM = -constants.errno.EPERM;
 
-/** A descriptor from outside was not taken. EEXIST is how an engine says that a reactor owns it. */
+/** A descriptor from outside that nobody can wait for. */
+function notPollable(fd: number): ArgumentError {
+  const message = `descriptor ${fd} is a file that is always ready, as regular files and folders are: read and write it at any time`;
+  return new ArgumentError(message, "ERR_EM_NOT_POLLABLE");
+}
+
+/** A descriptor from outside was not taken, with EPERM where it can never be waited for. EEXIST is how an engine says that a reactor owns it. */
 export function attachError(fd: number, errno: number, syscall: string): EventMachineError {
+  if (errno === EPERM) return notPollable(fd);
   if (errno !== EEXIST) return new SystemError(errno, syscall);
   return new StateError("ERR_EM_DESCRIPTOR_OWNED", `descriptor ${fd} belongs to a reactor; detach it there first`);
 }

@@ -6,6 +6,13 @@ export function writeEnded(): StateError {
   return new StateError("ERR_EM_WRITE_AFTER_END", "nothing can be sent after halfClose");
 }
 
+export function readOnly(): StateError {
+  return new StateError(
+    "ERR_EM_NOT_WRITABLE",
+    "nothing can be sent: the descriptor that was attached can only be read",
+  );
+}
+
 export function notOpened(reason: CloseReason | undefined): unknown {
   return failure(reason, "before it was open");
 }

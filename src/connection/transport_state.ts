@@ -24,3 +24,7 @@ export const FED = 2048;
 export const HELD_OPEN = 128;
 /** Nobody reads what is sent: a child process has closed its standard input. */
 export const UNREAD = 1024;
+/** The descriptor it was attached to can only be read. */
+export const READ_ONLY = 8192;
+/** The descriptor it was attached to can only be written: its one direction ends with it. */
+export const WRITE_ONLY = 16384;

@@ -32,7 +32,7 @@ export interface Lending {
 
 /** What an open connection needs of the engine under it. */
 export interface StreamEngine
-  extends Omit<StreamCommands, "listen" | "adoptListener" | "connect" | "adoptStream">,
+  extends Omit<StreamCommands, "listen" | "adoptListener" | "connect" | "adoptStream" | "oneWay">,
     TlsStreamCommands {
   readonly name: string;
   readonly capabilities: ReadonlySet<Capability>;

@@ -79,8 +79,13 @@ export interface StreamCommands {
   adoptListener(fd: number, options: ListenOptions): Handle;
   /** Begins connecting. `connected` or `closed` follows; until then the connection takes no `write`. */
   connect(address: SocketAddress, options: ConnectOptions): Handle;
-  /** Takes over a connected stream descriptor. `connected` or `closed` follows, the latter as for `adoptListener`. */
+  /**
+   * Takes over a connected stream descriptor: a socket's, one end of a pipe, a terminal's. `connected` or `closed` follows, the latter as for
+   * `adoptListener`, with EPERM for a file that is always ready, as regular files are. Capability `adoptFile` for what is no socket and no pipe.
+   */
   adoptStream(fd: number, options: ConnectOptions): Handle;
+  /** What an adopted descriptor can do alone; undefined where it goes both ways, or is none. What can only be written ends when its reader does. */
+  oneWay(handle: Handle): "reads" | "writes" | undefined;
 
   /** Queues bytes. When it returns they are copied or with the kernel: the caller may reuse its buffer. */
   write(handle: Handle, data: Uint8Array): void;

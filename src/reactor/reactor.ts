@@ -391,8 +391,10 @@ export class Reactor implements Clock, Responsible {
   }
 
   /**
-   * Drives a connected stream descriptor as a connection; the descriptor is the reactor's from then on. One that a reactor
-   * owns already is refused: the new connection ends with `ERR_EM_DESCRIPTOR_OWNED`. (attach.)
+   * Drives a connected stream descriptor as a connection: a socket, one end of a pipe or a FIFO, a terminal. The descriptor is the reactor's
+   * from then on. What can only be read throws `ERR_EM_NOT_WRITABLE` where something is sent; what can only be written ends when its reader has gone
+   * (on portable at the next write). The new connection ends with `connect-failed` where it cannot be: `ERR_EM_DESCRIPTOR_OWNED` for one that a
+   * reactor owns already, `ERR_EM_NOT_POLLABLE` for a regular file. (attach.)
    */
   attach(stream: { fd: number; tls?: ClientTls } & StreamOptions & OnConnection): Connection;
   attach<A extends unknown[], C extends Connection>(

@@ -1,6 +1,4 @@
 import type { AsyncResource } from "node:async_hooks";
-import { constants } from "node:os";
-import { ArgumentError, type EventMachineError } from "../base/errors.js";
 import { SystemError } from "../base/system_error.js";
 import { Connection } from "../connection/connection.js";
 import { attachError } from "../connection/reasons.js";
@@ -30,8 +28,6 @@ export interface WatchMaker<C extends WatchedDescriptor> {
   readonly context: AsyncResource | undefined;
 }
 
-const EEXIST = -constants.errno.EEXIST;
-
 /** Begins a watch. What cannot be watched throws before anything is made. */
 export function beginWatch<C extends WatchedDescriptor>(
   core: Core,
@@ -60,21 +56,7 @@ function begin(core: Core, { fd, notifiesReadable: readable, notifiesWritable: w
   try {
     return core.engine.watch(fd, { readable, writable });
   } catch (error) {
-    throw error instanceof SystemError ? watchError(fd, error) : error;
-  }
-}
-
-function watchError(fd: number, error: SystemError): EventMachineError {
-  switch (error.code) {
-    case "EEXIST":
-      return attachError(fd, EEXIST, "epoll_ctl");
-    case "EPERM":
-      return new ArgumentError(
-        `descriptor ${fd} is a file that is always ready, as regular files and folders are: read and write it at any time`,
-        "ERR_EM_NOT_POLLABLE",
-      );
-    default:
-      return error;
+    throw error instanceof SystemError ? attachError(fd, error.errno, error.syscall ?? "epoll_ctl") : error;
   }
 }
 

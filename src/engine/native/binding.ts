@@ -1,4 +1,5 @@
 import type { KernelConstant } from "../socket_options.js";
+import type { OneWay } from "./layout.js";
 
 /** What the addon exports; native/face/addon.cc and its neighbours say what each call does. */
 export interface Binding {
@@ -53,6 +54,7 @@ export interface Binding {
   ): number | undefined;
   adoptStream(loop: number, fd: number, options: Int32Array, halfOpen: boolean, lowWater: number): number | undefined;
 
+  oneWay(loop: number, handle: number): (typeof OneWay)[keyof typeof OneWay] | undefined;
   write(loop: number, handle: number, data: Uint8Array): void;
   writeLent(loop: number, handle: number, offset: number, length: number): void;
   sendFile(loop: number, handle: number, fd: number, offset: number, length: number): void;

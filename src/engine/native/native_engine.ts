@@ -20,7 +20,7 @@ import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState }
 import type { WatchInterest } from "../watches.js";
 import type { Binding } from "./binding.js";
 import { listenFile, listenSettings, lowWater, plain } from "./call_arguments.js";
-import { Flag, Word } from "./layout.js";
+import { Flag, OneWay, Word } from "./layout.js";
 import { NativeDatagrams } from "./native_datagrams.js";
 import { NativeOutput } from "./native_output.js";
 import * as processes from "./native_processes.js";
@@ -32,6 +32,8 @@ import { RingReader } from "./ring_reader.js";
 import { checkResult, optionTriples, readCredentials, readError, readOption } from "./socket_options.js";
 
 const ALL_CAPABILITIES: ReadonlySet<Capability> = new Set(Object.keys(CAPABILITIES) as Capability[]);
+
+const ONE_WAY = { [OneWay.none]: undefined, [OneWay.reads]: "reads", [OneWay.writes]: "writes" } as const;
 
 /**
  * The engine on epoll. The addon fills a ring with what has happened and calls once for the whole batch; small writes
@@ -96,6 +98,10 @@ export class NativeEngine extends NativeOutput implements Engine {
     const triples = optionTriples(options, this.native.constants);
     const low = lowWater(options.lowWaterMark);
     return this.#opened(this.native.adoptStream(this.loop, fd, triples, options.halfOpen, low));
+  }
+
+  oneWay(handle: Handle): "reads" | "writes" | undefined {
+    return ONE_WAY[this.native.oneWay(this.loop, handle) ?? OneWay.none];
   }
 
   #opened(handle: number | undefined): Handle {

@@ -68,6 +68,10 @@ export class NodeStream<S extends Duplex = Duplex> implements OutputOwner, Recei
   #lastRead: number;
   #lastWrite: number;
 
+  /** See `StreamCommands`. */
+  oneWay: "reads" | "writes" | undefined;
+  /** A pipe or a terminal. */
+  isFile = false;
   isOpen = false;
   /** `closed` is on its way or delivered: every command does nothing, every callback of the stream is too late. */
   hasEnded = false;
@@ -114,7 +118,10 @@ export class NodeStream<S extends Duplex = Duplex> implements OutputOwner, Recei
     this.addresses = addresses;
     this.#lastRead = this.#lastWrite = wholeMilliseconds(performance.now());
     this.output.open(this.stream);
-    this.input.start(this.stream, afterDeferred, this.stream.readableEnded);
+    // The direction that is not there has ended.
+    if (this.oneWay === "writes") this.peerEnded = true;
+    else this.input.start(this.stream, afterDeferred, this.stream.readableEnded);
+    if (this.oneWay === "reads") this.endSaid = true;
   }
 
   // A layer ------------------------------------------------------------------------------------------------------

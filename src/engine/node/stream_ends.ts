@@ -22,6 +22,10 @@ export function shutdown(stream: NodeStream): void {
 /** Both directions are to end; what still comes is discarded. */
 export function finish(stream: NodeStream): void {
   if (!stream.isOpen || stream.hasEnded || stream.input.discards) return;
+  if (stream.oneWay === "reads") {
+    close(stream);
+    return;
+  }
   stream.endsWith ??= Ended.local;
   stream.awaitsWritable = false;
   stream.input.discard();
@@ -34,6 +38,7 @@ export function peerEnded(stream: NodeStream): void {
   if (stream.halfOpen && !stream.input.discards) {
     stream.turn.counters.events++;
     stream.sink.end(stream.handle);
+    if (stream.oneWay === "reads") end(stream, Ended.peer);
   } else {
     stream.endsWith ??= Ended.peer;
   }
@@ -159,7 +164,7 @@ function destroyComplete(stream: NodeStream): void {
 }
 
 function destroyByReset(stream: NodeStream): void {
-  // node:net cannot reset a Unix socket, and waits with it on a connecting one until it is connected.
-  if (!stream.isOpen || stream.localAddress?.family === "unix") stream.stream.destroy();
+  // node:net cannot reset what is not TCP, and waits with it on a connecting socket until it is connected.
+  if (!stream.isOpen || stream.isFile || stream.localAddress?.family === "unix") stream.stream.destroy();
   else reset(stream.stream, stream.carrier);
 }

@@ -20,6 +20,7 @@ import { type EngineTurn, Turn } from "../node/turn.js";
 import type { ConnectOptions, Handle, ListenOptions } from "../streams.js";
 import type { TlsContextId, TlsContextSettings, TlsFailure, TlsStart, TlsState } from "../tls.js";
 import type { WatchInterest } from "../watches.js";
+import { openDescriptor } from "./adopted_descriptor.js";
 import { findCapabilities } from "./capabilities.js";
 import type { PortablePeer } from "./datagram_peers.js";
 import { checkDatagramOptions } from "./datagram_settings.js";
@@ -167,27 +168,34 @@ export class PortableEngine extends StreamCalls implements Engine, ListenerOwner
   adoptStream(fd: number, options: ConnectOptions): Handle {
     this.#require("adoptStream");
     checkOptions(options, this.capabilities, this.name);
-    let socket: Socket | undefined;
+    let opened: ReturnType<typeof openDescriptor> | undefined;
     let failure = ownedFailure(fd);
     try {
-      if (failure === undefined) socket = new Socket({ fd, allowHalfOpen: true });
+      if (failure === undefined) opened = openDescriptor(fd);
     } catch (error) {
       failure = error as NodeJS.ErrnoException;
     }
-    socket ??= new Socket();
+    const socket = opened?.socket ?? new Socket();
     const stream = this.#newStream(socket, options);
+    stream.oneWay = opened?.oneWay;
+    stream.isFile = opened?.isFile === true;
     if (failure !== undefined) {
       stream.failed(failure);
       return stream.handle;
     }
-    applyOptions(socket, options);
+    if (opened?.isFile !== true) applyOptions(socket, options);
     if (!this.#isReferenced) socket.unref();
     this.turn.defer(() => {
       if (!stream.hasEnded) this.#tellConnected(stream);
     });
     const isInet = socket.localAddress !== undefined;
-    stream.open(isInet ? inetEnds(socket) : { local: UNNAMED, remote: UNNAMED }, true);
+    if (opened?.isFile === true) stream.open({ local: undefined, remote: undefined }, true);
+    else stream.open(isInet ? inetEnds(socket) : { local: UNNAMED, remote: UNNAMED }, true);
     return stream.handle;
+  }
+
+  oneWay(handle: Handle): "reads" | "writes" | undefined {
+    return this.stream(handle)?.oneWay;
   }
 
   #newStream(socket: Socket, settings: StreamSettings, listener?: PortableListener): NodeStream<Socket> {

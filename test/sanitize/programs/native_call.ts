@@ -118,6 +118,7 @@ const calls: Omit<Calls, "takeDetached"> = {
     const ends = new Int32Array(2);
     if (native.openPipe(ends) === 0) for (const end of ends) closeSync(end);
   },
+  oneWay: () => void native.oneWay(loop, ends.client),
   watchFlags: () => native.watchFlags(loop, watched, 3),
   datagramCounters: () => native.datagramCounters(loop, datagrams),
   packAddress: () => native.packAddress(loop, datagrams, 6, "::1", 9),
