@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import {
+  ChildProcess,
   Connection,
+  FileTail,
+  FileWatch,
   PeriodicTimer,
+  ProcessWatch,
   Reactor,
   Resolver,
   Timer,
@@ -65,6 +69,15 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
       ],
       gives: (value) => value instanceof WatchedDescriptor,
     },
+    popen: { calls: [["true"], [["true"], ChildProcess]], gives: (value) => value instanceof ChildProcess },
+    // With a callback it gives the child's number.
+    system: {
+      calls: [["true", { timeout: 60_000 }]],
+      gives: (value) => size(typeof value === "object" ? (value as { status: { code: number } }).status.code : value),
+    },
+    watchFile: { calls: [["/etc/passwd", FileWatch]], gives: (value) => value instanceof FileWatch },
+    tailFile: { calls: [["/etc/passwd", FileTail]], gives: (value) => value instanceof FileTail },
+    watchProcess: { calls: [[process.pid, ProcessWatch]], gives: (value) => value instanceof ProcessWatch },
     connectionCount: { gives: size },
     resolver: { gives: (value) => value instanceof Resolver },
     defer: { calls: [[() => 1, () => {}, () => {}, {}]], gives: () => true },
