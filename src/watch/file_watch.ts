@@ -1,15 +1,15 @@
 import { resolve } from "node:path";
 import { checkBoolean, checkObject } from "../base/checks.js";
-import type { CloseReason } from "../base/close_reason.js";
 import { describe } from "../base/describe.js";
-import { ArgumentError, StateError } from "../base/errors.js";
+import { ArgumentError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
-import { LOCAL_CLOSE, STOPPED } from "../connection/reasons.js";
+import { STOPPED } from "../connection/reasons.js";
 import type { Core } from "../core/core.js";
 import type { ChangeSink, Tracker } from "./change_sink.js";
 import { FileTracker } from "./file_tracker.js";
 import { FolderTracker } from "./folder_tracker.js";
 import { missing, stateOf } from "./node_watcher.js";
+import { Watch } from "./watch.js";
 import { WatchLife } from "./watch_life.js";
 
 /** What is watched, with how. */
@@ -33,17 +33,11 @@ const TARGET: Names<FileWatchTarget> = { path: true, recursive: true };
  * What is reported is what has changed since the last look, in a turn of the reactor's: several changes of one name in between are one. A file that came
  * and went in between is not reported, and of times, size and attributes only that they are others counts, not what did it.
  */
-export class FileWatch {
-  #life: WatchLife | undefined;
+export class FileWatch extends Watch {
   #path = "";
   #tracker: Tracker | undefined;
 
   // Callbacks ----------------------------------------------------------------------------------------------------
-
-  /** The watch has begun. */
-  postInit(): unknown {
-    return undefined;
-  }
 
   /** The content is another, or another file stands there. (file_modified, which did not say which file of a folder.) */
   fileModified(_name?: string): unknown {
@@ -73,42 +67,11 @@ export class FileWatch {
     return undefined;
   }
 
-  /**
-   * The watch has ended: by `stopWatching` (`local-close`), the reactor's stop, a callback that threw (`handler-error`), or because nothing is left to
-   * watch (`system-error`: the folder, or the file's folder, is gone).
-   */
-  unbind(_reason: CloseReason): unknown {
-    return undefined;
-  }
-
-  /** A callback of this watch threw, or its promise was rejected: as `Connection.onError`. */
-  onError(_error: unknown): unknown {
-    return false;
-  }
-
   // State --------------------------------------------------------------------------------------------------------
 
   /** What is watched, as an absolute path; empty in the constructor. */
   get path(): string {
     return this.#path;
-  }
-
-  /** Whether it has not ended. */
-  get isWatching(): boolean {
-    return this.#life?.isOver === false;
-  }
-
-  /** Why it has ended; undefined until then. */
-  get closeReason(): CloseReason | undefined {
-    return this.#life?.reason;
-  }
-
-  /** Ends the watch: nothing more is reported, and `unbind` follows. Harmless where it has ended. (stop_watching.) */
-  stopWatching(): void {
-    if (this.#life === undefined) {
-      throw new StateError("ERR_EM_NOT_ATTACHED", "the watch has not begun yet (use postInit)");
-    }
-    this.#life.end(LOCAL_CLOSE);
   }
 
   /** @internal Begins; throws SystemError where the path cannot be watched. */
@@ -135,7 +98,7 @@ export class FileWatch {
       core.members.delete(life);
       throw error;
     }
-    watch.#life = life;
+    Watch.begins(watch, life);
     if (!core.isAccepting) life.end(STOPPED);
     else life.call(() => watch.postInit());
   }

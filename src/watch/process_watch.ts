@@ -1,30 +1,24 @@
 import { closeSync } from "node:fs";
 import { checkInteger } from "../base/checks.js";
 import type { CloseReason, ExitStatus } from "../base/close_reason.js";
-import { StateError } from "../base/errors.js";
 import { Life } from "../connection/life.js";
-import { LOCAL_CLOSE, STOPPED, systemFailure } from "../connection/reasons.js";
+import { STOPPED, systemFailure } from "../connection/reasons.js";
 import type { Core } from "../core/core.js";
 import { Endpoint } from "../core/endpoint.js";
 import type { ProcessEnd } from "../core/transport_home.js";
 import type { Ended, Handle } from "../engine/streams.js";
 import { requireCapability } from "../options/required.js";
+import { Watch } from "./watch.js";
 import { WatchLife } from "./watch_life.js";
 
 /**
  * A watch of a process, of whoever's it is: extend it, override `processExited`, and hand the class to `watchProcess`. It means the process that has the
  * number when the watch begins, and no later one. (EventMachine::ProcessWatch, which needs kqueue.)
  */
-export class ProcessWatch {
-  #life: WatchLife | undefined;
+export class ProcessWatch extends Watch {
   #pid = 0;
 
   // Callbacks ----------------------------------------------------------------------------------------------------
-
-  /** The watch has begun. */
-  postInit(): unknown {
-    return undefined;
-  }
 
   /**
    * The process has exited; `unbind` follows. Of a child of this process `status` says how, unless somebody else has waited for it before; of others `code` and
@@ -34,16 +28,6 @@ export class ProcessWatch {
     return undefined;
   }
 
-  /** The watch has ended: by the exit (`exited`), `stopWatching` (`local-close`), the reactor's stop, or a callback that threw (`handler-error`). */
-  unbind(_reason: CloseReason): unknown {
-    return undefined;
-  }
-
-  /** A callback of this watch threw, or its promise was rejected: as `Connection.onError`. */
-  onError(_error: unknown): unknown {
-    return false;
-  }
-
   // State --------------------------------------------------------------------------------------------------------
 
   /** The number of the process; 0 in the constructor. (pid.) */
@@ -51,30 +35,12 @@ export class ProcessWatch {
     return this.#pid;
   }
 
-  /** Whether it has not ended. */
-  get isWatching(): boolean {
-    return this.#life?.isOver === false;
-  }
-
-  /** Why it has ended; undefined until then. */
-  get closeReason(): CloseReason | undefined {
-    return this.#life?.reason;
-  }
-
-  /** Ends the watch; the process goes on. Harmless where it has ended. (stop_watching.) */
-  stopWatching(): void {
-    if (this.#life === undefined) {
-      throw new StateError("ERR_EM_NOT_ATTACHED", "the watch has not begun yet (use postInit)");
-    }
-    this.#life.end(LOCAL_CLOSE);
-  }
-
   /** @internal Begins; throws SystemError where there is no such process. */
   static begin(watch: ProcessWatch, core: Core, pid: number): void {
     const descriptor = new ProcessDescriptor(core, pid);
     watch.#pid = pid;
     const life = new WatchLife(core, watch, () => descriptor.release());
-    watch.#life = life;
+    Watch.begins(watch, life);
     descriptor.exited = (status) => {
       life.call(() => watch.processExited(status));
       life.end({ kind: "exited", exit: status, outputHeld: false });
