@@ -81,7 +81,7 @@ export interface StreamCommands {
   connect(address: SocketAddress, options: ConnectOptions): Handle;
   /**
    * Takes over a connected stream descriptor: a socket's, one end of a pipe, a terminal's. `connected` or `closed` follows, the latter as for
-   * `adoptListener`, with EPERM for a file that is always ready, as regular files are. Capability `adoptFile` for what is no socket and no pipe.
+   * `adoptListener`, with EPERM for a file that is always ready, as regular files are.
    */
   adoptStream(fd: number, options: ConnectOptions): Handle;
   /** What an adopted descriptor can do alone; undefined where it goes both ways, or is none. What can only be written ends when its reader does. */
