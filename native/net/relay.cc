@@ -202,6 +202,7 @@ void splice_on(Core& core, Slot& from, Slot& to, Relay& relay) {
 
 bool start_relay(Core& core, Slot& from, Slot& to, uint32_t most, double length) {
   if (&from == &to || from.state != State::open || to.state != State::open) return false;
+  if (from.has(kFile) || to.has(kFile)) return false;
   if (from.has(kRelays | kFinishing | kDetaching | kFailed) || to.has(kRelayed) || !takes_output(to)) return false;
   if (from.unread != nullptr || is_muted(core, from) || most == 0 || !(length > 0)) return false;
   if (core.relays == nullptr) core.relays = std::make_shared<RelayCore>(core.live);

@@ -67,6 +67,23 @@ onEveryEngine("pipes", (engine) => {
     assert.equal(reader.kind, "local-close");
   });
 
+  rule("a relay goes from a pipe into another", async (trial, fifo) => {
+    const second = trial.fifo();
+    const [reader, writer] = [attach(trial, fifo, "reader"), attach(trial, second, "writer")];
+    await Promise.all([reader.opened, writer.opened]);
+    reader.proxyIncomingTo(writer);
+    let got = "";
+    for (const word of ["one ", "two ", "three"]) {
+      fifo.write(word);
+      await trial.until(() => {
+        got += second.read() ?? "";
+        return got.endsWith(word);
+      }, word);
+    }
+    assert.equal(got, "one two three");
+    assert.equal(reader.bytes, 0, "receiveData was not called");
+  });
+
   rule("the end that is written learns that its reader has gone", async (trial, fifo) => {
     const idle = attach(trial, fifo, "writer");
     const busyFifo = trial.fifo();
