@@ -46,7 +46,7 @@ function judge(chain: readonly Buffer[], sslVerifyPeer: (certificate: unknown, v
       },
     },
     handle: NO_HANDLE,
-    callbacks: { sslVerifyPeer },
+    receiver: { sslVerifyPeer },
     ask: (question: (...args: unknown[]) => unknown, _: unknown, args: unknown[], answered: (x: unknown) => void) => {
       try {
         answered(question(...args));
