@@ -158,9 +158,11 @@ onEveryEngine("system", (engine) => {
     const runner = new CommandRunner({ concurrency: 3, waitingLimit: 9 });
     const within = <T>(action: () => T) => new Promise<T>((resolve) => trial.reactor.nextTick(() => resolve(action())));
     const script = 'echo "+ $1" >> "$0"; sleep 0.05; echo "- $1" >> "$0"; exit "$1"';
-    const results = await within(() =>
-      Promise.all(Array.from({ length: 12 }, (_, at) => runner.run(["sh", "-c", script, log, String(at)]))),
-    );
+    const results = await within(() => {
+      const begun = Array.from({ length: 12 }, (_, at) => runner.run(["sh", "-c", script, log, String(at)]));
+      assert.deepEqual([runner.numRunning, runner.numWaiting], [3, 9]);
+      return Promise.all(begun);
+    });
     assert.deepEqual(
       (await results).map(({ status }) => status.code),
       Array.from({ length: 12 }, (_, at) => at),
@@ -172,7 +174,9 @@ onEveryEngine("system", (engine) => {
       running += line.startsWith("+") ? 1 : -1;
       most = Math.max(most, running);
     }
-    assert.deepEqual([running, most], [0, 3]);
+    // How many of the three overlap is the machine's affair; that no fourth does is the runner's.
+    assert.equal(running, 0);
+    assert.ok(most <= 3, `${most} at a time`);
     assert.deepEqual([runner.numRunning, runner.numWaiting], [0, 0]);
 
     const one = new CommandRunner({ concurrency: 1, waitingLimit: 1 });
