@@ -61,7 +61,8 @@ function mayWrite(life: Transport, unsent: number): boolean {
   return false;
 }
 
-function notWritable(life: Transport): Error {
+/** Why nothing more is sent on it. */
+export function notWritable(life: Transport): Error {
   return life.flags & FED
     ? relaying("nothing else is sent to its target")
     : life.flags & READ_ONLY
@@ -71,6 +72,7 @@ function notWritable(life: Transport): Error {
 
 /** Bytes of a relay, which bounds them itself. */
 export function passOn(life: Transport, data: Uint8Array): void {
+  if (life.extras?.deadlines !== undefined && unsentBytes(life) === 0) outputBegins(life);
   life.engine.write(life.handle, data);
   life.written += data.length;
 }

@@ -4,6 +4,7 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { RELAY_BUFFER } from "../base/limits.js";
 import { State } from "../core/stream_port.js";
+import { notWritable } from "./output.js";
 import { Passing, type PassingEvents } from "./passing.js";
 import { relaying } from "./refusals.js";
 import type { Transport } from "./transport.js";
@@ -19,14 +20,14 @@ export interface ProxyOptions {
   length?: number;
 }
 
-export const PROXY_OPTIONS: Names<ProxyOptions> = { bufferSize: true, length: true };
+const PROXY_OPTIONS: Names<ProxyOptions> = { bufferSize: true, length: true };
 
 export function notAConnection(name: string, given: unknown): ArgumentError {
   return new ArgumentError(`${name} must be a Connection, not ${describe(given)}`);
 }
 
 /** Checks that a relay can go from one to the other. */
-export function checkEnds(source: Transport, target: Transport): void {
+function checkEnds(source: Transport, target: Transport): void {
   if (source === target) throw new ArgumentError("target must be another connection: this one's output is its peer's");
   if (source.core !== target.core) {
     throw new StateError("ERR_EM_OTHER_REACTOR", "a relay needs both connections in one reactor");
@@ -37,23 +38,18 @@ export function checkEnds(source: Transport, target: Transport): void {
     if (end.extras?.owner !== undefined)
       throw new StateError("ERR_EM_CLAIMED", "a stream or an iterator has taken the connection's data");
   }
-  if (target.isWriteEnded)
-    throw new StateError("ERR_EM_WRITE_AFTER_END", "nothing can be sent to the target behind halfClose");
+  if (target.isWriteEnded) throw notWritable(target);
   if (source.extras?.passing !== undefined) throw relaying("its input cannot go to another target");
   if (target.extras?.fedBy !== undefined) throw relaying("the target takes no second source");
-}
-
-export function bufferOf({ bufferSize = RELAY_BUFFER }: ProxyOptions): number {
-  return checkCount(bufferSize, "bufferSize", 1);
 }
 
 /** Begins to pass on what `source` receives. Throws where it cannot. */
 export function proxy(source: Transport, target: Transport, options: ProxyOptions, events: PassingEvents): Passing {
   checkOptions(options, PROXY_OPTIONS);
-  const { length } = options;
+  const { bufferSize = RELAY_BUFFER, length } = options;
   const most =
     length === undefined ? Number.POSITIVE_INFINITY : checkInteger(length, "length", 1, Number.MAX_SAFE_INTEGER);
-  const buffer = bufferOf(options);
+  const buffer = checkCount(bufferSize, "bufferSize", 1);
   checkEnds(source, target);
   const passing = new Passing(source, target, buffer, most, events);
   passing.begin();

@@ -45,7 +45,7 @@ onEveryEngine("a watch of a file", (engine) => {
     utimesSync(path, 1000, 1000);
     await told(trial, watch, "modified");
     await step(trial);
-    writeFileSync(path, "XXX XXX");
+    writeFileSync(path, "ZZZ ZZZ");
     writeFileSync(path, "YYY YYY");
     await told(trial, watch, "modified");
     watch.stopWatching();
