@@ -18,6 +18,16 @@ export class HostsTable {
   /** Lines that are none are passed over, as the system does: an address and its names, `#` and what follows it left out. */
   static parse(text: string): HostsTable {
     const table = new HostsTable();
+    // A list of blocked names gives thousands of names to one address: no list is searched for each of them.
+    const seen = new Set<string>();
+    const add = (entries: Map<string, string[]>, key: string, value: string): void => {
+      const entry = `${key} ${value}`;
+      if (seen.has(entry)) return;
+      seen.add(entry);
+      const found = entries.get(key);
+      if (found === undefined) entries.set(key, [value]);
+      else found.push(value);
+    };
     for (const line of text.split("\n")) {
       const [given = "", ...names] = (line.split("#", 1)[0] as string).trim().split(/\s+/);
       const address = readHost(given);
@@ -25,17 +35,11 @@ export class HostsTable {
       for (const each of names) {
         const name = readHost(each);
         if (name === undefined || name.family !== undefined) continue;
-        table.#add(table.addresses, name.text, spell(address));
-        table.#add(table.names, address.text, name.text);
+        add(table.addresses, name.text, spell(address));
+        add(table.names, address.text, name.text);
       }
     }
     return table;
-  }
-
-  #add(table: Map<string, string[]>, key: string, value: string): void {
-    const found = table.get(key);
-    if (found === undefined) table.set(key, [value]);
-    else if (!found.includes(value)) found.push(value);
   }
 }
 
@@ -50,10 +54,13 @@ export class HostsFile {
   readonly #now: () => number;
   readonly #changed: () => void;
   #table = EMPTY;
-  /** What the file looked like when it was read. */
+  /** What the file looked like when it was read; empty for none. */
+  #read = "";
+  /** What it looked like when it was looked at last. */
   #seen: string | undefined;
   #checkedAt = Number.NEGATIVE_INFINITY;
-  #checking: Promise<HostsTable> | undefined;
+  #checking: Promise<void> | undefined;
+  #reading: Promise<void> | undefined;
 
   /** `changed` is called when it is another file, or another content, than last time. */
   constructor(path: string, now: () => number, changed: () => void) {
@@ -67,25 +74,38 @@ export class HostsFile {
     return this.#now() - this.#checkedAt < HOSTS_CHECK_INTERVAL;
   }
 
-  /** What stands in it now. Rejects with `EFBIG` for what is no file, or too large a one. */
-  async table(): Promise<HostsTable> {
-    if (this.isFresh) return this.#table;
+  /** Looks whether it has changed, where that was not done lately. Rejects with `EFBIG` for what is no file, or too large a one. */
+  async check(): Promise<void> {
+    if (this.isFresh) return;
     this.#checking ??= this.#check().finally(() => {
       this.#checking = undefined;
     });
     return this.#checking;
   }
 
-  async #check(): Promise<HostsTable> {
-    const seen = await this.#look();
-    if (seen !== this.#seen) {
-      const isFirst = this.#seen === undefined;
-      this.#table = seen === "" ? EMPTY : HostsTable.parse(await readable(readFile(this.#path, "utf8"), ""));
-      this.#seen = seen;
-      if (!isFirst) this.#changed();
+  /** What stands in it now; it is read when that is asked for. Rejects as `check` does. */
+  async table(): Promise<HostsTable> {
+    await this.check();
+    while (this.#read !== this.#seen) {
+      this.#reading ??= this.#readTable(this.#seen as string).finally(() => {
+        this.#reading = undefined;
+      });
+      await this.#reading;
     }
-    this.#checkedAt = this.#now();
     return this.#table;
+  }
+
+  async #check(): Promise<void> {
+    const seen = await this.#look();
+    const isOther = this.#seen !== undefined && seen !== this.#seen;
+    this.#seen = seen;
+    this.#checkedAt = this.#now();
+    if (isOther) this.#changed();
+  }
+
+  async #readTable(seen: string): Promise<void> {
+    this.#table = seen === "" ? EMPTY : HostsTable.parse(await readable(readFile(this.#path, "utf8"), ""));
+    this.#read = seen;
   }
 
   /** Which file and which state of it; empty for none. */

@@ -221,10 +221,11 @@ export class Resolver implements HostNames {
 
   async #addresses(name: string, family: 0 | 4 | 6, signal: AbortSignal): Promise<readonly HostAddress[]> {
     signal.throwIfAborted();
-    const hosts = this.#hosts?.isFresh === false ? await untilAborted(this.#hosts.table(), signal) : undefined;
+    // The system reads the file by itself: of ours it is to be known only whether it has changed.
+    if (this.#hosts?.isFresh === false) await untilAborted(this.#hosts.check(), signal);
     const { ending } = this.#lookup;
     const find = async (over: AbortSignal) => {
-      const table = this.#asksHosts ? (hosts ?? (await this.#hosts?.table())) : undefined;
+      const table = this.#asksHosts ? await this.#hosts?.table() : undefined;
       const found = table === undefined ? undefined : hostsAddresses(table, name, family);
       if (found !== undefined) return { value: found, life: this.#cacheTime };
       return this.#lookup.find(name, family, this.#cacheTime, over);

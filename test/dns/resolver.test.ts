@@ -428,6 +428,19 @@ describe("a hosts file", () => {
     assert.deepEqual(await resolver.resolve("here.test"), ["192.0.2.4"]);
   });
 
+  it("may give a hundred thousand names to one address", async () => {
+    const lines = Array.from({ length: 100_000 }, (_, index) => `0.0.0.0 ads${index}.test ads${index}.test\n`);
+    writeFileSync(hostsPath, lines.join(""));
+    const server = await serverOf(() => ({ rcode: NXDOMAIN }));
+    const resolver = asking(server, { hosts: hostsPath });
+    const before = performance.now();
+    assert.deepEqual(await resolver.resolve("ads99999.test"), ["0.0.0.0"]);
+    assert.ok(performance.now() - before < 10_000, "it grows with the file, not with its square");
+    const names = await resolver.reverse("0.0.0.0");
+    assert.equal(names.length, 100_000);
+    assert.equal(new Set(names).size, 100_000);
+  });
+
   it("must be a file, and not too large", async () => {
     const server = await serverOf(() => ({ rcode: NXDOMAIN }));
     await assert.rejects(asking(server, { hosts: "/dev/zero" }).resolve("x.test"), { code: "EFBIG" });
