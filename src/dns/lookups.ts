@@ -136,6 +136,8 @@ export class ServerLookup implements AddressLookup {
   }
 
   async #find(name: string, family: 0 | 4 | 6, signal: AbortSignal): Promise<Found<readonly HostAddress[]>> {
+    // Whoever gave up may have done so before this name's turn: nobody is told of that again.
+    signal.throwIfAborted();
     const families = family === 0 ? ([6, 4] as const) : ([family] as const);
     const late = new AbortController();
     const giveUp = () => late.abort(signal.reason);

@@ -228,6 +228,7 @@ export class Resolver implements HostNames {
       const table = this.#asksHosts ? await this.#hosts?.table() : undefined;
       const found = table === undefined ? undefined : hostsAddresses(table, name, family);
       if (found !== undefined) return { value: found, life: this.#cacheTime };
+      over.throwIfAborted();
       return this.#lookup.find(name, family, this.#cacheTime, over);
     };
     return this.#cache.ask(`host ${family} ${name}`, ending, find, signal);

@@ -321,6 +321,30 @@ describe("a Resolver's memory", () => {
       message: "third",
     });
   });
+
+  it("asks nothing for one who gave up at once", async () => {
+    const server = await serverOf(() => undefined);
+    writeFileSync(hostsPath, "192.0.2.1 here.test\n");
+    for (const hosts of [false, hostsPath] as const) {
+      const resolver = asking(server, { hosts, search: ["lab.test"], timeout: 20_000 });
+      for (const ask of [
+        (signal: AbortSignal) => resolver.resolve("www", { signal }),
+        (signal: AbortSignal) => resolver.reverse("192.0.2.7", { signal }),
+      ]) {
+        const giver = new AbortController();
+        const asked = ask(giver.signal);
+        giver.abort(new Error("mine"));
+        await assert.rejects(asked, { message: "mine" });
+        await until(() => resolver.stats().queries === 0, "nothing is under way");
+      }
+    }
+    // What was sent before comes before.
+    await assert.rejects(asking(server, { timeout: 50, tries: 1 }).resolve4("last.test"), { code: "ETIMEOUT" });
+    assert.deepEqual(
+      server.questions.filter((question) => question !== "A last.test"),
+      [],
+    );
+  });
 });
 
 describe("a hostile name server", () => {
