@@ -55,8 +55,12 @@ Slot* open_target(Core& core, const Relay& relay) {
   return to != nullptr && to->state == State::open && takes_output(*to) ? to : nullptr;
 }
 
-double waiting(const Core& core, const Relay& relay, const Slot& to) {
-  return core.shared.outbound[to.index()] + relay.piped;
+double waiting(const Core& core, const Slot& to) { return core.shared.outbound[to.index()]; }
+
+// Bytes in the pipe are output of the target as those in its queue are: not with the kernel yet.
+void count_waiting(Core& core, const Slot& to, double bytes) {
+  core.shared.outbound[to.index()] += bytes;
+  core.count(kTotalOutbound, bytes);
 }
 
 void stop_reading(Core& core, Slot& from) {
@@ -106,8 +110,6 @@ void empty_pipe(Core& core, Relay& relay) {
   }
   relay.piped = 0;
   give_back_pipe(core, relay);
-  core.shared.outbound[to->index()] += static_cast<double>(filled);
-  core.count(kTotalOutbound, static_cast<double>(filled));
   to->queue.append(bytes.get(), filled, core.live);
   update_interest(core, *to);
 }
@@ -138,11 +140,13 @@ bool may_splice(Core& core, Relay& relay, const Slot& from, const Slot& to) {
 }
 
 // Returns what the kernel did of it: bytes, or a negative errno.
-ssize_t fill_pipe(Core& core, Relay& relay, Slot& from) {
-  const auto most = static_cast<size_t>(std::min<double>(relay.left, relay.pipe.size - relay.piped));
+ssize_t fill_pipe(Core& core, Relay& relay, Slot& from, const Slot& to) {
+  const uint32_t room = std::min(relay.pipe.size, relay.most) - relay.piped;
+  const auto most = static_cast<size_t>(std::min<double>(relay.left, room));
   const ssize_t got = core.sys.splice_in(from.fd, relay.pipe.write_end, most);
   if (got <= 0) return got;
   relay.piped += static_cast<uint32_t>(got);
+  count_waiting(core, to, static_cast<double>(got));
   relay.passed += static_cast<double>(got);
   relay.left -= static_cast<double>(got);
   core.count(kBytesIn, static_cast<double>(got));
@@ -165,6 +169,7 @@ bool drain_pipe(Core& core, Relay& relay, Slot& to) {
       return false;
     }
     relay.piped -= static_cast<uint32_t>(took);
+    count_waiting(core, to, -static_cast<double>(took));
     core.count(kBytesOut, static_cast<double>(took));
     to.last_write = core.now;
   }
@@ -173,13 +178,15 @@ bool drain_pipe(Core& core, Relay& relay, Slot& to) {
 
 void splice_on(Core& core, Slot& from, Slot& to, Relay& relay) {
   for (int64_t quota = kSpliceQuota; quota > 0;) {
-    const ssize_t got = fill_pipe(core, relay, from);
+    const ssize_t got = fill_pipe(core, relay, from, to);
     if (got == -EINVAL && relay.piped == 0) {
       relay.splices = false;  // not between these two
       return give_back_pipe(core, relay);
     }
     if (got > 0) quota -= got;
     if (relay.piped > 0 && !drain_pipe(core, relay, to)) {
+      // What is left in the pipe of a length that has passed goes on as any output.
+      if (relay.left == 0 && relay.to != kNoHandle) return length_passed(core, from, relay);
       if (from.state == State::open && to.state == State::open) block(core, from, to);
       return;
     }
@@ -194,6 +201,7 @@ void splice_on(Core& core, Slot& from, Slot& to, Relay& relay) {
     if (!is_transient(got)) read_failed(core, from, static_cast<int32_t>(got));
     return;
   }
+  give_back_pipe(core, relay);
 }
 
 }  // namespace
@@ -233,7 +241,7 @@ size_t relay_room(Core& core, Slot& from) {
     stop_reading(core, from);
     return 0;
   }
-  const double room = relay->most - waiting(core, *relay, *to);
+  const double room = relay->most - waiting(core, *to);
   if (room > 0) return static_cast<size_t>(std::min(relay->left, room));
   block(core, from, *to);
   return 0;
@@ -251,7 +259,7 @@ size_t pass_on(Core& core, Slot& from, const uint8_t* data, size_t length) {
   if (!from.has(kRelays) || relay->to == kNoHandle) return part;
   if (relay->left == 0) {
     length_passed(core, from, *relay);
-  } else if (waiting(core, *relay, *to) >= relay->most) {
+  } else if (waiting(core, *to) >= relay->most) {
     block(core, from, *to);
   }
   return part;
@@ -287,13 +295,18 @@ void send_piped(Core& core, Slot& to) {
   Relay* relay = relay_into(core, to);
   if (relay == nullptr || !drain_pipe(core, *relay, to)) return;
   to.unset(kPiped);
+  give_back_pipe(core, *relay);
   update_interest(core, to);
   if (to.state == State::open && to.has(kAfterOutput)) after_output(core, to);
 }
 
+void unsplice(Core& core, Slot& to) {
+  if (to.has(kPiped)) empty_pipe(core, *relay_into(core, to));
+}
+
 void relay_drained(Core& core, Slot& to) {
   Relay* relay = relay_into(core, to);
-  if (relay == nullptr || relay->piped > 0 || waiting(core, *relay, to) > relay->most / 2) return;
+  if (relay == nullptr || relay->piped > 0 || waiting(core, to) > relay->most / 2) return;
   to.unset(kAwaited);
   Slot* from = core.slots.find(relay->from);
   if (from != nullptr) read_again(core, *from);

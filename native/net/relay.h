@@ -35,6 +35,8 @@ size_t relay_room(Core& core, Slot& from);
 size_t pass_on(Core& core, Slot& from, const uint8_t* data, size_t length);
 // The kernel takes output of a target with kPiped.
 void send_piped(Core& core, Slot& to);
+// What is in the pipe moves into the target's queue: something else is about to follow it.
+void unsplice(Core& core, Slot& to);
 // Output of a target with kAwaited has gone to the kernel.
 void relay_drained(Core& core, Slot& to);
 // Called by stream_ends.cc: the slot is closed, and has its queue still.

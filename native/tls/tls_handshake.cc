@@ -1,5 +1,6 @@
 #include "tls/tls_handshake.h"
 
+#include "net/relay.h"
 #include "net/stream_ends.h"
 #include "net/stream_io.h"
 #include "tls/tls_core.h"
@@ -223,6 +224,7 @@ const char* start_tls(Core& core, Slot& slot, TlsStart& start) {
   if (!start.is_server) tls->server_name = std::move(start.server_name);
   tls->early = std::move(start.received);
   // What was written before leaves before, in clear.
+  unsplice(core, slot);
   queue_pieces(core, slot);
   tls->clear_left = core.shared.outbound[slot.index()];
   slot.tls = tls;

@@ -22,7 +22,7 @@ import * as commands from "./commands.js";
 import { attached, stream } from "./commands.js";
 import type { AnyLife } from "./life.js";
 import type { Passing, PassingEvents } from "./passing.js";
-import { notAConnection, type ProxyOptions, proxy } from "./proxying.js";
+import { checkProxy, notAConnection, type ProxyOptions, proxy } from "./proxying.js";
 import type { Transport } from "./transport.js";
 import { setDefaultUnbind } from "./unheard.js";
 
@@ -685,6 +685,11 @@ export class Connection {
   /** @internal For claimants and protocol classes, whose callbacks are called, and fail, like the connection's own. */
   static portOf(connection: Connection): StreamPort {
     return stream(connection.#life, "a bridge or a protocol class");
+  }
+
+  /** @internal Throws what `pass` would throw. */
+  static checkPass(source: Connection, target: Connection, options: ProxyOptions): void {
+    checkProxy(stream(source.#life, "a relay"), stream(target.#life, "a relay"), options);
   }
 
   /** @internal `proxyIncomingTo` for others than the program. */

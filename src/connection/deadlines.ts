@@ -24,7 +24,9 @@ export interface DeadlinesOwner {
   readonly handle: Handle;
   readonly settings: StreamSettings;
   readonly isPaused: boolean;
-  readonly bytesIn: number;
+  /** Whether a relay makes its output, of which nobody here is told. */
+  readonly isFed: boolean;
+  received(): number;
   readonly isSendingFile: boolean;
   outboundSize(): number;
   /** The deadline has expired. True: it is to run anew. */
@@ -112,7 +114,7 @@ export class Deadlines {
     };
     const waits = this.#pausedAt === undefined;
     consider("lifetime", settings.lifetimeTimeout, this.#from.lifetime);
-    if (waits && owner.bytesIn === 0) consider("first-byte", settings.firstByteTimeout, this.#from["first-byte"]);
+    if (waits && owner.received() === 0) consider("first-byte", settings.firstByteTimeout, this.#from["first-byte"]);
     const lastWrite = engine.lastWrite(handle);
     consider(
       "inactivity",
@@ -127,9 +129,21 @@ export class Deadlines {
   }
 
   #arm(now: number): void {
+    const owner = this.#owner;
+    const { writeTimeout } = owner.settings;
     const first = this.#earliest();
-    if (first === undefined) this.stop();
-    else this.#set(first.at, now);
+    const at = first?.at ?? Number.POSITIVE_INFINITY;
+    // Of what the engine relays it is looked whether there is any.
+    const look = owner.isFed && writeTimeout > 0 ? now + writeTimeout / 4 : Number.POSITIVE_INFINITY;
+    if (Math.min(at, look) === Number.POSITIVE_INFINITY) this.stop();
+    else this.#set(Math.min(at, look), now);
+  }
+
+  /** A relay makes the output from here on. */
+  feedBegins(): void {
+    const now = this.#owner.core.now();
+    this.#from.write = now;
+    this.#arm(now);
   }
 
   #set(at: number, now: number): void {

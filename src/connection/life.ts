@@ -68,6 +68,11 @@ export abstract class Life extends Endpoint implements Member, Responsible {
   abstract closed(): Promise<CloseReason>;
   abstract remoteAddress(): SocketAddress | undefined;
   abstract localAddress(): SocketAddress | undefined;
+  /** Whether a relay makes its output. */
+  get isFed(): boolean {
+    return false;
+  }
+
   /** `bytesIn`, with what a relay under way has taken. */
   received(): number {
     return this.bytesIn;

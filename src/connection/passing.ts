@@ -1,9 +1,10 @@
 import type { CloseReason } from "../base/close_reason.js";
 import { State } from "../core/stream_port.js";
 import type { OwnTick } from "../core/tick_queue.js";
+import type { Lending } from "../engine/engine.js";
 import { passOn } from "./output.js";
 import type { Transport } from "./transport.js";
-import { FED, PASSING } from "./transport_state.js";
+import { FED, HELD_OPEN, PASSING, RELAY_HELD, UNTAKEN } from "./transport_state.js";
 
 /** Whom it reports to. */
 export interface PassingEvents {
@@ -13,6 +14,8 @@ export interface PassingEvents {
   targetEnded(reason: CloseReason): void;
   /** The peer of the source has sent its FIN, and all before that is queued in the target. */
   sourceFinished?(): void;
+  /** It was stopped: by the program, or because that closed the target's output. */
+  stopped?(): void;
   /** The source has ended first. */
   sourceEnded?(reason: CloseReason): void;
 }
@@ -31,6 +34,7 @@ export class Passing implements OwnTick {
   #passed = 0;
   #inEngine = false;
   #isBlocked = false;
+  #hadNoTaker = false;
 
   constructor(source: Transport, target: Transport, buffer: number, length: number, events: PassingEvents) {
     this.#source = source;
@@ -41,20 +45,28 @@ export class Passing implements OwnTick {
   }
 
   begin(): void {
-    if (this.#events.sourceFinished !== undefined) this.#source.holdOpen();
-    this.#source.flags |= PASSING;
-    this.#source.more().passing = this;
-    this.#target.flags |= FED;
-    this.#target.more().fedBy = this;
+    const [source, target] = [this.#source, this.#target];
+    if (this.#events.sourceFinished !== undefined && (source.flags & HELD_OPEN) === 0) {
+      if (!source.allowsHalfOpen) source.flags |= RELAY_HELD;
+      source.holdOpen();
+    }
+    source.flags |= PASSING;
+    source.more().passing = this;
+    target.flags |= FED;
+    target.more().fedBy = this;
+    if (target.isOpen) target.extras?.deadlines?.feedBegins();
     this.#isBlocked = true;
-    if (this.#source.state === State.open) this.#source.engine.pause(this.#source.handle);
+    if (source.isOpen) source.engine.pause(source.handle);
+    // It has a taker now.
+    this.#hadNoTaker = (source.flags & UNTAKEN) !== 0;
+    if (this.#hadNoTaker) source.resume();
     this.#goOn();
-    if (this.#source.isPeerEnded) this.#source.core.ownTick(this);
+    if (source.isPeerEnded) source.core.ownTick(this);
   }
 
   /** The peer had ended before: nothing comes any more. */
   onTick(): void {
-    this.onSourceFinished();
+    if (this.#source.extras?.passing === this) this.onSourceFinished();
   }
 
   /** Bytes taken from the source so far. */
@@ -74,6 +86,11 @@ export class Passing implements OwnTick {
 
   /** The source's input is its handler's again. */
   stop(): void {
+    this.#release();
+    this.#events.stopped?.();
+  }
+
+  #release(): void {
     if (this.#inEngine) {
       this.#leaveEngine();
       this.#relays.stopRelay(this.#source.handle);
@@ -102,6 +119,8 @@ export class Passing implements OwnTick {
 
   /** The engine reports the end of the length. */
   onRelayed(): void {
+    // That of an earlier relay may still be on its way.
+    if (!this.#inEngine || this.inEngine !== this.#left) return;
     this.#leaveEngine();
     this.#complete();
   }
@@ -137,7 +156,7 @@ export class Passing implements OwnTick {
   }
 
   onTargetEnded(reason: CloseReason): void {
-    this.stop();
+    this.#release();
     this.#events.targetEnded(reason);
   }
 
@@ -184,6 +203,10 @@ export class Passing implements OwnTick {
     source.more().passing = undefined;
     target.flags &= ~FED;
     target.more().fedBy = undefined;
+    if (this.#hadNoTaker && source.isOpen && !source.isPaused) {
+      source.pause();
+      source.flags |= UNTAKEN;
+    }
     if (target.isOpen) target.engine.setLowWaterMark(target.handle, target.settings.lowWaterMark);
   }
 
@@ -201,4 +224,35 @@ export class Passing implements OwnTick {
     const { engine, handle, state, isPaused } = this.#source;
     if (state === State.open && !isPaused) engine.resume(handle);
   }
+}
+
+/** Gives a relay of `life` what is its own of a chunk, and one that begins at its end as well; returns where the rest begins. */
+export function passInput(
+  life: Transport,
+  lending: Lending | undefined,
+  chunk: Buffer,
+  start: number,
+  end: number,
+): number {
+  let at = start;
+  while (at < end && life.isOpen) {
+    const passing = life.extras?.passing;
+    if (passing === undefined) break;
+    at += passing.take(lending === undefined ? chunk.subarray(at, end) : lending.view(at, end));
+  }
+  return at;
+}
+
+/** Delivers what a relay has left in a chunk while the program had paused. */
+export function deliverHeld(life: Transport): void {
+  const { extras } = life;
+  if (extras?.held === undefined || life.isPaused || !life.isOpen) return;
+  const { held } = extras;
+  extras.held = undefined;
+  const rest = passInput(life, undefined, held, 0, held.length);
+  if (rest < held.length && life.isOpen) {
+    if (life.isPaused) extras.held = held.subarray(rest);
+    else life.call(life.receiver.receiveData, held.subarray(rest));
+  }
+  if (life.isOpen && !life.isPaused && extras.passing?.isBlocked !== true) life.engine.resume(life.handle);
 }

@@ -43,14 +43,24 @@ function checkEnds(source: Transport, target: Transport): void {
   if (target.extras?.fedBy !== undefined) throw relaying("the target takes no second source");
 }
 
-/** Begins to pass on what `source` receives. Throws where it cannot. */
-export function proxy(source: Transport, target: Transport, options: ProxyOptions, events: PassingEvents): Passing {
+/** Checks everything that can keep `proxy` from beginning. */
+export function checkProxy(
+  source: Transport,
+  target: Transport,
+  options: ProxyOptions,
+): { buffer: number; most: number } {
   checkOptions(options, PROXY_OPTIONS);
   const { bufferSize = RELAY_BUFFER, length } = options;
   const most =
     length === undefined ? Number.POSITIVE_INFINITY : checkInteger(length, "length", 1, Number.MAX_SAFE_INTEGER);
   const buffer = checkCount(bufferSize, "bufferSize", 1);
   checkEnds(source, target);
+  return { buffer, most };
+}
+
+/** Begins to pass on what `source` receives. Throws where it cannot. */
+export function proxy(source: Transport, target: Transport, options: ProxyOptions, events: PassingEvents): Passing {
+  const { buffer, most } = checkProxy(source, target, options);
   const passing = new Passing(source, target, buffer, most, events);
   passing.begin();
   return passing;

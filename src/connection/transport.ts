@@ -23,6 +23,7 @@ import { type Detached, LifePromises } from "./life_promises.js";
 import { LifeTimers } from "./life_timers.js";
 import type { Origin } from "./origin.js";
 import * as output from "./output.js";
+import { deliverHeld, passInput } from "./passing.js";
 import * as reasons from "./reasons.js";
 import { alreadyClaimed, inputDiscarded, nothingToClaim, relaying } from "./refusals.js";
 import { plaintextLeft, type TlsHooks, TlsLife } from "./tls_life.js";
@@ -36,7 +37,9 @@ import {
   PASSING,
   PAUSED,
   PEER_ENDED,
+  RELAY_HELD,
   UNREAD,
+  UNTAKEN,
   WRITE_ENDED,
 } from "./transport_state.js";
 
@@ -73,7 +76,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
   ) {
     super(home, connection, context, settings);
     this.origin = origin;
-    this.flags = (borrows ? BORROWS : 0) | (paused ? PAUSED : 0);
+    this.flags = (borrows ? BORROWS : 0) | (paused ? PAUSED | UNTAKEN : 0);
   }
 
   get isStream(): true {
@@ -171,11 +174,13 @@ export class Transport extends Life implements OwnTick, StreamPort {
     if (this.state !== State.open) return;
     const { lending } = this.home.engine;
     if (this.flags & PASSING) {
-      start += this.extras!.passing!.take(
-        lending === undefined ? chunk.subarray(start, end) : lending.view(start, end),
-      );
-      if (start === end) return;
+      start = passInput(this, lending, chunk, start, end);
+      if (start === end || this.state > State.open) return;
       if (lending === undefined) chunk = chunk.subarray(start, end);
+      if (this.isPaused) {
+        this.more().held = lending === undefined ? chunk : lending.copy(start, end);
+        return;
+      }
     }
     const data =
       lending === undefined ? chunk : this.flags & BORROWS ? lending.view(start, end) : lending.copy(start, end);
@@ -194,6 +199,12 @@ export class Transport extends Life implements OwnTick, StreamPort {
   override onEnd(): void {
     if (this.state !== State.open) return;
     this.flags |= PEER_ENDED;
+    if ((this.flags & (RELAY_HELD | PASSING)) === RELAY_HELD && this.extras?.owner === undefined) {
+      // The relay that held it open is over.
+      this.more().verdict = reasons.PEER_CLOSED;
+      ends.finish(this);
+      return;
+    }
     if (this.flags & PASSING) this.extras?.passing?.onSourceFinished();
     this.call(this.receiver.receiveEnd);
   }
@@ -203,6 +214,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
   }
 
   pause(): void {
+    this.flags &= ~UNTAKEN;
     if (this.isPaused || this.state > State.open) return;
     this.flags |= PAUSED;
     if (this.state === State.open) {
@@ -213,9 +225,10 @@ export class Transport extends Life implements OwnTick, StreamPort {
 
   resume(): void {
     if (!this.isPaused || this.state > State.open) return;
-    this.flags &= ~PAUSED;
+    this.flags &= ~(PAUSED | UNTAKEN);
     if (this.state === State.open) {
-      if (this.extras?.passing?.isBlocked !== true) this.engine.resume(this.handle);
+      if (this.extras?.held !== undefined) this.core.ownTick({ onTick: () => deliverHeld(this) });
+      else if (this.extras?.passing?.isBlocked !== true) this.engine.resume(this.handle);
       this.extras?.deadlines?.resumed();
     }
   }
@@ -244,6 +257,10 @@ export class Transport extends Life implements OwnTick, StreamPort {
   holdOpen(): void {
     this.flags |= HELD_OPEN;
     if (this.state === State.open) this.engine.holdOpen(this.handle);
+  }
+
+  override get isFed(): boolean {
+    return (this.flags & FED) !== 0;
   }
 
   get isPeerEnded(): boolean {
@@ -347,7 +364,7 @@ export class Transport extends Life implements OwnTick, StreamPort {
   }
 
   detach(): Promise<Detached> {
-    ends.leaveRelays(this);
+    if (this.engine.capabilities.has("detach")) ends.leaveRelays(this);
     this.engine.detach(this.handle);
     this.state = State.closing;
     return promisesOf(this).detached;

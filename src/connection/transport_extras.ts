@@ -23,6 +23,8 @@ export interface TransportExtras {
   /** The relay that takes its input, and the one that makes its output. */
   passing?: Passing | undefined;
   fedBy?: Passing | undefined;
+  /** What came in beyond a relay's length while the program had paused. */
+  held?: Buffer | undefined;
   /** Why the connection closes after writing, where that is not for the program's asking. */
   verdict?: CloseReason;
   /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */

@@ -23,8 +23,11 @@ export interface RelayOptions {
 export interface RelayedDirection {
   /** How many bytes have passed. */
   readonly bytes: number;
-  /** `"finished"`: the peer sent its FIN, which was passed on behind all its bytes. Otherwise why one of the two connections ended. */
-  readonly end: "finished" | CloseReason;
+  /**
+   * `"finished"`: the peer sent its FIN, which was passed on behind all its bytes. `"stopped"`: the program ended the relay, by `stopProxying` or by
+   * ending the target's output. Otherwise why one of the two connections ended.
+   */
+  readonly end: "finished" | "stopped" | CloseReason;
 }
 
 /** What became of a relay: both directions have ended. */
@@ -78,7 +81,7 @@ class Relay {
   readonly #ends: readonly [Connection, Connection];
   readonly #taken: number;
   readonly #passings: Passing[] = [];
-  readonly #endings: ("finished" | CloseReason | undefined)[] = [undefined, undefined];
+  readonly #endings: ("finished" | "stopped" | CloseReason | undefined)[] = [undefined, undefined];
   #resolve: (outcome: RelayOutcome) => void = () => {};
 
   constructor(a: Connection, b: Connection, options: RelayOptions) {
@@ -97,16 +100,11 @@ class Relay {
       this.#resolve = resolve;
     });
     const passed = options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize };
-    // That which may refuse comes first, and is undone where the second refuses: nothing has been sent then.
-    const back = this.#begin(1, passed);
-    try {
-      if (received !== undefined && received.length > 0) Connection.portOf(b).sendBytes(received);
-      this.#passings.unshift(this.#begin(0, passed));
-    } catch (error) {
-      back.stop();
-      throw error;
-    }
-    this.#passings.push(back);
+    // Either may refuse: nothing has begun then.
+    Connection.checkPass(a, b, passed);
+    Connection.checkPass(b, a, passed);
+    if (received !== undefined && received.length > 0) Connection.portOf(b).sendBytes(received);
+    this.#passings.push(this.#begin(0, passed), this.#begin(1, passed));
     if (idleTimeout !== undefined)
       for (const end of this.#ends) Connection.lifeOf(end).adjust({ commInactivityTimeout: idleTimeout });
   }
@@ -121,18 +119,21 @@ class Relay {
         this.#ended(from, "finished");
         targetPort.halfClose();
       },
-      sourceEnded: (reason) => {
-        this.#ended(from, reason);
-        follow(targetPort, reason);
-      },
-      targetEnded: (reason) => {
-        this.#ended(from, reason);
-        follow(sourcePort, reason);
-      },
+      stopped: () => this.#ended(from, "stopped"),
+      sourceEnded: (reason) => this.#bothEnded(reason, targetPort),
+      targetEnded: (reason) => this.#bothEnded(reason, sourcePort),
     });
   }
 
-  #ended(direction: 0 | 1, how: "finished" | CloseReason): void {
+  /** One of the two connections has ended, and the other follows: in order or not. */
+  #bothEnded(reason: CloseReason, other: StreamPort): void {
+    this.#ended(0, reason);
+    this.#ended(1, reason);
+    if (reason.kind === "peer-closed" || reason.kind === "local-close") other.finish();
+    else other.abort();
+  }
+
+  #ended(direction: 0 | 1, how: "finished" | "stopped" | CloseReason): void {
     this.#endings[direction] ??= how;
     const [aToB, bToA] = this.#endings;
     if (aToB === undefined || bToA === undefined) return;
@@ -141,10 +142,4 @@ class Relay {
       bToA: { bytes: this.#passings[1]!.passed, end: bToA },
     });
   }
-}
-
-/** The other connection has ended, and this one with it: in order or not. */
-function follow(port: StreamPort, reason: CloseReason): void {
-  if (reason.kind === "peer-closed" || reason.kind === "local-close") port.finish();
-  else port.abort();
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { closeSync } from "node:fs";
 import { Connection, type RelayOutcome, relay } from "eventmachine";
 import { PatternCheck, pattern, sameBytes } from "../support/bytes.js";
 import { pipes, sockets } from "../support/descriptors.js";
 import { onEveryEngine } from "../support/harness.js";
+import { clientContext, serverContext } from "../support/pki.js";
 import type { Recorder, Script } from "../support/recorder.js";
 import type { Trial } from "../support/trial.js";
 
@@ -329,6 +331,141 @@ onEveryEngine("relays", (engine) => {
     origin.halfClose();
   });
 
+  /** Has the user send until nothing moves any more; the origin does not read. */
+  async function stuffed(trial: Trial, all: { user: Recorder; front: Recorder; origin: Recorder }, size: number) {
+    all.origin.pause();
+    for (let sent = 0; sent < size; sent += 250_000) all.user.sendData(pattern(Math.min(250_000, size - sent), sent));
+    for (let idle = 0, before = -1; idle < 5; ) {
+      await trial.sleep(5);
+      idle = all.front.proxiedBytes === before ? idle + 1 : 0;
+      before = all.front.proxiedBytes;
+    }
+  }
+
+  engine.ruleOnEach(
+    "a connection without a handler is as good as any, and keeps its input afterwards",
+    async (trial) => {
+      const { at, peer } = await trial.serve({ name: "origin" });
+      const front = await trial.serve({ name: "front" });
+      const user = trial.dial(front, { name: "user" });
+      const ours = await front.peer();
+      const back = trial.reactor.connect({ ...at, ...trial.clientTls }, Connection);
+      ours.proxyIncomingTo(back);
+      back.proxyIncomingTo(ours);
+      user.sendData("ask");
+      const origin = await peer();
+      await trial.until(() => origin.text === "ask", "the question");
+      origin.sendData("answer");
+      await trial.until(() => user.text === "answer", "the answer");
+      back.stopProxying();
+      assert.equal(back.isPaused, true);
+      origin.sendData("more");
+      await trial.settle();
+      assert.equal(back.bytesDiscarded, 0);
+      back.proxyIncomingTo(ours);
+      await trial.until(() => user.text === "answermore", "what came in between");
+      back.closeConnection();
+    },
+  );
+
+  engine.ruleOnEach("what waits in the target counts as unsent", async (trial) => {
+    const all = await chain(trial);
+    all.front.proxyIncomingTo(all.back);
+    await stuffed(trial, all, 12_000_000);
+    const { front, back } = all;
+    assert.ok(back.outboundSize > 0);
+    assert.equal(back.bytesOut, front.proxiedBytes - back.outboundSize);
+    const sent = back.bytesOut;
+    front.stopProxying();
+    assert.ok(back.bytesOut >= sent && back.bytesOut + back.outboundSize === front.bytesIn, "nor after the relay");
+    back.closeConnection();
+    all.origin.closeConnection();
+  });
+
+  engine.ruleOnEach("a length that passes while the target is full is complete", async (trial) => {
+    let completed = 0;
+    const all = await chain(trial);
+    all.front.proxyCompleted = () => completed++;
+    all.front.proxyIncomingTo(all.back, { length: 7_000_000 });
+    await stuffed(trial, all, 7_000_000);
+    all.origin.resume();
+    await trial.until(() => all.origin.bytes === 7_000_000, "all of it");
+    await trial.until(() => completed === 1, "nothing more is asked of the source");
+    sameBytes(all.origin.received, pattern(7_000_000));
+  });
+
+  engine.rule("TLS on a full target begins after the bytes in clear", async (trial) => {
+    const all = await chain(trial);
+    const { user, front, back, origin } = all;
+    front.proxyIncomingTo(back, { length: 5_000_000 });
+    await stuffed(trial, all, 5_000_000);
+    front.stopProxying();
+    const taken = back.bytesOut + back.outboundSize;
+    front.proxyIncomingTo(back);
+    back.startTls(clientContext());
+    const check = new PatternCheck();
+    origin.script.receiveData = (me, data) => {
+      const own = me.isSecure ? data : data.subarray(0, taken - check.count);
+      check.take(own);
+      if (!me.isSecure && check.count === taken) {
+        me.startTls({ context: serverContext(), received: data.subarray(own.length) });
+      }
+    };
+    origin.resume();
+    user.sendData(pattern(1, 5_000_000));
+    await trial.until(() => check.count === 5_000_001, "in clear, then under TLS");
+    assert.ok(origin.isSecure);
+  });
+
+  engine.ruleOnEach("proxyCompleted may begin another relay, pause, or close", async (trial) => {
+    const all = await chain(trial);
+    const second = await chain(trial);
+    all.front.proxyCompleted = () => all.front.proxyIncomingTo(second.back, { length: 5 });
+    all.front.proxyIncomingTo(all.back, { length: 5 });
+    all.user.sendData("12345");
+    await trial.until(() => all.origin.text === "12345", "the first");
+    second.front.proxyCompleted = () => second.front.pause();
+    second.front.proxyIncomingTo(all.back, { length: 3 });
+    second.user.sendData("abcdef");
+    await trial.until(() => all.origin.text === "12345abc", "three bytes");
+    await trial.settle();
+    assert.equal(second.front.bytes, 0, "it is paused");
+    second.front.resume();
+    await trial.until(() => second.front.text === "def", "the rest after resume");
+    all.front.proxyCompleted = () => all.front.closeConnection();
+    all.user.sendData("67890rest");
+    await trial.until(() => second.origin.text === "67890", "the second");
+    await trial.allUnbound(all.front);
+    assert.equal(all.front.bytes, 0, "nothing is received by one that was closed");
+  });
+
+  engine.rule("the write deadline of a target holds in a relay, and the first byte is not missed", async (trial) => {
+    const all = await chain(trial);
+    all.back.writeTimeout = 100;
+    all.front.firstByteTimeout = 60;
+    all.front.proxyIncomingTo(all.back);
+    all.user.sendData("x");
+    await trial.sleep(150);
+    assert.equal(all.front.state, "open", "a byte has come");
+    assert.equal(all.back.state, "open", "nothing waits");
+    void stuffed(trial, all, 12_000_000).catch(() => {});
+    await trial.until(() => all.back.isUnbound, "the deadline");
+    assert.ok(all.back.reason?.kind === "timeout" && all.back.reason.deadline === "write");
+    all.origin.closeConnection();
+  });
+
+  engine.rule("where an engine cannot detach, trying to ends no relay", async (trial) => {
+    const { user, front, back, origin } = await chain(trial);
+    front.proxyIncomingTo(back);
+    const gone = await front.detach().then(
+      ({ fd }) => fd,
+      () => undefined,
+    );
+    if (gone !== undefined) return closeSync(gone);
+    user.sendData("on");
+    await trial.until(() => origin.text === "on", "it goes on");
+  });
+
   engine.rule("a stop in the middle of a relay leaves no pipe and no socket behind", async (trial) => {
     let before: number[] = [];
     for (let round = 0; round < 4; round++) {
@@ -447,6 +584,34 @@ onEveryEngine("relays", (engine) => {
       await trial.allUnbound(all.user, all.origin);
       assert.equal(all[side === "user" ? "origin" : "user"].kind, "peer-reset", `${side} was reset`);
     }
+  });
+
+  engine.rule("relay that is refused changes nothing", async (trial) => {
+    const other = await chain(trial);
+    const pair = await trial.pair({ client: { name: "peer" }, server: { name: "free" } });
+    other.front.proxyIncomingTo(other.back);
+    await assert.rejects(relay(other.front, pair.server), { code: "ERR_EM_RELAYING" });
+    pair.client.closeConnectionAfterWriting();
+    await trial.allUnbound(pair.server, pair.client);
+    assert.equal(pair.server.kind, "peer-closed", "it ends with its peer, as ever");
+    other.front.sendData("still");
+    await trial.until(() => other.user.text === "still", "and the other one may send");
+  });
+
+  engine.rule("relay that the program stops resolves, and leaves connections as they were", async (trial) => {
+    const { user, front, back, origin } = await chain(trial);
+    const outcome = relay(front, back);
+    user.sendData("x");
+    await trial.until(() => origin.text === "x", "it relays");
+    front.stopProxying();
+    back.stopProxying();
+    assert.deepEqual(await outcome, { aToB: { bytes: 1, end: "stopped" }, bToA: { bytes: 0, end: "stopped" } });
+    user.closeConnection();
+    await trial.allUnbound(front);
+    assert.equal(front.kind, "peer-closed");
+    assert.equal(front.ends, 0, "it is not half-open");
+    back.closeConnection();
+    origin.closeConnection();
   });
 
   engine.rule("relay ends where nothing moves", async (trial) => {
