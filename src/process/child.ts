@@ -35,6 +35,8 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
   readonly core: Core;
   readonly #settings: PopenSettings;
   #child: NodeChild | undefined;
+  /** Between `run` and `start`. */
+  #streams: ChildStreams | undefined;
   #engine: ChildEngine | undefined;
   #transport: Transport | undefined;
   #exit: ExitStatus | undefined;
@@ -52,13 +54,20 @@ export class Child implements TransportHome, Origin, Pending, EngineOwner, Proce
     this.#settings = settings;
   }
 
-  /** Runs the program. What keeps it from running ends the transport, in a later turn. */
-  start(transport: Transport, receivesErrors: boolean): void {
-    const { errorOutput = receivesErrors ? "receive" : "inherit", life } = this.#settings;
+  /** Runs the program. What the system says against it ends the transport, in a later turn; anything else throws. */
+  run(receivesErrors: boolean): void {
+    const { errorOutput = receivesErrors ? "receive" : "inherit" } = this.#settings;
+    this.#streams = this.#spawn(errorOutput);
+  }
+
+  /** The connection to what `run` has run. */
+  start(transport: Transport): void {
+    const { life } = this.#settings;
     this.#transport = transport;
     this.core.members.add(transport);
     this.core.foreign.transports.add(transport);
-    const streams = this.#spawn(errorOutput);
+    const streams = this.#streams;
+    this.#streams = undefined;
     if (streams === undefined) return;
     this.#errorsEnded = streams.errors === null;
     this.#engine = new ChildEngine(streams, life, this.core.foreign.turn, this);
@@ -318,11 +327,20 @@ function isSystems(error: unknown): error is Error & { errno: number; code: stri
   return typeof errno === "number" && errno < 0 && isCode(code);
 }
 
-/** A folder that is not there fails the program as if it were the program. */
+/** A folder that cannot be entered fails the program as if it were the program. */
 function execError(cause: Error, program: string, cwd: string | undefined): SystemError {
-  const errno = isSystems(cause) ? cause.errno : -1;
-  if (cwd !== undefined && statSync(cwd, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    return new SystemError(errno, "chdir", { address: cwd, cause });
+  const refusal = cwd === undefined ? undefined : folderRefusal(cwd);
+  if (refusal !== undefined) return new SystemError(refusal, "chdir", { address: cwd as string, cause });
+  return new SystemError(isSystems(cause) ? cause.errno : -1, "execve", { address: program, cause });
+}
+
+/** The errno of what keeps this process out of a folder. */
+function folderRefusal(path: string): number | undefined {
+  try {
+    // To look at what is in it takes the right to enter it.
+    statSync(`${path}/.`);
+    return undefined;
+  } catch (error) {
+    return isSystems(error) ? error.errno : undefined;
   }
-  return new SystemError(errno, "execve", { address: program, cause });
 }

@@ -134,8 +134,9 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     const connection = new this.#handler(...this.#args);
     const child = new Child(this.#core, settings);
     if (!this.#core.isAccepting) return this.#neverBegun(connection, child, settings.life, undefined);
+    child.run(receivesErrors(connection));
     const transport = this.#transport(connection, child, settings.life, child);
-    child.start(transport, receivesErrors(connection));
+    child.start(transport);
     Connection.attach(connection, transport, undefined);
     return this.#begun(connection, transport);
   }

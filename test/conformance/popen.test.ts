@@ -1,11 +1,25 @@
 import assert from "node:assert/strict";
-import { chmodSync, realpathSync, writeFileSync } from "node:fs";
+import childProcess from "node:child_process";
+import { chmodSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { dirname, join } from "node:path";
 import { ChildProcess, type Connection, LineText2, SystemError, toDuplex } from "eventmachine";
 import { PatternCheck, pattern } from "../support/bytes.js";
 import { popen } from "../support/children.js";
 import { onEveryEngine } from "../support/harness.js";
 
 const MiB = 1024 * 1024;
+
+/** Does something without the rights over files that root has. */
+async function asNobody(work: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    await work();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
 
 onEveryEngine("a child process", (engine) => {
   engine.rule("is given what is sent, and what it puts out is received", async (trial) => {
@@ -76,6 +90,59 @@ onEveryEngine("a child process", (engine) => {
       assert.equal(ended.kind, "exec-failed");
       assert.deepEqual([ended.error.code, ended.error.address], [code, address]);
     }
+  });
+
+  engine.rule("whose folder cannot be entered is told as such, whatever keeps it out", async (trial) => {
+    const { reactor } = trial;
+    const loop = trial.path("loop");
+    symlinkSync("loop", loop);
+    const file = trial.path("file");
+    writeFileSync(file, "");
+    const closed = trial.path("closed");
+    mkdirSync(join(closed, "below"), { recursive: true });
+    chmodSync(dirname(closed), 0o755);
+    chmodSync(closed, 0o644);
+    const told: [string, string][] = [
+      ["/nonexistent", "ENOENT"],
+      [loop, "ELOOP"],
+      [`/${"x".repeat(5000)}`, "ENAMETOOLONG"],
+      [file, "ENOTDIR"],
+      [`${file}/below`, "ENOTDIR"],
+      [closed, "EACCES"],
+      [`${closed}/below`, "EACCES"],
+    ];
+    await asNobody(async () => {
+      for (const [cwd, code] of told) {
+        const ended = await popen(trial, ["true"], {}, { cwd }).closed;
+        assert.equal(ended.kind, "exec-failed", cwd);
+        assert.deepEqual([ended.error.code, ended.error.syscall, ended.error.address], [code, "chdir", cwd]);
+        await assert.rejects(reactor.system("true", { cwd }), (error) => {
+          assert.ok(error instanceof SystemError, `${cwd}: ${error}`);
+          return error.code === code && error.syscall === "chdir";
+        });
+      }
+    });
+    chmodSync(closed, 0o755);
+    assert.equal(reactor.connectionCount, 0);
+  });
+
+  engine.rule("that Node refuses to run throws its error, and nobody waits for it", async (trial) => {
+    const { reactor } = trial;
+    const { spawn } = childProcess;
+    const refusal = new RangeError("not this one");
+    childProcess.spawn = () => {
+      throw refusal;
+    };
+    syncBuiltinESMExports();
+    try {
+      assert.throws(() => reactor.popen(["true"], ChildProcess), refusal);
+      await assert.rejects(reactor.system("true"), refusal);
+    } finally {
+      childProcess.spawn = spawn;
+      syncBuiltinESMExports();
+    }
+    assert.equal(reactor.connectionCount, 0);
+    assert.deepEqual(await reactor.drain(20_000), { finished: 0, aborted: 0 });
   });
 
   engine.rule("gets its arguments as they are: no shell sees them unless asked", async (trial) => {
