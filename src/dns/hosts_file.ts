@@ -1,3 +1,4 @@
+import type { BigIntStats } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { EventMachineError } from "../base/errors.js";
@@ -58,6 +59,8 @@ export class HostsFile {
   #read = "";
   /** What it looked like when it was looked at last. */
   #seen: string | undefined;
+  /** Why what was looked at last is not read. */
+  #refusal: unknown;
   #checkedAt = Number.NEGATIVE_INFINITY;
   #checking: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
@@ -74,7 +77,7 @@ export class HostsFile {
     return this.#now() - this.#checkedAt < HOSTS_CHECK_INTERVAL;
   }
 
-  /** Looks whether it has changed, where that was not done lately. Rejects with `EFBIG` for what is no file, or too large a one. */
+  /** Looks whether it has changed, where that was not done lately. */
   async check(): Promise<void> {
     if (this.isFresh) return;
     this.#checking ??= this.#check().finally(() => {
@@ -83,9 +86,10 @@ export class HostsFile {
     return this.#checking;
   }
 
-  /** What stands in it now; it is read when that is asked for. Rejects as `check` does. */
+  /** What stands in it now; it is read when that is asked for. Rejects with `EFBIG` for what is no file, or too large a one. */
   async table(): Promise<HostsTable> {
     await this.check();
+    if (this.#refusal !== undefined) throw this.#refusal;
     while (this.#read !== this.#seen) {
       this.#reading ??= this.#readTable(this.#seen as string).finally(() => {
         this.#reading = undefined;
@@ -110,11 +114,17 @@ export class HostsFile {
 
   /** Which file and which state of it; empty for none. */
   async #look(): Promise<string> {
-    const found = await readable(stat(this.#path, { bigint: true }), undefined);
+    this.#refusal = undefined;
+    let found: BigIntStats | undefined;
+    try {
+      found = await readable(stat(this.#path, { bigint: true }), undefined);
+    } catch (error) {
+      this.#refusal = error;
+    }
     if (found === undefined) return "";
     if (!found.isFile() || found.size > MAX_HOSTS_FILE) {
       const message = `a hosts file must be a file of at most ${MAX_HOSTS_FILE} bytes: ${this.#path}`;
-      throw new EventMachineError("EFBIG", message, { syscall: "stat", address: this.#path });
+      this.#refusal = new EventMachineError("EFBIG", message, { syscall: "stat", address: this.#path });
     }
     return `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;
   }

@@ -12,7 +12,7 @@ import {
   RESOLUTION_DELAY,
 } from "../base/limits.js";
 import { orderAddresses } from "./address_order.js";
-import type { Ending, Found, NameCache } from "./name_cache.js";
+import type { Found, NameCache, QueryKind } from "./name_cache.js";
 import type { NameServers } from "./name_servers.js";
 
 /** Where one end of a connection can be: an address of either family, without a port. */
@@ -26,7 +26,7 @@ export type NameLookup = (host: string, signal: AbortSignal) => Promise<readonly
 
 /** One way from a name to its addresses. */
 export interface AddressLookup {
-  readonly ending: Ending;
+  readonly kind: QueryKind;
   /** All addresses, best first, at least one. `life` is how long they are good where the way does not show it. */
   find(name: string, family: 0 | 4 | 6, life: number, signal: AbortSignal): Promise<Found<readonly HostAddress[]>>;
 }
@@ -34,7 +34,7 @@ export interface AddressLookup {
 /** The system's own way: getaddrinfo, on libuv's threads. It is sorted as the system sorts, and shows no time to live. */
 export const SYSTEM_LOOKUP: AddressLookup = {
   // The call goes on in its thread, whoever waits.
-  ending: "never",
+  kind: { ending: "never", counts: true },
   find: (name, family, life) =>
     new Promise((resolve, reject) => {
       lookup(name, { all: true, verbatim: true, family }, (error, found) => {
@@ -55,24 +55,26 @@ export const SYSTEM_LOOKUP: AddressLookup = {
 /** A way of the program's. */
 export function ownLookup(lookup: NameLookup): AddressLookup {
   return {
-    ending: "alone",
+    kind: { ending: "alone", counts: true },
     find: async (name, family, life, signal) => checked(name, family, await lookup(name, signal), life),
   };
 }
 
-/** A program's way may give anything: what it gives is checked before an engine sees it. */
+/** A program's way may give anything, a list with holes, too: what it gives is checked before an engine sees it. */
 function checked(name: string, family: 0 | 4 | 6, found: unknown, life: number): Found<readonly HostAddress[]> {
   if (!Array.isArray(found)) {
     throw new ArgumentError(`the resolver must give an array of IP addresses, not ${describe(found)}`);
   }
-  const addresses = found.map((each: unknown) => {
+  const wanted: HostAddress[] = [];
+  for (const each of found as unknown[]) {
+    if (wanted.length === NAME_ADDRESS_LIMIT) break;
     const address = typeof each === "string" ? literalAddress(each, 0) : undefined;
     if (address === undefined) throw new ArgumentError(`the resolver must give IP addresses, not ${describe(each)}`);
-    return { family: address.family, host: address.host };
-  });
-  const wanted = family === 0 ? addresses : addresses.filter((each) => each.family === `IPv${family}`);
+    const { family: of, host } = address;
+    if (family === 0 || of === `IPv${family}`) wanted.push({ family: of, host });
+  }
   if (wanted.length === 0) throw notFound(name, family === 0 ? "ENOTFOUND" : "ENODATA");
-  return { value: wanted.slice(0, NAME_ADDRESS_LIMIT), life };
+  return { value: wanted, life };
 }
 
 /** An address that a name server gave, and for how many seconds. */
@@ -91,9 +93,15 @@ export interface ServerLookupHost {
   now(): number;
 }
 
+/** A question to name servers: they are ended all together, or not. */
+export const RECORDS: QueryKind = { ending: "together", counts: true };
+
+/** RFC 1035 section 2.3.4, as text and without the root's dot. */
+const MAX_NAME = 253;
+
 /** Asks name servers for the addresses of both families, and sorts them as RFC 6724 says. */
 export class ServerLookup implements AddressLookup {
-  readonly ending = "alone";
+  readonly kind: QueryKind = { ending: "alone", counts: false };
   readonly #host: ServerLookupHost;
   #sources: readonly string[] = [];
   #sourcesAt = Number.NEGATIVE_INFINITY;
@@ -105,7 +113,7 @@ export class ServerLookup implements AddressLookup {
   /** The addresses of one family, with their time to live; one question for all who ask. */
   records(name: string, family: 4 | 6, signal: AbortSignal | undefined): Promise<readonly AddressRecord[]> {
     const { cache } = this.#host;
-    return cache.ask(family === 4 ? `A ${name}` : `AAAA ${name}`, "together", () => this.#query(name, family), signal);
+    return cache.ask(family === 4 ? `A ${name}` : `AAAA ${name}`, RECORDS, () => this.#query(name, family), signal);
   }
 
   async find(
@@ -131,7 +139,8 @@ export class ServerLookup implements AddressLookup {
   #candidates(name: string): string[] {
     const { search } = this.#host;
     if (name.endsWith(".") || search.length === 0) return [name];
-    const below = search.map((domain) => `${name}.${domain}`);
+    // What is too long for a name stands nowhere.
+    const below = search.map((domain) => `${name}.${domain}`).filter((each) => each.length <= MAX_NAME);
     return name.includes(".") ? [name, ...below] : [...below, name];
   }
 
@@ -149,12 +158,13 @@ export class ServerLookup implements AddressLookup {
     giveUp();
     signal.removeEventListener("abort", giveUp);
     const records = known.flatMap((answer) => (answer !== undefined && "value" in answer ? answer.value : []));
-    if (records.length === 0) {
-      const errors = known.flatMap((answer) => (answer !== undefined && "error" in answer ? [answer.error] : []));
-      throw errors.find((error) => !isNegative(error)) ?? errors[0] ?? notFound(name, "ENODATA");
-    }
+    const errors = known.flatMap((answer) => (answer !== undefined && "error" in answer ? [answer.error] : []));
+    const failure = errors.find((error) => !isNegative(error));
+    if (records.length === 0) throw failure ?? errors[0] ?? notFound(name, "ENODATA");
     const seconds = Math.min(...records.map(({ ttl }) => ttl));
-    const life = isPartial ? Math.min(lifeOfTtl(seconds), NAME_FAILURE_LIFE) : lifeOfTtl(seconds);
+    // The other family's are only not known yet: it is asked for again soon.
+    const isWhole = !isPartial && failure === undefined;
+    const life = isWhole ? lifeOfTtl(seconds) : Math.min(lifeOfTtl(seconds), NAME_FAILURE_LIFE);
     const sorted = orderAddresses(
       records.map(({ address }) => address),
       this.#sourceAddresses(),
@@ -171,7 +181,7 @@ export class ServerLookup implements AddressLookup {
       family === 4 ? node.resolve4(name, { ttl: true }) : node.resolve6(name, { ttl: true }),
     );
     if (records.length === 0) throw notFound(name, "ENODATA");
-    const value = records.map(({ address, ttl }) => ({ address, ttl: Math.max(0, ttl) }));
+    const value = records.map(({ address, ttl }) => ({ address, ttl: timeToLive(ttl) }));
     return { value, life: lifeOfTtl(Math.min(...value.map(({ ttl }) => ttl))) };
   }
 
@@ -217,9 +227,13 @@ async function bothInTime(answers: readonly Promise<Outcome<unknown>>[]): Promis
   }
 }
 
-/** RFC 2181 section 8: a time to live with its highest bit set is none. */
+/** RFC 2181 section 8: a time to live with its highest bit set is none. Whether that makes it negative is up to Node. */
+function timeToLive(seconds: number): number {
+  return seconds > 0 && seconds <= 0x7fffffff ? seconds : 0;
+}
+
 function lifeOfTtl(seconds: number): number {
-  return Math.min(Math.max(0, seconds) * 1000, MAX_NAME_LIFE);
+  return Math.min(seconds * 1000, MAX_NAME_LIFE);
 }
 
 /** Whether an error says that the name has nothing of what was asked for, rather than that it could not be told. */

@@ -6,8 +6,13 @@ export interface Found<T> {
   readonly life: number;
 }
 
-/** How a query can be ended when nobody waits for it any more: by its signal, with all that can only end together, or not at all. */
-export type Ending = "alone" | "together" | "never";
+/** What a question is. */
+export interface QueryKind {
+  /** How it can be ended when nobody waits for it any more: by its signal, with all that can only end together, or not at all. */
+  readonly ending: "alone" | "together" | "never";
+  /** False for one that waits for others and asks nobody itself: those count. */
+  readonly counts: boolean;
+}
 
 interface Kept {
   readonly outcome: { readonly value: unknown } | { readonly error: unknown };
@@ -24,7 +29,7 @@ interface Asker {
 /** One question under way, and all who wait for its answer. */
 interface Query {
   readonly askers: Set<Asker>;
-  readonly ending: Ending;
+  readonly kind: QueryKind;
   readonly over: AbortController;
   /** Whether its answer may be kept: nothing was forgotten since it began. */
   isKept: boolean;
@@ -84,7 +89,7 @@ export class NameCache {
   /** The answer at hand, or that of the question under way, or of a new one. Rejects with the reason of `signal` when that aborts. */
   ask<T>(
     key: string,
-    ending: Ending,
+    kind: QueryKind,
     begin: (signal: AbortSignal) => Promise<Found<T>>,
     signal: AbortSignal | undefined,
   ): Promise<T> {
@@ -96,7 +101,7 @@ export class NameCache {
       return "value" in outcome ? Promise.resolve(outcome.value as T) : Promise.reject(outcome.error);
     }
     this.misses++;
-    const query = this.#queries.get(key) ?? this.#begin(key, ending, begin);
+    const query = this.#queries.get(key) ?? this.#begin(key, kind, begin);
     if (query === undefined) {
       const { queryLimit } = this.#options;
       return Promise.reject(
@@ -106,10 +111,10 @@ export class NameCache {
     return this.#join(query, key, signal);
   }
 
-  /** Forgets every answer, and does not keep those to questions under way. */
+  /** Forgets every answer. Those to questions under way are for those alone who wait for them. */
   clear(): void {
     this.#kept.clear();
-    for (const query of this.#queries.values()) query.isKept = false;
+    for (const [key, query] of this.#queries) this.#forget(query, key);
   }
 
   #fresh(key: string): Kept | undefined {
@@ -119,13 +124,13 @@ export class NameCache {
     return undefined;
   }
 
-  #begin<T>(key: string, ending: Ending, begin: (signal: AbortSignal) => Promise<Found<T>>): Query | undefined {
-    if (this.#running >= this.#options.queryLimit) return undefined;
-    const query: Query = { askers: new Set(), ending, over: new AbortController(), isKept: true };
+  #begin<T>(key: string, kind: QueryKind, begin: (signal: AbortSignal) => Promise<Found<T>>): Query | undefined {
+    if (kind.counts && this.#running >= this.#options.queryLimit) return undefined;
+    const query: Query = { askers: new Set(), kind, over: new AbortController(), isKept: true };
     this.#queries.set(key, query);
-    this.#running++;
+    if (kind.counts) this.#running++;
     const settled = (outcome: Kept["outcome"], life: number): void => {
-      this.#running--;
+      if (kind.counts) this.#running--;
       if (this.#queries.get(key) === query) this.#queries.delete(key);
       if (query.isKept) this.#keep(key, outcome, life);
       for (const asker of [...query.askers]) {
@@ -180,18 +185,19 @@ export class NameCache {
 
   /** Nobody waits for this one. What cannot be ended goes on, so that whoever asks again joins it. */
   #abandon(query: Query, key: string): void {
-    if (query.ending === "alone") {
+    if (query.kind.ending === "alone") {
       this.#forget(query, key);
       query.over.abort();
     }
     if (this.#askers > 0) return;
-    for (const [other, each] of this.#queries) if (each.ending === "together") this.#forget(each, other);
+    for (const [other, each] of this.#queries) if (each.kind.ending === "together") this.#forget(each, other);
     this.#options.abandoned();
   }
 
   #forget(query: Query, key: string): void {
     query.isKept = false;
-    this.#queries.delete(key);
+    // Another one of the same key may have begun since it was forgotten.
+    if (this.#queries.get(key) === query) this.#queries.delete(key);
   }
 }
 

@@ -29,6 +29,7 @@ export class NameServers {
   readonly #silentUntil = new Map<string, number>();
   #systems: readonly string[] = [];
   #systemsAt = Number.NEGATIVE_INFINITY;
+  #running = 0;
 
   /** `given`: undefined for the system's. */
   constructor(given: readonly string[] | undefined, options: AskingOptions) {
@@ -47,7 +48,21 @@ export class NameServers {
     return this.#systems;
   }
 
+  /** Whether questions are under way. */
+  get isAsking(): boolean {
+    return this.#running > 0;
+  }
+
   async ask<T>(query: (node: NodeResolver) => Promise<T>): Promise<T> {
+    this.#running++;
+    try {
+      return await this.#ask(query);
+    } finally {
+      this.#running--;
+    }
+  }
+
+  async #ask<T>(query: (node: NodeResolver) => Promise<T>): Promise<T> {
     let failure: unknown;
     let isSilent = true;
     // What all of them have said plainly they would say again.

@@ -30,6 +30,7 @@ import {
   type NameLookup,
   notFound,
   ownLookup,
+  RECORDS,
   ServerLookup,
   SYSTEM_LOOKUP,
 } from "./lookups.js";
@@ -62,7 +63,7 @@ export interface ResolverOptions {
   cacheTime?: number;
   /** How long it is kept that there is no such name, or nothing of the kind asked for. Default 5 s. */
   negativeCacheTime?: number;
-  /** The most questions under way. Default 1024. */
+  /** The most questions under way; the two families of a host that name servers are asked for are two. Default 1024. */
   queryLimit?: number;
   /** In whose time answers age. Default: the process's. */
   clock?: Clock;
@@ -223,7 +224,6 @@ export class Resolver implements HostNames {
     signal.throwIfAborted();
     // The system reads the file by itself: of ours it is to be known only whether it has changed.
     if (this.#hosts?.isFresh === false) await untilAborted(this.#hosts.check(), signal);
-    const { ending } = this.#lookup;
     const find = async (over: AbortSignal) => {
       const table = this.#asksHosts ? await this.#hosts?.table() : undefined;
       const found = table === undefined ? undefined : hostsAddresses(table, name, family);
@@ -231,7 +231,7 @@ export class Resolver implements HostNames {
       over.throwIfAborted();
       return this.#lookup.find(name, family, this.#cacheTime, over);
     };
-    return this.#cache.ask(`host ${family} ${name}`, ending, find, signal);
+    return this.#cache.ask(`host ${family} ${name}`, this.#lookup.kind, find, signal);
   }
 
   /** The IPv4 addresses of a name with their time to live, from name servers alone. */
@@ -336,11 +336,13 @@ export class Resolver implements HostNames {
   ): Promise<T[]> {
     const find = async () => {
       const value = await this.#servers.ask(query);
+      // An alias of something else, say.
+      if (value.length === 0) throw notFound(name, "ENODATA");
       // Bounded by entries alone, the memory of what hostile servers answer would be large.
       return { value, life: JSON.stringify(value).length > KEPT_ANSWER_SIZE ? 0 : this.#cacheTime };
     };
     // Many may be given the same answer: each gets its own copy.
-    return structuredClone(await this.#cache.ask(`${type} ${name}`, "together", find, signal));
+    return structuredClone(await this.#cache.ask(`${type} ${name}`, RECORDS, find, signal));
   }
 
   // The resolver itself ----------------------------------------------------------------------------------------------
@@ -352,8 +354,7 @@ export class Resolver implements HostNames {
 
   set nameservers(servers: readonly string[]) {
     const given = checkNameservers(servers);
-    if (this.#cache.running > 0) this.#retired.push(this.#servers);
-    else this.#retired = [];
+    this.#retired = [...this.#retired, this.#servers].filter(({ isAsking }) => isAsking);
     this.#servers = new NameServers(given, this.#asking);
     this.#cache.clear();
   }
@@ -365,7 +366,8 @@ export class Resolver implements HostNames {
 
   async #hostsMap(): Promise<ReadonlyMap<string, readonly string[]>> {
     const table = await this.#hosts?.table();
-    return new Map(table?.addresses);
+    const entries = [...(table?.addresses ?? [])];
+    return new Map(entries.map(([name, addresses]) => [name, [...addresses]]));
   }
 
   /** Forgets all answers. */
@@ -492,7 +494,7 @@ function checkHosts(hosts: unknown): string | undefined {
 
 function checkSearch(search: unknown): readonly string[] {
   if (!Array.isArray(search)) throw new ArgumentError(`search must be an array of domains, not ${describe(search)}`);
-  return search.map((domain) => checkName(domain, "search"));
+  return Array.from(search, (domain) => checkName(domain, "search"));
 }
 
 /** Node's own check says less. */
@@ -500,11 +502,12 @@ function checkNameservers(servers: unknown): readonly string[] {
   if (!Array.isArray(servers) || servers.length === 0) {
     throw new ArgumentError(`nameservers must be an array of at least one IP address, not ${describe(servers)}`);
   }
-  return servers.map((server: unknown) => {
+  return Array.from(servers, (server: unknown) => {
+    const text = typeof server === "string" ? server : "";
     const [, bracketed, plain, port] =
-      /^(?:\[([^\]]+)\]|([^:]+|[0-9a-fA-F:]*::?[0-9a-fA-F:.]*))(?::(\d+))?$/.exec(String(server)) ?? [];
+      /^(?:\[([^\]]+)\]|([^:]+|[0-9a-fA-F:]*::?[0-9a-fA-F:.]*))(?::(\d+))?$/.exec(text) ?? [];
     const host = bracketed ?? plain;
-    const found = typeof server === "string" && host !== undefined ? readHost(host) : undefined;
+    const found = host === undefined ? undefined : readHost(host);
     const isPort = port === undefined || (Number(port) >= 1 && Number(port) <= 65535);
     if (found?.family === undefined || found.zone !== undefined || !isPort) {
       throw new ArgumentError(`nameservers must be IP addresses, each with a port or without, not ${describe(server)}`);

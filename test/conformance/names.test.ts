@@ -28,7 +28,7 @@ onEveryEngine("names", (engine: EngineSuite) => {
       const clients = Array.from({ length: 1_000 }, () => reactor.connect({ host: "WWW.test", port: port as number }));
       for (let count = 0; count < 10; count++) sender.sendDatagram(`${count}`, at);
       const asked = reactor.resolver.resolve("www.test");
-      assert.equal(reactor.resolver.stats().queries, 1);
+      assert.ok(reactor.resolver.stats().waiting > 1_000);
       assert.deepEqual(await asked, ["127.0.0.1"]);
       await Promise.all(clients.map((client) => client.opened));
       await until(() => sink.received.length === 10, "the datagrams");

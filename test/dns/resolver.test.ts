@@ -161,6 +161,33 @@ describe("what a Resolver finds", () => {
     assert.deepEqual(await resolver.resolve("www.corp.test", { family: 4 }), ["192.0.2.1"]);
   });
 
+  it("is not looked for below a domain where that makes no name", async () => {
+    const long = Array.from({ length: 4 }, () => "a".repeat(55)).join(".");
+    const server = await serverOf(zone({ [`A ${long}`]: [a("192.0.2.1")], [`A ${"b".repeat(60)}.c.test`]: [] }));
+    const resolver = asking(server, { search: [`${"d".repeat(50)}.test`, "c.test"] });
+    assert.deepEqual(await resolver.resolve(long, { family: 4 }), ["192.0.2.1"]);
+    await assert.rejects(resolver.resolve(`${long}.x`, { family: 4 }), { code: "ENOTFOUND" });
+    assert.deepEqual(server.questions.slice(1), [`A ${long}.x`, `A ${long}.x.c.test`]);
+  });
+
+  it("is ENODATA where an answer has nothing of the kind", async () => {
+    const server = await serverOf(() => ({ answers: [cname("other.test")] }));
+    const resolver = asking(server);
+    for (const ask of [
+      () => resolver.resolve("www.test"),
+      () => resolver.resolve4("www.test"),
+      () => resolver.resolveSrv("www.test"),
+      () => resolver.resolveService("www.test"),
+      () => resolver.resolveMx("www.test"),
+      () => resolver.resolveTxt("www.test"),
+      () => resolver.resolvePtr("www.test"),
+      () => resolver.resolveCaa("www.test"),
+      () => resolver.reverse("192.0.2.1"),
+    ]) {
+      await assert.rejects(ask(), { code: "ENODATA" }, String(ask));
+    }
+  });
+
   it("does not wait for the family that does not come", async () => {
     const server = await serverOf((question) => (question.type === "A" ? { answers: [a("192.0.2.1")] } : undefined));
     const resolver = asking(server, { timeout: 20_000, tries: 1 });
@@ -242,6 +269,21 @@ describe("a Resolver's memory", () => {
     assert.equal(server.asked.length, 5);
   });
 
+  it("takes a time to live with its highest bit set for none", async () => {
+    const server = await serverOf(({ type }) => ({
+      answers: type === "A" ? [a("192.0.2.1", 0x80000000), a("192.0.2.2", 0xffffffff)] : [aaaa("2001:db8::1", 2 ** 31)],
+    }));
+    const resolver = asking(server);
+    assert.deepEqual(await resolver.resolve4("www.test"), [
+      { address: "192.0.2.1", ttl: 0 },
+      { address: "192.0.2.2", ttl: 0 },
+    ]);
+    assert.deepEqual(await resolver.resolve6("www.test"), [{ address: "2001:db8::1", ttl: 0 }]);
+    assert.equal(resolver.stats().cached, 0);
+    await resolver.resolve("www.test");
+    assert.equal(resolver.stats().cached, 0);
+  });
+
   it("keeps other records for ten seconds, names that are not there for five, and failures for one", async () => {
     const clock = stillClock();
     const server = await serverOf(({ name, type }) => {
@@ -281,6 +323,85 @@ describe("a Resolver's memory", () => {
     await none.resolve4("www.test");
     await none.resolve4("www.test");
     assert.equal(server.asked.length - before, 2);
+  });
+
+  it("counts a host's two families as what is asked, and nothing beside them", async () => {
+    const queries: number[] = [];
+    const server = await serverOf(({ type }) => {
+      queries.push(pair.stats().queries);
+      return { answers: type === "A" ? [a("192.0.2.1", 3_600)] : [aaaa("2001:db8::1", 3_600)] };
+    });
+    const pair = asking(server, { queryLimit: 2 });
+    assert.equal((await pair.resolve("www.test")).length, 2);
+    assert.equal(queries[0], 2);
+    const single = asking(server, { queryLimit: 1 });
+    assert.deepEqual(await single.resolve("www.test", { family: 4 }), ["192.0.2.1"]);
+    assert.equal(single.stats().queries, 0);
+  });
+
+  it("is short of what one family's servers could not tell", async () => {
+    const clock = stillClock();
+    let isBroken = true;
+    const server = await serverOf(({ type }) => {
+      if (type === "A") return { answers: [a("192.0.2.1", 3_600)] };
+      return isBroken ? { rcode: SERVFAIL } : { answers: [aaaa("2001:db8::1", 3_600)] };
+    });
+    const resolver = asking(server, { clock, tries: 1 });
+    assert.deepEqual(await resolver.resolve("www.test"), ["192.0.2.1"]);
+    isBroken = false;
+    clock.pass(999);
+    assert.deepEqual(await resolver.resolve("www.test"), ["192.0.2.1"]);
+    clock.pass(1);
+    assert.equal((await resolver.resolve("www.test")).length, 2);
+    clock.pass(3_599_000);
+    const before = server.asked.length;
+    assert.equal((await resolver.resolve("www.test")).length, 2);
+    assert.equal(server.asked.length, before, "what is whole is kept");
+  });
+
+  it("gives nobody an answer to a question from before it was cleared", async () => {
+    const release: (() => void)[] = [];
+    const old = await serverOf(async () => {
+      await new Promise<void>((resolve) => release.push(resolve));
+      return { answers: [a("192.0.2.1")] };
+    });
+    const other = await serverOf(() => ({ answers: [a("192.0.2.2")] }));
+    for (const ask of [
+      async (resolver: Resolver) => (await resolver.resolve("www.test", { family: 4 }))[0],
+      async (resolver: Resolver) => (await resolver.resolve4("www.test"))[0]?.address,
+    ]) {
+      const resolver = asking(old, { timeout: 20_000 });
+      const first = ask(resolver);
+      await until(() => release.length === 1, "the first is under way");
+      resolver.nameservers = [other.address];
+      assert.equal(await ask(resolver), "192.0.2.2");
+      resolver.clear();
+      const second = ask(resolver);
+      release.splice(0)[0]?.();
+      assert.equal(await first, "192.0.2.1");
+      assert.equal(await second, "192.0.2.2");
+      assert.equal(await ask(resolver), "192.0.2.2");
+    }
+  });
+
+  it("lets one of before it was cleared give up without those of after", async () => {
+    const server = await serverOf(() => undefined);
+    const resolver = asking(server, { timeout: 20_000 });
+    const giver = new AbortController();
+    const first = resolver.resolve("www.test", { family: 4, signal: giver.signal });
+    await until(() => server.asked.length === 1, "the first is under way");
+    resolver.clear();
+    const later = new AbortController();
+    const all = [1, 2].map(() => resolver.resolve("www.test", { family: 4, signal: later.signal }));
+    await until(() => server.asked.length === 2, "the second is under way");
+    giver.abort(new Error("first"));
+    await assert.rejects(first, { message: "first" });
+    all.push(resolver.resolve("www.test", { family: 4, signal: later.signal }));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(server.asked.length, 2, "the third waits with the second");
+    later.abort(new Error("later"));
+    for (const each of all) await assert.rejects(each, { message: "later" });
+    await until(() => resolver.stats().queries === 0, "nothing is under way");
   });
 
   it("does not mix up options", async () => {
@@ -472,7 +593,40 @@ describe("a hosts file", () => {
   });
 });
 
+describe("the system's hosts file", () => {
+  it("is the system's affair for what is asked of the system, whatever it is", async () => {
+    for (const hosts of [folder, "/dev/null", `/${"x".repeat(5_000)}`]) {
+      const resolver = new Resolver({ lookup: "system", hosts });
+      assert.deepEqual(await resolver.resolve("localhost.localdomain").catch((error) => error.code !== "EFBIG"), true);
+    }
+  });
+
+  it("is given out as a copy", async () => {
+    writeFileSync(hostsPath, "192.0.2.1 here.test\n");
+    const resolver = new Resolver({ lookup: "dns", nameservers: ["127.0.0.1:9"], hosts: hostsPath });
+    const hosts = await resolver.hosts();
+    (hosts.get("here.test") as string[]).push("203.0.113.1");
+    assert.deepEqual(await resolver.resolve("here.test"), ["192.0.2.1"]);
+    assert.deepEqual((await resolver.hosts()).get("here.test"), ["192.0.2.1"]);
+  });
+});
+
 describe("what a Resolver is given", () => {
+  it("is checked where a program's own lookup gives it", async () => {
+    const bare = Object.create(null);
+    const holes: string[] = ["192.0.2.1"];
+    holes.length = 2 ** 31;
+    for (const given of [undefined, null, "192.0.2.1", [null], [bare], ["x"], new Array(3), holes, {}]) {
+      const resolver = new Resolver({ lookup: async () => given as string[] });
+      for (const family of [0, 4] as const) {
+        await assert.rejects(resolver.resolve("a.test", { family }), { code: "ERR_EM_INVALID_ARGUMENT" });
+      }
+    }
+    await assert.rejects(new Resolver({ lookup: async () => [] }).resolve("a.test"), { code: "ENOTFOUND" });
+    const many = Array.from({ length: 100 }, (_, index) => `192.0.2.${index}`);
+    assert.equal((await new Resolver({ lookup: async () => many }).resolve("a.test")).length, 64);
+  });
+
   it("is checked", async () => {
     const wrong: readonly [Record<string, unknown>, RegExp][] = [
       [{ lookup: "files" }, /^lookup must be "system", "dns" or a function, not "files"/],
@@ -483,6 +637,11 @@ describe("what a Resolver is given", () => {
       [{ nameservers: [7] }, /^nameservers must be IP addresses/],
       [{ nameservers: "127.0.0.1" }, /^nameservers must be an array/],
       [{ search: ["a b"] }, /^search must be a host name/],
+      [{ nameservers: [Object.create(null)] }, /^nameservers must be IP addresses/],
+      [{ nameservers: new Array(2) }, /^nameservers must be IP addresses/],
+      [{ nameservers: [["127.0.0.1"]] }, /^nameservers must be IP addresses/],
+      [{ search: new Array(2) }, /^search must be a host name/],
+      [{ search: [Object.create(null)] }, /^search must be a host name/],
       [{ search: "a" }, /^search must be an array of domains/],
       [{ hosts: true }, /^hosts must be a path, or false/],
       [{ timeout: 0 }, /^timeout must be a whole number from 1/],
