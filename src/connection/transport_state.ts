@@ -21,7 +21,7 @@ export const PASSING = 4096;
 /** What it sends comes from another connection, and from nobody else. */
 export const FED = 2048;
 /** Paused from the start, for want of a handler that takes what comes in. */
-export const UNTAKEN = 16384;
+export const UNTAKEN = 65536;
 /** Held open by a relay alone: without it the peer's FIN means what the settings say. */
 export const RELAY_HELD = 32768;
 /** Half-open in the engine: somebody has claimed the connection, and decides what the peer's FIN means. */
