@@ -78,8 +78,8 @@ export class Reactor implements Clock, Responsible {
       left: () => this.#leave(),
     };
     this.#core = new Core(host, resolver, outboundLimit, asyncContext);
-    this.#stats = new StatsTaker(this.#core);
     this.#defers = new Defers(this.#core, this, workers);
+    this.#stats = new StatsTaker(this.#core, this.#defers);
     this.#lifecycle = new Lifecycle(this.#core, {
       open: () => {
         this.#core.open(createEngine(engine));

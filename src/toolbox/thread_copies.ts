@@ -1,3 +1,4 @@
+import { codeOf } from "../base/error_code.js";
 import { ArgumentError } from "../base/errors.js";
 
 /**
@@ -17,6 +18,11 @@ export function copying<T>(what: string, send: () => T): T {
   try {
     return send();
   } catch (error) {
+    if (codeOf(error) === "ERR_INVALID_TRANSFER_OBJECT") {
+      throw new ArgumentError(
+        "transfer must hold what can be handed over to another thread: ArrayBuffers, MessagePorts and the like",
+      );
+    }
     if (!(error instanceof DOMException) || error.name !== "DataCloneError") throw error;
     throw new ArgumentError(`${what} cannot be copied to another thread: ${error.message}`, "ERR_EM_NOT_CLONEABLE");
   }

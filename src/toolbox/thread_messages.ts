@@ -1,10 +1,17 @@
+import type { MessagePort } from "node:worker_threads";
 import type { CarriedError } from "./carried_error.js";
 
-/** What the thread is started with. */
-export interface ResourceThreadData {
-  /** The module's address, and what its function gets. */
+/** A resource that a thread makes: the module's address, and what its function gets. */
+export interface ThreadResourceData {
   readonly module: string;
   readonly args: readonly unknown[];
+}
+
+/** What a thread is started with. */
+export interface ThreadData {
+  /** Its line to the package; the program's code in the thread does not see it. */
+  readonly port: MessagePort;
+  readonly resource: ThreadResourceData | undefined;
 }
 
 /** A call of one of the resource's methods. */

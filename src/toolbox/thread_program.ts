@@ -1,6 +1,13 @@
 import type { Transferable } from "node:worker_threads";
 import type { CarriedError } from "./carried_error.js";
-import type { ResourceThreadData, ThreadCall, ThreadReply, ThreadRequest, ThreadRun } from "./thread_messages.js";
+import type {
+  ThreadCall,
+  ThreadData,
+  ThreadReply,
+  ThreadRequest,
+  ThreadResourceData,
+  ThreadRun,
+} from "./thread_messages.js";
 
 /**
  * What runs in a thread of the package's: it makes a resource where it was started for one, and then does what it is told, one thing at a
@@ -11,8 +18,10 @@ function threadMain(require: NodeJS.Require, load: (module: string) => Promise<u
   type Methods = Record<PropertyKey, unknown>;
   type Callable = (...args: readonly unknown[]) => unknown;
 
-  const { parentPort, workerData } = require("node:worker_threads") as typeof import("node:worker_threads");
-  const port = parentPort as NonNullable<typeof parentPort>;
+  const { workerData } = require("node:worker_threads") as typeof import("node:worker_threads");
+  const { port, resource: made } = workerData as ThreadData;
+  // The program's code finds none of it.
+  for (const key of Object.keys(workerData)) delete workerData[key];
   /** How many functions are kept compiled. */
   const KEPT = 64;
   /** How many causes of causes are carried: a chain may be a circle. */
@@ -127,7 +136,7 @@ function threadMain(require: NodeJS.Require, load: (module: string) => Promise<u
 
     // Resources --------------------------------------------------------------------------------------------------------
 
-    async makeResource({ module, args }: ResourceThreadData): Promise<Methods> {
+    async makeResource({ module, args }: ThreadResourceData): Promise<Methods> {
       const { default: exported } = (await load(module)) as { default?: unknown };
       // What a compiler made CommonJS of ES modules has its default export one level down.
       const make = (exported as { default?: unknown } | undefined)?.default ?? exported;
@@ -201,13 +210,12 @@ function threadMain(require: NodeJS.Require, load: (module: string) => Promise<u
     },
 
     async begin(): Promise<void> {
-      const data = workerData as ResourceThreadData | undefined;
-      if (data?.module === undefined) {
+      if (made === undefined) {
         own.serve(undefined);
         return;
       }
       try {
-        own.serve(await own.makeResource(data));
+        own.serve(await own.makeResource(made));
         own.reply({ kind: "made" });
       } catch (error) {
         own.reply({ kind: "made", error: own.packError(error) });

@@ -1,4 +1,3 @@
-import { Worker, type WorkerOptions } from "node:worker_threads";
 import { checkCount, checkDuration } from "../base/checks.js";
 import type { Clock } from "../base/clock.js";
 import { describe } from "../base/describe.js";
@@ -11,9 +10,9 @@ import { checkClock } from "./checks.js";
 import { Completion } from "./completion.js";
 import { defaultClock } from "./default_clock.js";
 import { Fifo } from "./fifo.js";
+import { Thread, type ThreadOptions } from "./thread.js";
 import { copying, unpooled } from "./thread_copies.js";
-import type { ResourceThreadData, ThreadReply } from "./thread_messages.js";
-import { THREAD_PROGRAM } from "./thread_program.js";
+import type { ThreadReply } from "./thread_messages.js";
 
 /** The longest delay Node's own timers take. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
@@ -25,7 +24,7 @@ export interface ThreadedResourceOptions {
   /** The most calls that have not been answered; one more fails. Default 1024. */
   callLimit?: number;
   /** Node's own options for the thread: its name in tools, its environment, how much memory it may use. */
-  thread?: Pick<WorkerOptions, "name" | "env" | "execArgv" | "resourceLimits">;
+  thread?: ThreadOptions;
   /** Whose turns answers are delivered in, and what a call's `timeout` counts on. Default: the current reactor at each call. */
   clock?: Clock;
 }
@@ -37,7 +36,7 @@ export interface ShutdownOptions {
 }
 
 const OPTIONS: Names<ThreadedResourceOptions> = { args: true, callLimit: true, thread: true, clock: true };
-const THREAD_OPTIONS: Names<NonNullable<ThreadedResourceOptions["thread"]>> = {
+const THREAD_OPTIONS: Names<ThreadOptions> = {
   name: true,
   env: true,
   execArgv: true,
@@ -90,7 +89,7 @@ interface Call {
  * ```
  */
 export class ThreadedResource<R extends object> implements AsyncDisposable {
-  readonly #worker: Worker;
+  readonly #thread: Thread;
   readonly #clock: Clock | undefined;
   readonly #callLimit: number;
   readonly #calls = new Fifo<Call>();
@@ -117,24 +116,26 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     if (thread !== undefined) checkOptions(thread, THREAD_OPTIONS, "thread");
     this.#callLimit = checkCount(callLimit, "callLimit", 1);
     this.#clock = options.clock;
-    const workerData: ResourceThreadData = { module: module.href, args: args.map((arg) => unpooled(arg).value) };
-    this.#worker = copying("args", () => new Worker(THREAD_PROGRAM, { ...thread, eval: true, workerData }));
+    const resource = { module: module.href, args: args.map((arg) => unpooled(arg).value) };
+    let exited = (): void => {};
+    this.#exited = new Promise((resolve) => {
+      exited = resolve;
+    });
+    const events = {
+      replied: (reply: ThreadReply) => this.#take(reply),
+      broken: (cause: unknown) =>
+        this.#finish(new EventMachineError("ERR_EM_THREAD_ENDED", `the thread has ended: ${cause}`, { cause })),
+      exited: (code: number) => {
+        this.#finish(new EventMachineError("ERR_EM_THREAD_ENDED", `the thread has ended, with exit code ${code}`));
+        exited();
+      },
+    };
+    this.#thread = copying("args", () => new Thread(thread ?? {}, { resource }, events));
     this.#opened = new Promise((resolve, reject) => {
       this.#made = settle(resolve, reject);
     });
     // Whoever does not ask hears of it from the calls.
     this.#opened.catch(() => {});
-    this.#exited = new Promise((resolve) => {
-      this.#worker.once("exit", (code) => {
-        this.#finish(new EventMachineError("ERR_EM_THREAD_ENDED", `the thread has ended, with exit code ${code}`));
-        resolve();
-      });
-    });
-    this.#worker.on("message", (reply: ThreadReply) => this.#take(reply));
-    const broken = (cause: unknown) =>
-      this.#finish(new EventMachineError("ERR_EM_THREAD_ENDED", `the thread has ended: ${cause}`, { cause }));
-    this.#worker.on("error", broken);
-    this.#worker.on("messageerror", broken);
   }
 
   /** Resolves when the resource has been made; rejects with `ERR_EM_RESOURCE_FAILED`, whose `cause` says why it was not. */
@@ -170,7 +171,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     const copies = (args as unknown[]).map(unpooled);
     const call = { method, args: copies.map(({ value }) => value) };
     const transfer = copies.flatMap(({ transfer }) => transfer);
-    copying(`an argument of ${method}`, () => this.#worker.postMessage(call, transfer));
+    copying(`an argument of ${method}`, () => this.#thread.send(call, transfer));
     this.#calls.push({ completion: completion as Completion, clock });
     this.#hold();
     return completion;
@@ -223,7 +224,7 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
 
   #close(): Promise<void> {
     this.#hold();
-    this.#worker.postMessage(undefined);
+    this.#thread.send(undefined);
     return new Promise((resolve, reject) => {
       this.#disposed = settle(resolve, reject);
     });
@@ -259,15 +260,15 @@ export class ThreadedResource<R extends object> implements AsyncDisposable {
     for (let call = this.#calls.shift(); call !== undefined; call = this.#calls.shift()) {
       deliver(call, (completion) => completion.fail(end));
     }
-    void this.#worker.terminate();
+    this.#thread.end();
   }
 
   #hold(): void {
-    if (this.#holds++ === 0) this.#worker.ref();
+    if (this.#holds++ === 0) this.#thread.ref();
   }
 
   #release(): void {
-    if (--this.#holds === 0) this.#worker.unref();
+    if (--this.#holds === 0) this.#thread.unref();
   }
 }
 

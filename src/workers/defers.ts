@@ -1,6 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
 import { availableParallelism } from "node:os";
-import type { WorkerOptions } from "node:worker_threads";
 import { checkCount, checkDuration, checkFunction, checkInteger } from "../base/checks.js";
 import { EventMachineError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
@@ -9,6 +8,7 @@ import { Operation, type Responsible } from "../base/outcome.js";
 import { stopped } from "../base/stopped.js";
 import type { Core } from "../core/core.js";
 import type { Member } from "../core/members.js";
+import type { ThreadOptions } from "../toolbox/thread.js";
 import { checkDeferral, type DeferOperation, type DeferOptions, type Deferral } from "./operation.js";
 import {
   type Job,
@@ -29,18 +29,18 @@ export interface WorkersOptions {
   /** How long a thread above the minimum waits for its next job before it ends. Default 10 s. */
   idleTimeout?: number;
   /** Node's own options for the threads: their name in tools, their environment, how much memory each may use. */
-  thread?: Pick<WorkerOptions, "name" | "env" | "execArgv" | "resourceLimits">;
+  thread?: ThreadOptions;
 }
 
 const OPTIONS: Names<WorkersOptions> = { min: true, max: true, queueLimit: true, idleTimeout: true, thread: true };
-const THREAD: Names<NonNullable<WorkersOptions["thread"]>> = {
+const THREAD: Names<ThreadOptions> = {
   name: true,
   env: true,
   execArgv: true,
   resourceLimits: true,
 };
 const MOST_THREADS = 1024;
-const NO_THREADS: WorkerPoolFigures = { threads: 0, busy: 0, queued: 0, done: 0, lost: 0 };
+const NO_THREADS = { threads: 0, busy: 0, queued: 0 };
 
 export function checkWorkers(options: WorkersOptions): WorkerPoolSettings {
   checkOptions(options, OPTIONS, "workers");
@@ -66,6 +66,8 @@ export class Defers implements Member {
   readonly #owner: Responsible;
   #settings: WorkerPoolSettings;
   #pool: WorkerPool | undefined;
+  /** What pools that are gone have done. */
+  #past = { done: 0, lost: 0 };
   /** How each that is under way is ended by a stop. */
   readonly #pending = new Set<Pending>();
 
@@ -91,7 +93,8 @@ export class Defers implements Member {
   }
 
   get figures(): WorkerPoolFigures {
-    return this.#pool?.figures ?? NO_THREADS;
+    const now = this.#pool?.figures ?? { ...NO_THREADS, done: 0, lost: 0 };
+    return { ...now, done: this.#past.done + now.done, lost: this.#past.lost + now.lost };
   }
 
   defer<T>(operation: DeferOperation<T>, callback: Callback, errback: Callback, options: DeferOptions): Promise<T> {
@@ -125,6 +128,8 @@ export class Defers implements Member {
     const { reactor } = this.#core.host;
     for (const pending of [...this.#pending]) pending.stop(stopped(reactor, "the reactor stopped before it was done"));
     this.#pool?.close();
+    const { done, lost } = this.figures;
+    this.#past = { done, lost };
     this.#pool = undefined;
     this.#core.members.delete(this);
   }

@@ -1,11 +1,11 @@
-import { type Transferable, Worker, type WorkerOptions } from "node:worker_threads";
+import type { Transferable } from "node:worker_threads";
 import type { Cancellable } from "../base/clock.js";
 import { codeOf } from "../base/error_code.js";
 import { EventMachineError, LimitError } from "../base/errors.js";
 import { unpackError } from "../toolbox/carried_error.js";
+import { Thread, type ThreadOptions } from "../toolbox/thread.js";
 import { copying, unpooled } from "../toolbox/thread_copies.js";
 import type { ThreadReply, ThreadRun } from "../toolbox/thread_messages.js";
-import { THREAD_PROGRAM } from "../toolbox/thread_program.js";
 
 /*
  * A pool of our own, and not Piscina: what would be left to it is a queue and a list of threads. Errors that lose neither code nor class, a deadline for
@@ -18,15 +18,15 @@ export interface WorkerPoolSettings {
   readonly max: number;
   readonly queueLimit: number;
   readonly idleTimeout: number;
-  readonly thread: Pick<WorkerOptions, "name" | "env" | "execArgv" | "resourceLimits">;
+  readonly thread: ThreadOptions;
 }
 
 export type JobOutcome = { readonly value: unknown } | { readonly error: unknown };
 
 /** One job; `done` is called once. */
 export interface Job {
-  readonly run: ThreadRun;
-  readonly transfer: readonly Transferable[];
+  run: ThreadRun;
+  transfer: readonly Transferable[];
   done(outcome: JobOutcome): void;
 }
 
@@ -89,7 +89,22 @@ export class WorkerPool {
     }
     this.#queue.add(job);
     this.#work();
+    if (this.#queue.has(job)) this.#keep(job);
     while (this.#threads.size < min && !this.#isClosed) if (!this.#start()) break;
+  }
+
+  /** One that waits is sent what it was given now, whatever becomes of that meanwhile. */
+  #keep(job: Job): void {
+    try {
+      const { args, transfer } = sent(job);
+      const given = { args, transfer: job.transfer };
+      const kept = copying(`an argument of ${job.run.method}`, () => structuredClone(given, { transfer }));
+      job.run = { ...job.run, args: kept.args };
+      job.transfer = kept.transfer;
+    } catch (error) {
+      this.#queue.delete(job);
+      throw error;
+    }
   }
 
   /** Calls a job off: what has begun is ended with its thread. Its `done` is not called any more. */
@@ -200,38 +215,35 @@ interface PoolThreadOwner {
 
 /** One thread of a pool. It keeps the process alive while it is at a job, and no longer. */
 class PoolThread {
-  readonly #worker: Worker;
+  readonly #thread: Thread;
   readonly #owner: PoolThreadOwner;
   #cause: unknown;
   #timer: Cancellable | undefined;
   job: Job | undefined;
   isEnding = false;
 
-  constructor(options: WorkerPoolSettings["thread"], owner: PoolThreadOwner) {
+  constructor(options: ThreadOptions, owner: PoolThreadOwner) {
     this.#owner = owner;
-    this.#worker = new Worker(THREAD_PROGRAM, { ...options, eval: true });
-    this.#worker.unref();
-    this.#worker.on("message", (reply: ThreadReply) => this.#take(reply));
-    this.#worker.on("error", (error) => {
-      this.#cause ??= error;
-    });
-    this.#worker.on("messageerror", (error) => {
-      this.#cause ??= error;
-      this.end();
-    });
-    this.#worker.once("exit", (code) => this.#exited(code));
+    this.#thread = new Thread(
+      options,
+      { resource: undefined },
+      {
+        replied: (reply) => this.#take(reply),
+        broken: (cause) => {
+          this.#cause ??= cause;
+        },
+        exited: (code) => this.#exited(code),
+      },
+    );
+    this.#thread.unref();
   }
 
   begin(job: Job): void {
     this.#timer?.cancel();
-    const copies = job.run.args.map((arg) =>
-      job.transfer.length === 0 ? unpooled(arg) : { value: arg, transfer: [] },
-    );
-    const run = { ...job.run, args: copies.map(({ value }) => value) };
-    const transfer = [...job.transfer, ...copies.flatMap((copy) => copy.transfer)];
-    copying(`an argument of ${run.method}`, () => this.#worker.postMessage(run, transfer));
+    const { args, transfer } = sent(job);
+    copying(`an argument of ${job.run.method}`, () => this.#thread.send({ ...job.run, args }, transfer));
     this.job = job;
-    this.#worker.ref();
+    this.#thread.ref();
   }
 
   waits(timer: Cancellable): void {
@@ -243,15 +255,16 @@ class PoolThread {
     this.isEnding = true;
     this.#timer?.cancel();
     this.#owner.left();
-    this.#worker.unref();
-    void this.#worker.terminate();
+    this.#thread.unref();
+    this.#thread.end();
   }
 
   #take(reply: ThreadReply): void {
     const { job } = this;
-    if (job === undefined || this.isEnding) return;
+    if (job === undefined) return;
     this.job = undefined;
-    this.#worker.unref();
+    this.isEnding ||= this.#thread.hasExited;
+    this.#thread.unref();
     if (reply.kind === "returned") this.#owner.answered(job, { value: reply.value });
     else if (reply.error !== undefined) this.#owner.answered(job, { error: unpackError(reply.error) });
   }
@@ -266,4 +279,11 @@ class PoolThread {
     const message = `the thread ended ${how} before its job was done`;
     this.#owner.ended(job, new EventMachineError("ERR_EM_THREAD_ENDED", message, cause === undefined ? {} : { cause }));
   }
+}
+
+/** The arguments of a job as they are copied, and what of them is handed over. */
+function sent({ run, transfer }: Job): { args: unknown[]; transfer: Transferable[] } {
+  const copies = run.args.map((arg) => (transfer.length === 0 ? unpooled(arg) : { value: arg, transfer: [] }));
+  const args = copies.map(({ value }) => value);
+  return { args, transfer: [...transfer, ...copies.flatMap((copy) => copy.transfer)] };
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { worker } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 import type { Recorder, Script } from "../support/recorder.js";
 
@@ -164,4 +165,36 @@ onEveryEngine("async context", (engine) => {
     await trial.until(() => server.bytes === 2, "another");
     assert.deepEqual(seen, [undefined, undefined]);
   });
+
+  engine.rule(
+    "what is deferred runs, and is answered, in the context of its defer",
+    async (trial) => {
+      const { reactor } = trial;
+      const seen: unknown[] = [];
+      const note = (what: string) => seen.push([what, storage.getStore()]);
+      const fail = () => {
+        note("operation");
+        throw new Error("no");
+      };
+      const done = ["here", "in a thread", "failed"].map((name) =>
+        storage.run(name, () => {
+          const operation =
+            name === "in a thread" ? worker(() => 1) : name === "failed" ? fail : () => note("operation");
+          return new Promise<void>((resolve) =>
+            reactor.defer<unknown>(
+              operation,
+              () => resolve(void note("callback")),
+              () => resolve(void note("errback")),
+            ),
+          );
+        }),
+      );
+      await Promise.all(done);
+      assert.deepEqual(
+        new Set(seen.map(String)),
+        new Set(["operation,here", "callback,here", "callback,in a thread", "operation,failed", "errback,failed"]),
+      );
+    },
+    wants,
+  );
 });

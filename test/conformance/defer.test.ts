@@ -244,6 +244,96 @@ onEveryEngine("defer", (engine: EngineSuite) => {
     });
   });
 
+  engine.rule("what a job's own code posts to its parent is nobody's answer", async (trial) => {
+    const { reactor } = trial;
+    reactor.threadpoolSize = 1;
+    const posting = async (message: unknown) => {
+      const { parentPort, workerData } = await import("node:worker_threads");
+      parentPort?.postMessage(message);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return Object.keys(workerData as object).length;
+    };
+    const messages = [
+      null,
+      undefined,
+      7,
+      {},
+      { progress: 1 },
+      { kind: "returned", value: "not it" },
+      { kind: "threw" },
+    ];
+    for (const message of messages) assert.equal(await reactor.defer(worker(posting, message)), 0);
+    const late = worker(async () => {
+      const { parentPort } = await import("node:worker_threads");
+      setTimeout(() => parentPort?.postMessage({ kind: "returned", value: "the next one's" }), 5);
+      return "its own";
+    });
+    const slow = worker(() => new Promise((resolve) => setTimeout(resolve, 30, "the second")));
+    assert.deepEqual(await Promise.all([reactor.defer(late), reactor.defer(slow)]), ["its own", "the second"]);
+    assert.equal(reactor.threadpool.lost, 0);
+  });
+
+  engine.rule("an answer given right before the thread ends is one, and the next job gets a thread", async (trial) => {
+    const { reactor } = trial;
+    reactor.threadpoolSize = 1;
+    const last = worker(() => {
+      setImmediate(() => process.exit(0));
+      return "the last";
+    });
+    for (let round = 0; round < 10; round++) {
+      assert.equal(await reactor.defer(last), "the last");
+      await trial.until(() => reactor.threadpool.threads === 0, "the thread is gone");
+    }
+    // What comes meanwhile may begin in a thread that is about to end, and is told so; else it is done.
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => reactor.defer(last).catch((error) => error.code)),
+    );
+    for (const answer of answers) assert.ok(["the last", "ERR_EM_THREAD_ENDED"].includes(answer as string));
+    await trial.until(() => reactor.threadpool.threads === 0, "the thread is gone");
+    assert.equal(await reactor.defer(worker(() => "goes on")), "goes on");
+  });
+
+  engine.rule("a job that waits is sent what it was given at the call", async (trial) => {
+    const { reactor } = trial;
+    reactor.threadpoolSize = 1;
+    const echo = (value: unknown) => value;
+    const first = reactor.defer(worker(() => new Promise((resolve) => setTimeout(resolve, 50, 1))));
+    const [list, bytes, given] = [[1], Buffer.from("one"), new Uint8Array([1, 2, 3])];
+    const waiting = [list, bytes].map((value) => reactor.defer(worker(echo, value)));
+    const handed = reactor.defer(worker(echo, given), { transfer: [given.buffer] });
+    assert.equal(given.length, 0, "it is handed over at the call");
+    const refused = reactor.defer(worker(echo, () => 1));
+    list.push(2);
+    bytes.write("two");
+    await assert.rejects(refused, { code: "ERR_EM_NOT_CLONEABLE" });
+    assert.equal(await first, 1);
+    assert.deepEqual(await Promise.all(waiting), [[1], new Uint8Array(Buffer.from("one"))]);
+    assert.deepEqual(await handed, new Uint8Array([1, 2, 3]));
+  });
+
+  engine.rule("stats count the threads and their jobs", async (trial) => {
+    const { reactor } = trial;
+    assert.deepEqual(reactor.stats().workers, { threads: 0, busy: 0, queued: 0, done: 0, lost: 0 });
+    reactor.threadpoolSize = 1;
+    const waits = [1, 2, 3].map((value) => reactor.defer(worker((result: number) => result, value)));
+    assert.deepEqual(reactor.stats().workers, { threads: 1, busy: 1, queued: 2, done: 0, lost: 0 });
+    await Promise.all(waits);
+    await assert.rejects(reactor.defer(worker(() => process.exit(1))), { code: "ERR_EM_THREAD_ENDED" });
+    assert.deepEqual(reactor.stats().workers, reactor.threadpool);
+    assert.deepEqual([reactor.stats().workers.done, reactor.stats().workers.lost], [3, 1]);
+  });
+
+  engine.runRule("what the threads have done is counted over all runs", async (trial) => {
+    const reactor = trial.makeReactor({ workers: { max: 1 } });
+    for (let run = 1; run <= 2; run++) {
+      await reactor.run(async () => {
+        await reactor.defer(worker(() => 1));
+        reactor.stop();
+      });
+      assert.deepEqual(reactor.stats().workers, { threads: 0, busy: 0, queued: 0, done: run, lost: 0 });
+    }
+  });
+
   engine.rule("what cannot be done is refused, typed", async (trial) => {
     const { reactor } = trial;
     const bad: unknown[] = [7, null, "x", {}, { module: "x" }, { module: JOBS, method: 7 }, { module: JOBS, args: 7 }];
@@ -261,6 +351,38 @@ onEveryEngine("defer", (engine: EngineSuite) => {
     await assert.rejects(
       reactor.defer(() => 1, { transfer: [new ArrayBuffer(1)] }),
       ArgumentError,
+    );
+    const unfit: unknown[] = [{}, null, undefined, 7, "x", Buffer.from("x"), new SharedArrayBuffer(1), () => 1];
+    for (const each of unfit) {
+      await assert.rejects(
+        reactor.defer(
+          worker(() => 1),
+          { transfer: [each as ArrayBuffer] },
+        ),
+        {
+          name: "ArgumentError",
+          code: "ERR_EM_INVALID_ARGUMENT",
+        },
+      );
+    }
+    const twice = new ArrayBuffer(1);
+    await assert.rejects(
+      reactor.defer(
+        worker(() => 1),
+        { transfer: [twice, twice] },
+      ),
+      {
+        code: "ERR_EM_NOT_CLONEABLE",
+      },
+    );
+    await assert.rejects(
+      reactor.defer(
+        worker(() => 1),
+        { transfer: new Array(2) },
+      ),
+      {
+        code: "ERR_EM_INVALID_ARGUMENT",
+      },
     );
     for (const fn of [Math.max, class {}, (() => 1).bind(null), 7]) {
       assert.throws(() => worker(fn as () => unknown), { code: "ERR_EM_INVALID_ARGUMENT" });

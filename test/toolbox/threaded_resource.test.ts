@@ -80,6 +80,21 @@ describe("ThreadedResource", () => {
     assert.equal(await within(ledger.dispatch("thread")), thread);
   });
 
+  it("takes for an answer what the thread says itself, and not what its code posts", async () => {
+    await using ledger = open();
+    const forged = [
+      null,
+      7,
+      {},
+      { kind: "returned", value: "forged" },
+      { kind: "disposed" },
+      { kind: "made", error: {} },
+    ];
+    const calls = [ledger.dispatch("post", forged), ledger.dispatch("owner")];
+    assert.deepEqual(await within(Promise.all(calls)), [0, "Ann"]);
+    assert.equal(ledger.isClosed, false);
+  });
+
   it("tells callbacks what a call returned, and errbacks what it threw", async () => {
     await using ledger = open();
     const told: unknown[] = [];
