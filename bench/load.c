@@ -4,17 +4,19 @@
 //   load churn PORT --pid P --connections N --size S
 //   load hold  PORT --size S
 //   load http  PORT --pid P --connections N
+//   load fetch PORT --pid P --connections N
 //
 // echo:  opens N connections; each sends D messages of S bytes in one write and waits for all of them before the next.
 // churn: N at a time connect, send one message, read the echo, close. A "message" is one such connection.
 // hold:  opens connections, echoes one message on each, and leaves them silent.
 // http:  opens N connections; each sends a GET and waits for the whole answer before the next. All answers must be 200, and
 //        as long as the first one and with its body.
+// fetch: opens N connections; each sends 64 bytes and waits for the 1 MiB of peers/epoll_source.c before the next.
 //
-// With TLS defined at compile time all of it but http goes through TLS; churn then makes a full handshake each time, or with
+// With TLS defined at compile time all of it but http and fetch goes through TLS; churn then makes a full handshake each time, or with
 // --resume resumes the session of the connection before.
 //
-// It then reads a number a line from stdin until the end of input. echo, churn and http play that many messages and answer
+// It then reads a number a line from stdin until the end of input. echo, churn, http and fetch play that many messages and answer
 // with a line of JSON; hold opens connections up to that number and answers "holding N".
 //
 // Every echoed byte is compared with what was sent, surplus bytes are looked for after each round, and anything lost,
@@ -45,6 +47,7 @@
 #endif
 
 enum { MAX_EVENTS = 1024, BUFFER_SIZE = 64 * 1024, PATTERN_TARGET = 256 * 1024, MAX_BATCH = PATTERN_TARGET };
+enum { SOURCE_PERIOD = 64 * 1024, SOURCE_ANSWER = 1024 * 1024 };
 
 struct client {
   int fd;
@@ -260,6 +263,15 @@ static void check_answer(const struct client *c, size_t got) {
   if (end > from && memcmp(buffer + (from - c->received), first + from, end - from) != 0) fail("a body differs");
 }
 
+static void check_fetched(const struct client *c, size_t got) {
+  static unsigned char source[SOURCE_PERIOD + BUFFER_SIZE];
+  if (source[1] == 0) {
+    for (size_t i = 0; i < sizeof source; i++) source[i] = (unsigned char)(i % SOURCE_PERIOD * 31 + (i % SOURCE_PERIOD >> 8));
+  }
+  if (c->received + got > answer) fail("an answer is longer than was asked for");
+  if (memcmp(buffer, source + c->received % SOURCE_PERIOD, got) != 0) fail("an answer differs from the backend's");
+}
+
 // Returns true when the batch in flight has come back whole.
 static bool receive(struct client *c) {
   ssize_t got = transport_receive(c, buffer, sizeof buffer);
@@ -269,6 +281,7 @@ static bool receive(struct client *c) {
     fail("recv: %s", strerror(errno));
   }
   if (tail) check_answer(c, (size_t)got);
+  else if (answer == SOURCE_ANSWER) check_fetched(c, (size_t)got);
   else check_echo(c, (size_t)got);
   c->received += (size_t)got;
   bytes_verified += (uint64_t)got;
@@ -411,7 +424,7 @@ static size_t number(const char *name, const char *text) {
 }
 
 static void read_options(int count, char **arguments) {
-  if (count < 3) fail("usage: load echo|churn|hold|http PORT [options]");
+  if (count < 3) fail("usage: load echo|churn|hold|http|fetch PORT [options]");
   options.mode = arguments[1];
   options.port = (int)number("PORT", arguments[2]);
   for (int i = 3; i < count; i++) {
@@ -433,15 +446,15 @@ static void read_options(int count, char **arguments) {
 int main(int count, char **arguments) {
   read_options(count, arguments);
   bool churn = strcmp(options.mode, "churn") == 0, holding = strcmp(options.mode, "hold") == 0;
-  bool http = strcmp(options.mode, "http") == 0;
-  if (!churn && !holding && !http && strcmp(options.mode, "echo") != 0) fail("unknown mode %s", options.mode);
+  bool http = strcmp(options.mode, "http") == 0, fetch = strcmp(options.mode, "fetch") == 0;
+  if (!churn && !holding && !http && !fetch && strcmp(options.mode, "echo") != 0) fail("unknown mode %s", options.mode);
   if (!holding && !options.pid) fail("--pid is needed");
-  if ((churn || holding || http) && options.depth != 1) fail("--depth belongs to echo");
+  if ((churn || holding || http || fetch) && options.depth != 1) fail("--depth belongs to echo");
   batch = options.size * options.depth;
   if (batch > MAX_BATCH) fail("a batch may have %d bytes at most", MAX_BATCH);
   signal(SIGALRM, on_deadline);
   alarm(options.deadline);
-  answer = batch;
+  answer = fetch ? SOURCE_ANSWER : batch;
   if (http) repeat_request();
   else make_pattern();
   if (http) learn_answer();

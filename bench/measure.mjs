@@ -86,10 +86,10 @@ class Child {
   }
 }
 
-/** Starts a server on its core and waits until it listens. */
-export async function startServer(name, nodeFlags = [], env = {}) {
+/** Starts a server and waits until it listens. */
+export async function startServer(name, nodeFlags = [], env = {}, { core = SERVER_CORE, more = [] } = {}) {
   const [program, ...args] = server(name).command;
-  const child = new Child(SERVER_CORE, [program, ...nodeFlags, ...args], env);
+  const child = new Child(core, [program, ...nodeFlags, ...args, ...more], env);
   const said = await child.line(START_DEADLINE);
   const port = /^listening on .*:(\d+)$/.exec(said)?.[1];
   if (port !== undefined) return { child, port };
@@ -104,7 +104,9 @@ export function startLoad(kind, ...args) {
 
 /** A fresh server with its load; `play(messages)` returns nanoseconds of server CPU time for that many. */
 async function startSide(name, load) {
-  const { child, port } = await startServer(name);
+  // A relay's backend stands beside the load.
+  const backend = load.backend && (await startServer(load.backend, [], {}, { core: LOAD_CORE }));
+  const { child, port } = await startServer(name, [], {}, { more: backend ? [backend.port] : [] });
   const mode = load.kind?.startsWith("datagram") ? [] : [load.mode ?? "echo"];
   const args = [...mode, port, "--pid", `${child.pid}`, "--size", `${load.size ?? 64}`];
   if (load.flow) args.push("--flow", load.flow);
@@ -120,6 +122,7 @@ async function startSide(name, load) {
     async stop() {
       await generator.stop();
       await child.stop();
+      await backend?.child.stop();
     },
   };
 }

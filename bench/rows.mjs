@@ -122,6 +122,36 @@ function datagramMemoryRow() {
   }));
 }
 
+const relayLoads = {
+  "relay-64b": { title: "relay, 64 B x 64", connections: 64, warmup: 50_000, messages: 100_000 },
+  "relay-64b-1000": { title: "relay, 64 B x 1000", connections: 1000, warmup: 50_000, messages: 100_000 },
+  "relay-bulk": {
+    title: "relay, bulk",
+    mode: "fetch",
+    backend: "c-source",
+    connections: 4,
+    warmup: 500,
+    messages: 2_000,
+  },
+  "relay-churn": { title: "relay, churn", mode: "churn", connections: 64, warmup: 5_000, messages: 10_000 },
+};
+const relayGoals = {
+  "relay-64b": { "relay-c": 1.05, "relay-haproxy": 0.9, "relay-nginx": 0.9 },
+  "relay-64b-1000": { "relay-c": 1.05, "relay-haproxy": 0.9, "relay-nginx": 0.9 },
+  "relay-bulk": { "relay-haproxy-splice": 1, "relay-haproxy": 0.45, "relay-node": 0.3 },
+  "relay-churn": { "relay-haproxy": 1.1 },
+};
+
+function relayRow(id) {
+  const load = { backend: "c", ...relayLoads[id] };
+  const goals = relayGoals[id];
+  const others = ["relay-c", "relay-haproxy", "relay-haproxy-splice", "relay-nginx", "relay-node"];
+  return ({ quick }) => [
+    ...others.map((other) => echoComparison(load.title, load, "relay", other, goals[other], quick)),
+    echoComparison(load.title, load, "relay-portable", "relay-node", 1, quick),
+  ];
+}
+
 function linesRow({ quick }) {
   return [
     echoComparison("lines", linesLoad, "native-lines", "node-lines", 0.15, quick),
@@ -223,6 +253,7 @@ export const ROWS = {
   ...Object.fromEntries(Object.keys(tlsLoads).map((id) => [id, tlsRow(id)])),
   ...Object.fromEntries(Object.keys(datagramLoads).map((id) => [id, datagramRow(id)])),
   ...Object.fromEntries(Object.keys(flowLoads).map((id) => [id, flowRow(id)])),
+  ...Object.fromEntries(Object.keys(relayLoads).map((id) => [id, relayRow(id)])),
   lines: linesRow,
   portable: portableRow,
   http: httpRow,

@@ -74,6 +74,12 @@ function tlsEcho(engine, ...args) {
 
 const echo = (engine, ...args) => ours(cli, "echo", "--listen", "127.0.0.1:0", "--engine", engine, ...args);
 
+function proxy(name, kind = name) {
+  if (!["/usr/sbin", "/usr/local/sbin"].some((folder) => existsSync(join(folder, name)))) program(name);
+  return [debianPython, peer("proxy.py"), kind];
+}
+
+// A relay's command is followed by the port of its backend.
 // Each entry returns its command, and throws when this machine cannot run it.
 const recipes = {
   native: { title: "eventmachine", node: true, command: () => echo("native") },
@@ -81,6 +87,14 @@ const recipes = {
   "native-lines": { title: "eventmachine", node: true, command: () => echo("native", "--lines") },
   portable: { title: "eventmachine, portable", node: true, command: () => echo("portable") },
   c: { title: "C epoll loop", command: () => [compileC("peers/epoll_echo.c")] },
+  "c-source": { title: "C source", command: () => [compileC("peers/epoll_source.c")] },
+  relay: { title: "eventmachine, relay", node: true, command: () => ours(served("relay.mjs"), "native") },
+  "relay-portable": { title: "the same, portable", node: true, command: () => ours(served("relay.mjs"), "portable") },
+  "relay-c": { title: "C epoll relay", command: () => [compileC("peers/epoll_relay.c")] },
+  "relay-haproxy": { title: "HAProxy", command: () => proxy("haproxy") },
+  "relay-haproxy-splice": { title: "HAProxy, splice", command: () => proxy("haproxy", "haproxy-splice") },
+  "relay-nginx": { title: "nginx stream", command: () => proxy("nginx") },
+  "relay-node": { title: "node:net, pipe", node: true, command: () => [process.execPath, peer("node_relay.mjs")] },
   "udp-native": { title: "eventmachine", node: true, command: () => ours(served("datagram_echo.mjs")) },
   "udp-native-borrowed": {
     title: "eventmachine, borrowed views",

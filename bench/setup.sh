@@ -5,7 +5,8 @@ set -eu
 folder=${BENCH_PEERS_DIR:-/tmp/eventmachine-bench-peers}
 
 apt-get update -qq
-apt-get install -y -qq gcc libc6-dev libssl-dev openssl libuv1-dev golang-go python3-uvloop python3-twisted ruby-eventmachine
+apt-get install -y -qq gcc libc6-dev libssl-dev openssl libuv1-dev golang-go python3-uvloop python3-twisted ruby-eventmachine \
+  haproxy nginx-light libnginx-mod-stream
 
 mkdir -p "$folder"
 npm install --prefix "$folder" --no-audit --no-fund bun@1 deno@2
