@@ -6,8 +6,8 @@ export type Names<Options> = Readonly<Record<Options extends unknown ? keyof Opt
 
 /** Refuses a name that means nothing: a misspelt option would be left out of account without a word. */
 export function checkNames(options: object, names: Readonly<Record<string, true>>, what: string): void {
-  for (const name of Object.keys(options)) {
-    if (Object.hasOwn(names, name)) continue;
+  for (const name in options) {
+    if (Object.hasOwn(names, name) || !Object.hasOwn(options, name)) continue;
     throw new ArgumentError(
       `${what} must not have ${JSON.stringify(name)}; known are ${Object.keys(names).join(", ")}`,
     );

@@ -10,13 +10,26 @@ import type { Transport } from "../connection/transport.js";
 import type { Core } from "../core/core.js";
 import { DISCARDED, Endpoint } from "../core/endpoint.js";
 import { resolveHost } from "../dns/resolve_host.js";
-import type { Ended, Handle } from "../engine/streams.js";
+import type { Ended, ConnectOptions as EngineOptions, Handle } from "../engine/streams.js";
 import type { ConnectTarget, DialSettings, StreamSettings } from "../options/options.js";
 import type { Timer } from "../timers/timer.js";
 
 /** A Unix listener's queue was full: how long until the next try. */
 const UNIX_RETRY_DELAY = 10;
 const EAFNOSUPPORT = -constants.errno.EAFNOSUPPORT;
+
+/** What the engine is told of those that are made the same way, and come from anywhere. */
+const engineOptions = new WeakMap<StreamSettings, EngineOptions>();
+
+function optionsFor(settings: StreamSettings): EngineOptions {
+  let options = engineOptions.get(settings);
+  if (options === undefined) {
+    const { socket, halfOpen, lowWaterMark } = settings;
+    options = { ...socket, halfOpen, lowWaterMark };
+    engineOptions.set(settings, options);
+  }
+  return options;
+}
 
 interface InetPlace {
   readonly host: string;
@@ -184,12 +197,11 @@ export class Dialer extends Endpoint implements Origin, Pending {
       return;
     }
     const local = this.#localFor(address);
-    const handle = this.#core.engine.connect(address, {
-      ...this.settings.socket,
-      halfOpen: this.settings.halfOpen,
-      lowWaterMark: this.settings.lowWaterMark,
-      ...(local === undefined ? {} : { localAddress: local }),
-    });
+    const options = optionsFor(this.settings);
+    const handle = this.#core.engine.connect(
+      address,
+      local === undefined ? options : { ...options, localAddress: local },
+    );
     this.#attempts.set(handle, address);
     this.#core.register(handle, this);
     if (this.#waiting.length > 0) this.#next = this.#core.addTimer(this.#dial.attemptDelay, () => this.#attempt());

@@ -71,9 +71,10 @@ export function notWritable(life: Transport): Error {
 }
 
 /** Bytes of a relay, which bounds them itself. */
-export function passOn(life: Transport, data: Uint8Array): void {
+export function passOn(life: Transport, data: Buffer, isOwned: boolean): void {
   if (life.extras?.deadlines !== undefined && unsentBytes(life) === 0) outputBegins(life);
-  life.engine.write(life.handle, data);
+  if (isOwned) life.engine.writeOwned(life.handle, data);
+  else life.engine.write(life.handle, data);
   life.written += data.length;
 }
 

@@ -102,9 +102,9 @@ export class Passing implements OwnTick {
   // Of the source --------------------------------------------------------------------------------------------------
 
   /** Passes on what came in; returns how much of it: what is beyond the length is for the source's handler. */
-  take(data: Buffer): number {
+  take(data: Buffer, isOwned: boolean): number {
     const part = Math.min(this.#left, data.length);
-    passOn(this.#target, part === data.length ? data : data.subarray(0, part));
+    passOn(this.#target, part === data.length ? data : data.subarray(0, part), isOwned);
     this.#passed += part;
     this.#left -= part;
     if (this.#left === 0) this.#complete();
@@ -238,7 +238,8 @@ export function passInput(
   while (at < end && life.isOpen) {
     const passing = life.extras?.passing;
     if (passing === undefined) break;
-    at += passing.take(lending === undefined ? chunk.subarray(at, end) : lending.view(at, end));
+    if (lending === undefined) at += passing.take(chunk.subarray(at, end), true);
+    else at += passing.take(lending.view(at, end), false);
   }
   return at;
 }

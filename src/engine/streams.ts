@@ -89,6 +89,8 @@ export interface StreamCommands {
 
   /** Queues bytes. When it returns they are copied or with the kernel: the caller may reuse its buffer. */
   write(handle: Handle, data: Uint8Array): void;
+  /** The same of bytes that nobody changes any more: they need not be copied. */
+  writeOwned(handle: Handle, data: Buffer): void;
   /** Queues text; returns how many bytes it made. */
   writeString(handle: Handle, text: string, encoding: BufferEncoding): number;
   /**

@@ -180,11 +180,27 @@ export function checkUnixPath(path: unknown): UnixName {
   return name;
 }
 
+type StreamValues = ReturnType<typeof readOptions<typeof STREAM>>;
+
+const NO_STREAM_OPTIONS = readOptions(STREAM, {});
+const NO_SOCKET_OPTIONS = readOptions(SOCKET, {});
+const DEFAULT_SOCKET = socketOptions(NO_SOCKET_OPTIONS);
+const DEFAULTS = streamSettings(NO_STREAM_OPTIONS, DEFAULT_SOCKET);
+
+/** Where nothing is given the result is the same object each time. */
 export function checkStreamOptions(options: StreamOptions): StreamSettings {
-  const { allowHalfOpen, lowWaterMark, ...values } = readOptions(STREAM, options);
+  const values = readOptions(STREAM, options);
+  const socketValues = readOptions(SOCKET, options);
+  const socket = socketValues === NO_SOCKET_OPTIONS ? DEFAULT_SOCKET : socketOptions(socketValues);
+  if (values === NO_STREAM_OPTIONS && socket === DEFAULT_SOCKET) return DEFAULTS;
+  return streamSettings(values, socket);
+}
+
+function streamSettings(given: StreamValues, socket: SocketOptions): StreamSettings {
+  const { allowHalfOpen, lowWaterMark, ...values } = given;
   const low = lowWaterMark ?? Math.min(LOW_WATER_MARK, values.highWaterMark);
   checkWaterMarks(low, values.highWaterMark);
-  return { ...values, halfOpen: allowHalfOpen, lowWaterMark: low, socket: checkSocketOptions(options) };
+  return { ...values, halfOpen: allowHalfOpen, lowWaterMark: low, socket };
 }
 
 export function checkWaterMarks(low: number, high: number): void {
@@ -192,9 +208,8 @@ export function checkWaterMarks(low: number, high: number): void {
 }
 
 /** Those that were given, and those that are set without being asked for. */
-function checkSocketOptions(options: StreamOptions): SocketOptions {
-  const given = Object.entries(readOptions(SOCKET, options)).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given);
+function socketOptions(values: ReturnType<typeof readOptions<typeof SOCKET>>): SocketOptions {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
 export function checkListenOptions(options: ServerOptions): ListenSettings {
@@ -202,8 +217,8 @@ export function checkListenOptions(options: ServerOptions): ListenSettings {
 }
 
 export function checkConnectOptions(options: ConnectOptions): DialSettings {
-  const { connectionAttemptDelay, ...values } = readOptions(DIAL, options);
-  return { ...values, attemptDelay: connectionAttemptDelay };
+  const { connectionAttemptDelay: attemptDelay, connectTimeout, localAddress, signal } = readOptions(DIAL, options);
+  return { connectTimeout, attemptDelay, localAddress, signal };
 }
 
 export type ServerTarget =

@@ -92,15 +92,39 @@ export const DIAL = {
   signal: row<AbortSignal | undefined>(checkSignal, undefined),
 } satisfies Record<Exclude<keyof ConnectOptions, keyof StreamOptions | "tls">, Row<unknown>>;
 
-/** Every value of a table, checked and complete. */
-export function readOptions<R extends Rows>(rows: R, options: object): Values<R> {
-  const given = options as Readonly<Record<string, unknown>>;
-  const values: Record<string, unknown> = {};
-  for (const [name, { check, otherwise }] of Object.entries(rows)) {
-    const value = given[name];
-    values[name] = value === undefined ? otherwise : check(value, name);
+/** The rows of a table in a list, and all that stands where nothing is given. */
+interface Prepared {
+  readonly rows: readonly (readonly [string, Row<unknown>])[];
+  readonly defaults: object;
+}
+
+const prepared = new WeakMap<Rows, Prepared>();
+
+function prepare(table: Rows): Prepared {
+  let known = prepared.get(table);
+  if (known === undefined) {
+    const rows = Object.entries(table);
+    known = {
+      rows,
+      defaults: Object.freeze(Object.fromEntries(rows.map(([name, { otherwise }]) => [name, otherwise]))),
+    };
+    prepared.set(table, known);
   }
-  return values as Values<R>;
+  return known;
+}
+
+/** Every value of a table, checked and complete: the same object each time that nothing is given, for each connection reads some tables. */
+export function readOptions<R extends Rows>(table: R, options: object): Values<R> {
+  const given = options as Readonly<Record<string, unknown>>;
+  const { rows, defaults } = prepare(table);
+  let values: Record<string, unknown> | undefined;
+  for (const [name, { check }] of rows) {
+    const value = given[name];
+    if (value === undefined) continue;
+    values ??= { ...defaults };
+    values[name] = check(value, name);
+  }
+  return (values ?? defaults) as Values<R>;
 }
 
 const KEEP_ALIVE: Names<KeepAlive> = { idle: true, interval: true, count: true };

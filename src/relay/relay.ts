@@ -5,7 +5,7 @@ import { ArgumentError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { begun, responsible } from "../base/outcome.js";
 import { Connection } from "../connection/connection.js";
-import type { Passing } from "../connection/passing.js";
+import type { Passing, PassingEvents } from "../connection/passing.js";
 import { notAConnection, type ProxyOptions } from "../connection/proxying.js";
 import type { StreamPort } from "../core/stream_port.js";
 
@@ -76,70 +76,110 @@ export function disableProxy(from: Connection): void {
   from.stopProxying();
 }
 
+/** Both directions. */
 class Relay {
   readonly outcome: Promise<RelayOutcome>;
-  readonly #ends: readonly [Connection, Connection];
   readonly #taken: number;
-  readonly #passings: Passing[] = [];
-  readonly #endings: ("finished" | "stopped" | CloseReason | undefined)[] = [undefined, undefined];
+  readonly #aToB: Direction;
+  readonly #bToA: Direction;
   #resolve: (outcome: RelayOutcome) => void = () => {};
 
   constructor(a: Connection, b: Connection, options: RelayOptions) {
     checkOptions(options, OPTIONS);
-    const { idleTimeout, received } = options;
-    for (const [name, end] of Object.entries({ a, b })) {
-      if (!(end instanceof Connection)) throw notAConnection(name, end);
-    }
+    const { bufferSize, idleTimeout, received } = options;
+    if (!(a instanceof Connection)) throw notAConnection("a", a);
+    if (!(b instanceof Connection)) throw notAConnection("b", b);
     if (idleTimeout !== undefined) checkDuration(idleTimeout, "idleTimeout");
     if (received !== undefined && !(received instanceof Uint8Array)) {
       throw new ArgumentError(`received must be bytes that a received, not ${describe(received)}`);
     }
-    this.#ends = [a, b];
+    const passed = bufferSize === undefined ? {} : { bufferSize };
+    // Either may refuse: nothing has begun then.
+    Connection.checkPass(a, b, passed);
+    Connection.checkPass(b, a, passed);
     this.#taken = received?.length ?? 0;
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    const passed = options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize };
-    // Either may refuse: nothing has begun then.
-    Connection.checkPass(a, b, passed);
-    Connection.checkPass(b, a, passed);
-    if (received !== undefined && received.length > 0) Connection.portOf(b).sendBytes(received);
-    this.#passings.push(this.#begin(0, passed), this.#begin(1, passed));
+    if (this.#taken > 0) Connection.portOf(b).sendBytes(received!);
+    this.#aToB = new Direction(this, a, b);
+    this.#bToA = new Direction(this, b, a);
+    this.#aToB.begin(passed);
+    this.#bToA.begin(passed);
     if (idleTimeout !== undefined)
-      for (const end of this.#ends) Connection.lifeOf(end).adjust({ commInactivityTimeout: idleTimeout });
+      for (const end of [a, b]) Connection.lifeOf(end).adjust({ commInactivityTimeout: idleTimeout });
   }
 
-  /** Begins the direction from the end of this number. */
-  #begin(from: 0 | 1, options: ProxyOptions): Passing {
-    const [source, target] = from === 0 ? this.#ends : [this.#ends[1], this.#ends[0]];
-    const [sourcePort, targetPort] = [Connection.portOf(source), Connection.portOf(target)];
-    return Connection.pass(source, target, options, {
-      completed: () => {},
-      sourceFinished: () => {
-        this.#ended(from, "finished");
-        targetPort.halfClose();
-      },
-      stopped: () => this.#ended(from, "stopped"),
-      sourceEnded: (reason) => this.#bothEnded(reason, targetPort),
-      targetEnded: (reason) => this.#bothEnded(reason, sourcePort),
+  /** One of the two connections has ended, and with it both directions. */
+  bothEnded(reason: CloseReason): void {
+    this.#aToB.end ??= reason;
+    this.#bToA.end ??= reason;
+    this.settle();
+  }
+
+  settle(): void {
+    const [aToB, bToA] = [this.#aToB, this.#bToA];
+    if (aToB.end === undefined || bToA.end === undefined) return;
+    this.#resolve({
+      aToB: { bytes: this.#taken + aToB.passed, end: aToB.end },
+      bToA: { bytes: bToA.passed, end: bToA.end },
     });
   }
+}
 
-  /** One of the two connections has ended, and the other follows: in order or not. */
-  #bothEnded(reason: CloseReason, other: StreamPort): void {
-    this.#ended(0, reason);
-    this.#ended(1, reason);
+/** One of them, from where it begins to how it ended. */
+class Direction implements PassingEvents {
+  end: "finished" | "stopped" | CloseReason | undefined;
+  readonly #relay: Relay;
+  readonly #source: Connection;
+  readonly #target: Connection;
+  /** Their lives as they are now: either may begin another. */
+  readonly #ports: readonly [StreamPort, StreamPort];
+  #passing: Passing | undefined;
+
+  constructor(relay: Relay, source: Connection, target: Connection) {
+    this.#relay = relay;
+    this.#source = source;
+    this.#target = target;
+    this.#ports = [Connection.portOf(source), Connection.portOf(target)];
+  }
+
+  begin(options: ProxyOptions): void {
+    this.#passing = Connection.pass(this.#source, this.#target, options, this);
+  }
+
+  get passed(): number {
+    return this.#passing?.passed ?? 0;
+  }
+
+  completed(): void {}
+
+  sourceFinished(): void {
+    this.#ended("finished");
+    this.#ports[1].halfClose();
+  }
+
+  stopped(): void {
+    this.#ended("stopped");
+  }
+
+  sourceEnded(reason: CloseReason): void {
+    this.#follow(this.#ports[1], reason);
+  }
+
+  targetEnded(reason: CloseReason): void {
+    this.#follow(this.#ports[0], reason);
+  }
+
+  #ended(how: "finished" | "stopped"): void {
+    this.end ??= how;
+    this.#relay.settle();
+  }
+
+  /** The other connection ends as the first did: in order or not. */
+  #follow(other: StreamPort, reason: CloseReason): void {
+    this.#relay.bothEnded(reason);
     if (reason.kind === "peer-closed" || reason.kind === "local-close") other.finish();
     else other.abort();
-  }
-
-  #ended(direction: 0 | 1, how: "finished" | "stopped" | CloseReason): void {
-    this.#endings[direction] ??= how;
-    const [aToB, bToA] = this.#endings;
-    if (aToB === undefined || bToA === undefined) return;
-    this.#resolve({
-      aToB: { bytes: this.#taken + this.#passings[0]!.passed, end: aToB },
-      bToA: { bytes: this.#passings[1]!.passed, end: bToA },
-    });
   }
 }

@@ -48,6 +48,7 @@ export class NativeEngine extends NativeOutput implements Engine {
   #shared: { readonly views: SharedViews; readonly events: EngineEvents } | undefined;
   #datagrams: NativeDatagrams | undefined;
   #relays: NativeRelays | undefined;
+  readonly #triplesOf = new WeakMap<ConnectOptions, Int32Array>();
 
   constructor(native: Binding) {
     super(native);
@@ -88,16 +89,26 @@ export class NativeEngine extends NativeOutput implements Engine {
 
   connect(address: SocketAddress, options: ConnectOptions): Handle {
     const [family, host, port] = plain(address);
-    const triples = optionTriples(options, this.native.constants);
+    const triples = this.#triples(options);
     const local = plain(options.localAddress);
     const low = lowWater(options.lowWaterMark);
     return this.#opened(this.native.connect(this.loop, family, host, port, triples, options.halfOpen, low, ...local));
   }
 
   adoptStream(fd: number, options: ConnectOptions): Handle {
-    const triples = optionTriples(options, this.native.constants);
+    const triples = this.#triples(options);
     const low = lowWater(options.lowWaterMark);
     return this.#opened(this.native.adoptStream(this.loop, fd, triples, options.halfOpen, low));
+  }
+
+  /** Clients made the same way share their options, and these the list. */
+  #triples(options: ConnectOptions): Int32Array {
+    let triples = this.#triplesOf.get(options);
+    if (triples === undefined) {
+      triples = optionTriples(options, this.native.constants);
+      this.#triplesOf.set(options, triples);
+    }
+    return triples;
   }
 
   oneWay(handle: Handle): "reads" | "writes" | undefined {

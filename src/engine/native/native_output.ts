@@ -34,6 +34,11 @@ export class NativeOutput extends NativeLoop {
     this.#queue(handle, index, offset, length);
   }
 
+  /** What the kernel takes at once is copied nowhere anyway. */
+  writeOwned(handle: Handle, data: Buffer): void {
+    this.write(handle, data);
+  }
+
   writeString(handle: Handle, text: string, encoding: BufferEncoding): number {
     const index = handle & HANDLE_INDEX_MASK;
     if (text.length === 0 || !this.#takesOutput(handle, index)) return 0;

@@ -161,6 +161,12 @@ export class NodeStream<S extends Duplex = Duplex> implements OutputOwner, Recei
     this.#grown(data.length);
   }
 
+  writeOwned(data: Buffer): void {
+    if (!this.takesOutput || data.length === 0) return;
+    this.output.writeOwned(data);
+    this.#grown(data.length);
+  }
+
   writeText(text: string, encoding: BufferEncoding): number {
     if (!this.takesOutput || text === "") return 0;
     const bytes = this.output.writeText(text, encoding);

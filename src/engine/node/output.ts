@@ -109,6 +109,10 @@ export class Output {
     this.theQueue().append(data, false);
   }
 
+  writeOwned(data: Buffer): void {
+    this.write(data);
+  }
+
   writeText(text: string, encoding: BufferEncoding): number {
     return this.theQueue().appendText(text, encoding, false);
   }

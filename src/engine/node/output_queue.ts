@@ -133,7 +133,7 @@ export class OutputQueue implements Waiting {
 
   #lastingBlock(room: number): Block {
     if (this.isEmpty) this.#nextBlock = FIRST_BLOCK;
-    const block = new Block(Math.max(room, this.#nextBlock));
+    const block = Block.ofSize(Math.max(room, this.#nextBlock));
     this.#nextBlock = Math.min(this.#nextBlock * 2, LARGEST_BLOCK);
     return block;
   }

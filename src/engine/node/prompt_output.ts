@@ -1,10 +1,12 @@
 import { Output, type OutputOwner, PIECE_SIZE } from "./output.js";
 import { OutputQueue } from "./output_queue.js";
-import type { Block, Scratch } from "./scratch.js";
+import { Block, type Scratch } from "./scratch.js";
 import type { StreamKind } from "./stream_kind.js";
 
 /** Room for text whose size is not measured first: a character of any encoding Node knows makes at most three bytes. */
 const BYTES_PER_UNIT = 3;
+/** What is smaller is copied, for more may follow it. */
+const LEAST_OWNED = 4096;
 
 /**
  * The way out through a socket of node:net's that takes a write while it is made. libuv tries each at once, so the socket
@@ -41,6 +43,17 @@ export class PromptOutput extends Output {
       block.memory.set(data, this.#end);
       this.#end += data.length;
       block.used = this.#end;
+    }
+  }
+
+  /** Bytes that nobody changes any more: a run of them alone is sent from where it is. */
+  override writeOwned(data: Buffer): void {
+    if (data.length < LEAST_OWNED || this.isBlocked || !this.isEmpty) {
+      this.write(data);
+    } else {
+      this.#block = Block.of(data);
+      this.#start = 0;
+      this.#end = data.length;
     }
   }
 

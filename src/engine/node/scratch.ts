@@ -5,8 +5,19 @@ export class Block {
   /** Somebody still reads it after the turn: it must not be used again. */
   kept = false;
 
-  constructor(size: number) {
-    this.memory = Buffer.allocUnsafeSlow(size);
+  private constructor(memory: Buffer) {
+    this.memory = memory;
+  }
+
+  static ofSize(size: number): Block {
+    return new Block(Buffer.allocUnsafeSlow(size));
+  }
+
+  /** Bytes that are in nobody's way where they are. */
+  static of(bytes: Buffer): Block {
+    const block = new Block(bytes);
+    block.used = bytes.length;
+    return block;
   }
 
   get room(): number {
@@ -28,12 +39,12 @@ export class Scratch {
 
   /** A block with this much room. */
   reserve(bytes: number): Block {
-    if (bytes > BLOCK_SIZE) return new Block(bytes);
+    if (bytes > BLOCK_SIZE) return Block.ofSize(bytes);
     for (; this.#current < this.#blocks.length; this.#current++) {
       const block = this.#blocks[this.#current] as Block;
       if (block.room >= bytes) return block;
     }
-    const block = new Block(BLOCK_SIZE);
+    const block = Block.ofSize(BLOCK_SIZE);
     this.#blocks.push(block);
     return block;
   }

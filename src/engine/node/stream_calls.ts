@@ -39,6 +39,10 @@ export abstract class StreamCalls {
     this.stream(handle)?.write(data);
   }
 
+  writeOwned(handle: Handle, data: Buffer): void {
+    this.stream(handle)?.writeOwned(data);
+  }
+
   writeString(handle: Handle, text: string, encoding: BufferEncoding): number {
     return this.stream(handle)?.writeText(text, encoding) ?? 0;
   }
