@@ -1,0 +1,3 @@
+import { terminateInside } from "./terminate_inside.js";
+
+terminateInside("streams", "a native call on streams");
