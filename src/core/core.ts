@@ -42,6 +42,8 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
   seenAt = 0;
   #noConnections: (() => void)[] = [];
   readonly #ends = new Set<() => void>();
+  /** Between `beginEnd` and `close`. */
+  #isEnding = false;
   /** The user's timers, and those of connections' deadlines. */
   readonly timers: TimerService;
   readonly deadlines: TimerService;
@@ -108,28 +110,38 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
    */
   beginEnd(): void {
     this.isAccepting = false;
+    this.#isEnding = true;
     this.ticksQueue.drop();
     this.timers.stop();
     const ends = [...this.#ends];
     this.#ends.clear();
-    for (const end of ends) {
-      try {
-        end();
-      } catch (error) {
-        this.reportError(error);
-      }
-    }
+    for (const end of ends) this.#callEnd(end);
   }
 
-  /** Calls back when a stop is about to unbind everything; returns what calls that off. */
+  /** Calls back when a stop is about to unbind everything, soon where it is at that already; returns what calls that off. */
   atEnd(callback: () => void): () => void {
     this.#ends.add(callback);
-    return () => this.#ends.delete(callback);
+    const forget = () => this.#ends.delete(callback);
+    if (this.#isEnding) {
+      queueMicrotask(() => {
+        if (forget()) this.#callEnd(callback);
+      });
+    }
+    return forget;
+  }
+
+  #callEnd(end: () => void): void {
+    try {
+      end();
+    } catch (error) {
+      this.reportError(error);
+    }
   }
 
   close(): void {
     const engine = this.#engine;
     this.#engine = undefined;
+    this.#isEnding = false;
     this.timers.clear();
     this.deadlines.clear();
     this.#refTimers = 0;

@@ -272,6 +272,45 @@ onEveryEngine("settling", (engine) => {
     assert.deepEqual(await unsettled(waits), []);
   });
 
+  engine.runRule("what is begun when everything is unbound settles too", async (trial) => {
+    const reactor = trial.makeReactor({ resolver: () => new Promise(() => {}) });
+    const waits: Waits = {};
+    class Last extends Connection {
+      readonly #when: string;
+
+      constructor(when: string) {
+        super();
+        this.#when = when;
+      }
+
+      override unbind(): void {
+        this.#begin("unbind");
+        queueMicrotask(() => this.#begin("a microtask"));
+      }
+
+      #begin(where: string): void {
+        const loop = new TickLoop(() => undefined, reactor);
+        const begun: Waits = {
+          drain: reactor.drain(),
+          "drain with a delay": reactor.drain({ delay: 1_000, deadline: 60_000 }),
+          "a name": reactor.resolver.resolve("silent.test"),
+          "stopped of a tick loop": loop.start().stopped,
+          "opened of a connect": reactor.connect({ host: "silent.test", port: 1 }, Connection).opened,
+        };
+        for (const [name, promise] of Object.entries(begun)) {
+          promise.catch(() => {});
+          waits[`${name} in ${where} of ${this.#when}`] = promise;
+        }
+      }
+    }
+    await reactor.run(() => {
+      for (const when of ["the first", "the last"]) reactor.connect({ host: "silent.test", port: 1 }, Last, when);
+      reactor.stop();
+    });
+    assert.equal(Object.keys(waits).length, 20);
+    assert.deepEqual(await unsettled(waits), []);
+  });
+
   engine.runRule("a resolver's signal aborts when the reactor stops, for a server as for a client", async (trial) => {
     const signals: AbortSignal[] = [];
     const found: AbortSignal[] = [];
