@@ -2,13 +2,14 @@ import { checkCount, checkDuration, checkNumber, checkObject } from "../base/che
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkNames, type Names } from "../base/known_names.js";
+import { MAX_TIMER_DELAY } from "../base/limits.js";
 import { Connection } from "../connection/connection.js";
 import { type ConnectAddress, checkConnectAddress } from "../options/options.js";
 import { Timer } from "../timers/timer.js";
 
 /** How long a `ReconnectPolicy` waits, and how often. */
 export interface ReconnectOptions {
-  /** Milliseconds before the first attempt, where the jitter takes nothing off. Default 100. */
+  /** Milliseconds before the first attempt, where the jitter takes nothing off. At least 1. Default 100. */
   min?: number;
   /** The longest wait in milliseconds. Default 30 s. */
   max?: number;
@@ -54,7 +55,7 @@ export class ReconnectPolicy {
     checkNames(options, OPTIONS, "options");
     const { min = 100, max = 30_000, factor = 2, jitter = 0.5, attempts = Number.POSITIVE_INFINITY } = options;
     this.#max = checkDuration(max, "max");
-    this.#min = checkDuration(min, "min");
+    this.#min = checkNumber(min, "min", 1, MAX_TIMER_DELAY);
     if (min > max) throw new ArgumentError(`min (${min}) must not be above max (${max})`);
     this.#factor = checkNumber(factor, "factor", 1, Number.MAX_SAFE_INTEGER);
     this.#jitter = checkNumber(jitter, "jitter", 0, 1);
@@ -72,8 +73,8 @@ export class ReconnectPolicy {
   }
 
   /**
-   * Connects again when the wait is over; for `unbind`. False when there will be no attempt: there were `attempts` in a row, or the
-   * reactor is stopping. An attempt that was waiting is called off.
+   * Connects again when the wait is over, where the program has not done so itself by then; for `unbind`. False when there will be no
+   * attempt: there were `attempts` in a row, or the reactor is stopping. An attempt that was waiting is called off.
    *
    * Throws ArgumentError for anything but a connection and an address, `ERR_EM_STILL_OPEN` and `ERR_EM_NOT_RECONNECTABLE` as
    * `Connection.reconnect` does.
@@ -87,7 +88,10 @@ export class ReconnectPolicy {
     this.cancel();
     if (this.#attempts >= this.#most || !core.isAccepting) return false;
     this.#attempts++;
-    this.#timer = new Timer(core.timers, core.now() + this.#wait(), () => connection.reconnect(address));
+    this.#timer = new Timer(core.timers, core.now() + this.#wait(), () => {
+      // The program may have connected it again meanwhile.
+      if (connection.state === "closed") connection.reconnect(address);
+    });
     core.timers.startTimer(this.#timer);
     return true;
   }

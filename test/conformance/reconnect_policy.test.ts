@@ -48,6 +48,35 @@ onEveryEngine("ReconnectPolicy", (engine) => {
     }
   });
 
+  engine.rule("a factor beyond all numbers leads to the longest wait", async (trial) => {
+    const policy = new ReconnectPolicy({ min: 1, max: 2, factor: Number.MAX_SAFE_INTEGER, jitter: 0, attempts: 25 });
+    assert.equal((await waits(trial, policy)).length, 25);
+  });
+
+  engine.rule("an attempt is dropped when the program has connected again by itself", async (trial) => {
+    const served = await trial.serve();
+    const at = served.at as ConnectAddress;
+    const policy = new ReconnectPolicy({ min: 30, jitter: 0 });
+    const failures: unknown[] = [];
+    trial.reactor.onError((error) => failures.push(error));
+    const client = trial.dial(
+      { host: "127.0.0.1", port: await trial.deadPort() },
+      {
+        unbind: (me) => {
+          if (me.lives > 1) return;
+          policy.reconnect(me, at);
+          me.reconnect(at);
+        },
+      },
+    );
+    await trial.until(() => !policy.isWaiting && client.state === "open", "its time has come");
+    await trial.settle();
+    assert.deepEqual(failures, []);
+    assert.equal(client.lives, 2);
+    assert.equal(client.state, "open");
+    client.closeConnection();
+  });
+
   engine.rule("reset begins anew", async (trial) => {
     const policy = new ReconnectPolicy({ min: 1, attempts: 2 });
     const served = await trial.serve();
@@ -96,6 +125,7 @@ onEveryEngine("ReconnectPolicy", (engine) => {
   engine.rule("what is no option, no connection or no address is refused", async (trial) => {
     const wrong: unknown[] = [
       { min: -1 },
+      { min: 0 },
       { min: 10, max: 5 },
       { factor: 0.5 },
       { factor: Number.NaN },
