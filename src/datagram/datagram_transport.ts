@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { ArgumentError, type EventMachineError, StateError } from "../base/errors.js";
+import { LINGER_TIMEOUT } from "../base/limits.js";
 import { SystemError } from "../base/system_error.js";
 import { showUnixName } from "../base/unix_name.js";
 import { scopeOf } from "../connection/context_scope.js";
@@ -269,7 +270,10 @@ export class DatagramTransport extends OpenLife implements OwnTick {
     this.state = State.closing;
     this.#isFinishing = true;
     if (!this.#waitsForNames) this.engine.finishDatagrams(this.handle);
-    this.#linger = this.owner.addTimer(this.settings.lingerTimeout, () => this.end(reasons.LINGER_EXPIRED));
+    const { lingerTimeout } = this.settings;
+    // Behind a deadline there is a limit in any case.
+    const timeout = lingerTimeout === 0 && this.#verdict !== undefined ? LINGER_TIMEOUT : lingerTimeout;
+    if (timeout > 0) this.#linger = this.owner.addTimer(timeout, () => this.end(reasons.LINGER_EXPIRED));
   }
 
   /** Ends now; the first reason given stands. `unbind` takes its place among the ticks. */

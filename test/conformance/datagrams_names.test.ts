@@ -123,10 +123,12 @@ onEveryEngine("names of datagrams' destinations", (engine: EngineSuite) => {
 
     engine.rule("closing after writing waits for names, as long as lingerTimeout says", async (trial) => {
       const sink = await openDatagrams(trial);
-      trial.names.set("sink.test", async () => {
-        await trial.sleep(20);
-        return ["127.0.0.1"];
-      });
+      for (const name of ["sink.test", "too.sink.test"]) {
+        trial.names.set(name, async () => {
+          await trial.sleep(20);
+          return ["127.0.0.1"];
+        });
+      }
       trial.names.set("never.test", () => new Promise(() => {}));
       const socket = await openDatagrams(trial);
       socket.sendDatagram("x", { host: "sink.test", port: placeOf(sink).port });
@@ -137,6 +139,15 @@ onEveryEngine("names of datagrams' destinations", (engine: EngineSuite) => {
       patient.sendDatagram("x", { host: "never.test", port: placeOf(sink).port });
       patient.closeConnectionAfterWriting();
       assert.deepEqual(await patient.closed, { kind: "local-close", lingerExpired: true });
+      const unbounded = await openDatagrams(trial, {}, { lingerTimeout: 0 });
+      unbounded.sendDatagram("x", { host: "too.sink.test", port: placeOf(sink).port });
+      unbounded.closeConnectionAfterWriting();
+      assert.deepEqual(await unbounded.closed, { kind: "local-close", lingerExpired: false });
+      await trial.until(() => sink.received.length === 2, "it was sent, too");
+      const late = await openDatagrams(trial, {}, { lingerTimeout: 0 });
+      late.sendDatagram("x", { host: "never.test", port: placeOf(sink).port });
+      late.lifetimeTimeout = 20;
+      assert.equal((await late.closed).kind, "timeout");
     });
 
     engine.rule("a socket that ends aborts the resolver and drops what waits", async (trial) => {
