@@ -125,7 +125,8 @@ export class Connection {
 
   /**
    * A deadline of the open connection has expired, and it is about to end with reason `timeout`. What is sent here, a last word such
-   * as SMTP's 421 or HTTP's 408, is written first, as by `closeConnectionAfterWriting`. Return true to go on: the deadline then runs
+   * as SMTP's 421 or HTTP's 408, is written first, as by `closeConnectionAfterWriting`, but within `lingerTimeout` (5 s where that is 0) in all,
+   * however slowly the peer reads. Return true to go on: the deadline then runs
    * anew from now (so do not return what `sendData` returns). Anything else, a promise too, ends the connection. Not called for the deadline of a TLS handshake, nor on a
    * connection that is closing.
    *

@@ -99,6 +99,7 @@ export function expired(life: Transport, reason: CloseReason & { kind: "timeout"
   } else if (life.reason === undefined) {
     life.more().verdict = reason;
     finish(life);
+    life.extras?.linger?.last();
   }
   return false;
 }

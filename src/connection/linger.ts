@@ -1,4 +1,5 @@
 import type { CloseReason } from "../base/close_reason.js";
+import { LINGER_TIMEOUT } from "../base/limits.js";
 import type { TransportCore } from "../core/transport_home.js";
 import type { StreamEngine } from "../engine/engine.js";
 import type { Handle } from "../engine/streams.js";
@@ -29,6 +30,8 @@ export class Linger {
   #from = 0;
   /** What the peer had not taken when this was last looked at. */
   #untaken = 0;
+  /** A deadline has passed before: progress gains no time, and there is a limit in any case. */
+  #isLast = false;
 
   constructor(owner: LingerOwner) {
     this.#owner = owner;
@@ -43,30 +46,41 @@ export class Linger {
     this.#arm();
   }
 
+  /** Counts from now, and from then on whatever the peer reads: a peer that reads little by little cannot stay for long. */
+  last(): void {
+    this.#isLast = true;
+    this.begin();
+  }
+
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
 
+  get #timeout(): number {
+    const { lingerTimeout } = this.#owner.settings;
+    return this.#isLast && lingerTimeout === 0 ? LINGER_TIMEOUT : lingerTimeout;
+  }
+
   get #due(): number {
-    const { engine, handle, settings } = this.#owner;
-    return Math.max(this.#from, engine.lastWrite(handle)) + settings.lingerTimeout;
+    const { engine, handle } = this.#owner;
+    return (this.#isLast ? this.#from : Math.max(this.#from, engine.lastWrite(handle))) + this.#timeout;
   }
 
   #arm(): void {
     this.stop();
-    const { core, settings } = this.#owner;
-    const { lingerTimeout } = settings;
-    if (lingerTimeout === 0) return;
+    const { core } = this.#owner;
+    const timeout = this.#timeout;
+    if (timeout === 0) return;
     const left = Math.max(0, this.#due - core.now());
-    const wait = this.#untaken > 0 ? Math.min(left, lingerTimeout / LOOKS) : left;
+    const wait = this.#untaken > 0 && !this.#isLast ? Math.min(left, timeout / LOOKS) : left;
     this.#timer = core.addTimer(wait, () => this.#look());
   }
 
   #look(): void {
     const { core, engine, handle } = this.#owner;
     const untaken = engine.unacknowledged(handle);
-    if (untaken < this.#untaken) this.#from = core.now();
+    if (untaken < this.#untaken && !this.#isLast) this.#from = core.now();
     this.#untaken = untaken;
     if (this.#due <= core.seenAt) this.#owner.end(LINGER_EXPIRED);
     else this.#arm();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { pattern } from "../support/bytes.js";
 import { timedOut } from "../support/deadlines.js";
 import { onEveryEngine } from "../support/harness.js";
 import type { Recorder } from "../support/recorder.js";
@@ -35,6 +36,50 @@ onEveryEngine("deadlineReached", (engine) => {
       },
     });
     server.lifetimeTimeout = 50;
+    await trial.allUnbound(server);
+    timedOut(server, "lifetime");
+    assert.equal(client.text, "bye");
+    client.closeConnection();
+  });
+
+  engine.ruleOnStreams("a peer that reads little by little gains no time behind a deadline", async (trial) => {
+    const linger = 400;
+    for (const ownWord of [true, false]) {
+      const { client, server } = await trial.pair({
+        client: {
+          keep: false,
+          receiveData: (me) => {
+            me.pause();
+            trial.reactor.addTimer(linger / 8, () => me.resume());
+          },
+        },
+        connect: engine.has("bufferSizes") ? { receiveBufferSize: 30_000 } : {},
+        listen: { lingerTimeout: linger },
+        server: {
+          deadlineReached: (me) => {
+            me.sendData("bye");
+            if (ownWord) me.closeConnectionAfterWriting();
+          },
+        },
+      });
+      server.sendData(pattern(8_000_000));
+      const from = trial.now();
+      server.lifetimeTimeout = 50;
+      await trial.allUnbound(server);
+      timedOut(server, "lifetime");
+      assert.ok(server.unboundAt - from >= 50 + linger, `it ended after ${server.unboundAt - from} ms`);
+      assert.ok(server.bytesOut < 8_000_000, "it was not all taken");
+      client.closeConnection();
+    }
+  });
+
+  engine.rule("a deadline ends the connection where closing has no limit of its own", async (trial) => {
+    const { client, server } = await trial.pair({
+      connect: { allowHalfOpen: true },
+      listen: { lingerTimeout: 0 },
+      server: { deadlineReached: (me) => void me.sendData("bye") },
+    });
+    server.lifetimeTimeout = 20;
     await trial.allUnbound(server);
     timedOut(server, "lifetime");
     assert.equal(client.text, "bye");
