@@ -4,7 +4,7 @@ import { SystemError } from "../base/system_error.js";
 import type { Timer } from "../timers/timer.js";
 import type { ChangeSink, Tracker } from "./change_sink.js";
 import type { FileState } from "./file_state.js";
-import { stateOf, watchPath } from "./node_watcher.js";
+import { isUnseen, linksAlong, stateOf, watchLinks, watchPath } from "./node_watcher.js";
 import type { WatchLife } from "./watch_life.js";
 
 /** How long a file may be away before that is told: editors move it away, or delete it, and write another. */
@@ -85,11 +85,12 @@ export class FileTracker implements Tracker {
         this.#watchers.push(watchPath(place, happened, failed));
       } catch (error) {
         // One that may not be read says nothing; another may. What has gone meanwhile is looked for again.
-        const isGone = error instanceof SystemError && error.code === "ENOENT" && place !== dirname(path);
-        if (!isGone && !(error instanceof SystemError && error.code === "EACCES")) throw error;
+        const isClosed = error instanceof SystemError && error.code === "EACCES";
+        if (!isClosed && !(isUnseen(error) && place !== dirname(path))) throw error;
         refused = error;
       }
     }
+    this.#watchers.push(...watchLinks(linksAlong(dirname(path)), () => this.#touch(false)));
     if (this.#watchers.length === 0) throw refused;
     if (state !== undefined) this.#fd = hold(path);
   }
@@ -109,8 +110,8 @@ export class FileTracker implements Tracker {
     try {
       this.#compare(stateOf(this.#path, true), isTold);
     } catch (error) {
-      if (!(error instanceof Error) || !("syscall" in error)) throw error;
-      this.#sink.failed(error as SystemError);
+      if (!(error instanceof SystemError)) throw error;
+      this.#sink.failed(error);
     }
   }
 
@@ -141,10 +142,19 @@ export class FileTracker implements Tracker {
     if (attributes) this.#sink.attributes();
   }
 
-  /** It has not come back. */
+  /** It may have come back, in its time. */
   #gone(): void {
     this.#away = undefined;
     if (this.#life.isOver) return;
+    try {
+      this.#tellGone();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#sink.failed(error);
+    }
+  }
+
+  #tellGone(): void {
     const now = stateOf(this.#path, true);
     if (now !== undefined) {
       this.#compare(now, false);

@@ -3,7 +3,16 @@ import { basename, join } from "node:path";
 import { SystemError } from "../base/system_error.js";
 import type { ChangeSink, Tracker } from "./change_sink.js";
 import type { FileState } from "./file_state.js";
-import { missing, stateOf, systemError, watchPath } from "./node_watcher.js";
+import {
+  entryState,
+  isUnseen,
+  linksAlong,
+  missing,
+  stateOf,
+  systemError,
+  watchLinks,
+  watchPath,
+} from "./node_watcher.js";
 import type { WatchLife } from "./watch_life.js";
 
 interface Folder {
@@ -28,6 +37,8 @@ export class FolderTracker implements Tracker {
   readonly #recursive: boolean;
   readonly #life: WatchLife;
   readonly #sink: ChangeSink;
+  /** Where the path to the root leads along links. */
+  #links: FSWatcher[] = [];
   /** By their path below the root; the root's is empty. */
   readonly #folders = new Map<string, Folder>();
   /** Names that something happened to, by folder; whether the system says that it was a change of content or attributes. */
@@ -45,6 +56,7 @@ export class FolderTracker implements Tracker {
     this.#life = life;
     this.#sink = sink;
     try {
+      this.#links = watchLinks(linksAlong(root), () => this.#touch("", undefined, false));
       this.#open("", undefined);
     } catch (error) {
       this.close();
@@ -60,6 +72,7 @@ export class FolderTracker implements Tracker {
   }
 
   close(): void {
+    for (const watcher of this.#links.splice(0)) watcher.close();
     for (const { watcher } of this.#folders.values()) watcher.close();
     this.#folders.clear();
   }
@@ -73,30 +86,33 @@ export class FolderTracker implements Tracker {
     const entries = new Map<string, FileState>();
     this.#folders.set(path, { watcher, entries });
     for (const name of namesIn(full)) {
-      const state = stateOf(join(full, name), false);
+      const state = entryState(join(full, name));
       if (state === undefined) continue;
       entries.set(name, state);
       found?.(below(path, name));
+      // Whoever was told may have ended it.
+      if (this.#life.isOver) return;
       if (state.isFolder && this.#recursive) this.#descend(below(path, name), found);
     }
   }
 
   /** A folder below may be gone already, or closed to us: that is no reason to see nothing of the others. */
   #descend(path: string, found: ((path: string) => void) | undefined): void {
+    if (this.#life.isOver) return;
     try {
       this.#open(path, found);
     } catch (error) {
-      if (!(error instanceof SystemError) || (error.code !== "ENOENT" && error.code !== "EACCES")) throw error;
+      if (!isUnseen(error)) throw error;
       this.#drop(path);
     }
   }
 
   #drop(path: string): void {
-    for (const [each, { watcher }] of this.#folders) {
-      if (each !== path && !each.startsWith(`${path}/`)) continue;
-      watcher.close();
-      this.#folders.delete(each);
-    }
+    const folder = this.#folders.get(path);
+    if (folder === undefined) return;
+    folder.watcher.close();
+    this.#folders.delete(path);
+    for (const [name, state] of folder.entries) if (state.isFolder) this.#drop(below(path, name));
   }
 
   #lost(path: string, error: SystemError): void {
@@ -151,8 +167,18 @@ export class FolderTracker implements Tracker {
   #checkAll(path: string): void {
     const folder = this.#folders.get(path);
     if (folder === undefined) return;
-    const names = new Set([...folder.entries.keys(), ...namesIn(join(this.#root, path))]);
+    const names = new Set([...folder.entries.keys(), ...this.#namesBelow(path)]);
     for (const name of names) this.#check(path, name, false);
+  }
+
+  /** Of a folder that is gone by now nothing is there. */
+  #namesBelow(path: string): string[] {
+    try {
+      return namesIn(join(this.#root, path));
+    } catch (error) {
+      if (path !== "" && isUnseen(error)) return [];
+      throw error;
+    }
   }
 
   #check(path: string, name: string, isTold: boolean): void {
@@ -160,7 +186,7 @@ export class FolderTracker implements Tracker {
     if (entries === undefined || this.#life.isOver) return;
     const place = below(path, name);
     const before = entries.get(name);
-    const now = stateOf(join(this.#root, place), false);
+    const now = entryState(join(this.#root, place));
     if (now !== undefined) entries.set(name, now);
     else entries.delete(name);
     if (before !== undefined && now !== undefined && before.isSame(now)) {
@@ -180,11 +206,20 @@ export class FolderTracker implements Tracker {
     const gone = new Map(this.#gone.splice(0).map((entry) => [entry.path, entry.state]));
     const come = new Map(this.#come.splice(0).map((entry) => [entry.path, entry.state]));
     const moves = new Map<string, string>();
+    // A file with several links may have gone from several places.
+    const places = new Map<string, string[]>();
+    for (const [path, { identity }] of gone) {
+      const same = places.get(identity);
+      if (same === undefined) places.set(identity, [path]);
+      else same.push(path);
+    }
     for (const [path, state] of come) {
-      const from = [...gone].find(([, before]) => before.isMoved(state) || (state.isFolder && before.isSame(state)));
+      const same = places.get(state.identity) ?? [];
+      const at = same.findIndex((each) => state.isFolder || gone.get(each)?.isMoved(state));
+      const [from] = at < 0 ? [] : same.splice(at, 1);
       if (from === undefined) continue;
-      moves.set(from[0], path);
-      gone.delete(from[0]);
+      moves.set(from, path);
+      gone.delete(from);
     }
     const taken = new Set(moves.values());
     this.#tellMoves(moves);
@@ -207,11 +242,11 @@ export class FolderTracker implements Tracker {
   /** One whose new place another has just left comes after that one. */
   #tellMoves(moves: Map<string, string>): void {
     for (const [first] of moves) {
-      const chain: string[] = [];
-      for (let from: string | undefined = first; from !== undefined && !chain.includes(from); from = moves.get(from)) {
-        if (moves.has(from)) chain.push(from);
+      const chain = new Set<string>();
+      for (let from: string | undefined = first; from !== undefined && !chain.has(from); from = moves.get(from)) {
+        if (moves.has(from)) chain.add(from);
       }
-      for (const from of chain.reverse()) {
+      for (const from of [...chain].reverse()) {
         const to = moves.get(from);
         moves.delete(from);
         this.#sink.moved(to, from);
