@@ -126,3 +126,9 @@ export const HTTP_TRAILER_SECTION = 8 * KiB;
 export const HTTP_CHUNK_EXTENSIONS = 16 * KiB;
 /** The longest method name. */
 export const MAX_HTTP_METHOD = 64;
+/** The longest PROXY protocol header of version 1, its line end included. */
+export const MAX_PROXY_TEXT_HEADER = 107;
+/** The longest PROXY protocol header of version 2, its TLVs included. */
+export const MAX_PROXY_HEADER = 4 * KiB;
+/** How long a trusted peer may take to send its whole PROXY protocol header. */
+export const PROXY_HEADER_TIMEOUT = 5_000;
