@@ -25,8 +25,17 @@ export {
 } from "./base/errors.js";
 export { SystemError } from "./base/system_error.js";
 export { type ReconnectOptions, ReconnectPolicy } from "./client/reconnect_policy.js";
+export {
+  type ProxyHeader,
+  ProxyHeaderError,
+  type ProxyTlv,
+  ProxyTlvType,
+} from "./codecs/proxy/header.js";
+export { ProxyHeaderParser } from "./codecs/proxy/parser.js";
+export { type ProxyHeaderOptions, proxyHeader } from "./codecs/proxy/serializer.js";
 export { Connection, type ConnectionState, type SendData } from "./connection/connection.js";
 export type { ProxyOptions } from "./connection/proxying.js";
+export type { Via } from "./connection/via.js";
 export { DatagramSocket, type DatagramSocketCounters } from "./datagram/datagram_socket.js";
 export type { AddressRecord, NameLookup } from "./dns/lookups.js";
 export {
@@ -60,6 +69,7 @@ export type {
   InetConnectAddress,
   InetServerAddress,
   LocalAddress,
+  ProxyProtocolOptions,
   ServerAddress,
   ServerOptions,
   StreamOptions,

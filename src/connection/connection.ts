@@ -25,6 +25,7 @@ import type { Passing, PassingEvents } from "./passing.js";
 import { checkProxy, notAConnection, type ProxyOptions, proxy } from "./proxying.js";
 import type { Transport } from "./transport.js";
 import { setDefaultUnbind } from "./unheard.js";
+import type { Via } from "./via.js";
 
 export type { ConnectionState, SendData } from "./commands.js";
 
@@ -201,6 +202,14 @@ export class Connection {
   /** The peer's address; undefined before the connection is open, still there after it closed. (get_peername.) */
   get remoteAddress(): SocketAddress | undefined {
     return attached(this.#life).remoteAddress();
+  }
+
+  /**
+   * What the connection came through, where a PROXY protocol header has introduced it (option `proxyProtocol` of `startServer`): the
+   * balancer's address, and the header with its TLVs. `remoteAddress` is the proxied peer's then. Otherwise undefined.
+   */
+  get via(): Via | undefined {
+    return attached(this.#life).via;
   }
 
   /** Our own address of this connection, on the same terms. (get_sockname.) */

@@ -21,6 +21,7 @@ import { scopeOf } from "./context_scope.js";
 import type { OpenLife } from "./open_life.js";
 import type { TlsLife } from "./tls_life.js";
 import type { Transport } from "./transport.js";
+import type { Via } from "./via.js";
 
 /**
  * One life of a connection: what a stream (`Transport`) and a datagram socket have in common. Here stand its state, how its
@@ -68,6 +69,8 @@ export abstract class Life extends Endpoint implements Member, Responsible {
   abstract closed(): Promise<CloseReason>;
   abstract remoteAddress(): SocketAddress | undefined;
   abstract localAddress(): SocketAddress | undefined;
+  /** What it came through, where a PROXY protocol header has told. */
+  abstract readonly via: Via | undefined;
   /** Whether a relay makes its output. */
   get isFed(): boolean {
     return false;

@@ -26,6 +26,7 @@ export interface OpenOrigin {
 export abstract class OpenLife extends Life {
   readonly isStream = false;
   readonly tls = undefined;
+  readonly via = undefined;
   readonly wasOpened = true;
   protected readonly owner: Core;
   #promises: LifePromises | undefined;

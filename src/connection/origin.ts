@@ -2,6 +2,7 @@ import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import type { TlsPlace } from "../tls/tls_start.js";
 import type { HandshakeLimit } from "./handshake_limit.js";
+import type { Via } from "./via.js";
 
 /** What a connection waits for that is not open from the start: a connect, a descriptor, a stream. */
 export interface Pending {
@@ -19,6 +20,8 @@ export interface Origin extends TlsPlace {
   readonly sharedLocalAddress: SocketAddress | undefined;
   /** The path a client connected to: what its server was bound to may be the same socket's name in another folder. */
   readonly sharedRemoteAddress: SocketAddress | undefined;
+  /** What the connection came through, where a PROXY protocol header has told. */
+  readonly via?: Via;
   /** What it waits for before it opens; undefined where it is open from the start. */
   readonly pending: Pending | undefined;
   /** A connection of this origin has ended. */

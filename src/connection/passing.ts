@@ -177,7 +177,8 @@ export class Passing implements OwnTick {
   }
 
   #enterEngine(): void {
-    const { engine, handle } = this.#source;
+    const { engine, handle, extras } = this.#source;
+    if (extras?.ahead !== undefined) return;
     if (engine.relays === undefined || this.#target.engine !== engine || engine.undelivered(handle) > 0) return;
     this.#inEngine = engine.relays.startRelay(handle, this.#target.handle, this.#buffer, this.#left);
   }

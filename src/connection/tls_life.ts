@@ -29,6 +29,7 @@ export interface TlsOwner {
   readonly reason: CloseReason | undefined;
   readonly receiver: ConnectionCallbacks;
   readonly origin: Origin;
+  takeAhead(): Buffer | undefined;
   call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): void;
   ask<A extends unknown[], R>(
     question: (...args: A) => R | PromiseLike<R>,
@@ -77,7 +78,9 @@ export class TlsLife implements Unfinished {
   /** The connection is open: the engine starts TLS after what it has queued. */
   begin(): void {
     const { core, home, handle } = this.#owner;
-    const { context, role, serverName, verifyName, received } = this.#plan;
+    const { context, role, serverName, verifyName } = this.#plan;
+    const ahead = this.#owner.takeAhead();
+    const received = ahead ?? this.#plan.received;
     const { handshakeTimeout, sessions, names, selectContext } = TlsContext.insides(context);
     this.#handle = handle;
     if (role === "client") this.#sessionKey = this.#sessionKeyNow();

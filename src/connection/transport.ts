@@ -42,6 +42,7 @@ import {
   UNTAKEN,
   WRITE_ENDED,
 } from "./transport_state.js";
+import type { Via } from "./via.js";
 
 /** `#peerPort` of a peer that is not IPv4: the engine knows its address. */
 const ASK_ENGINE = -1;
@@ -102,6 +103,26 @@ export class Transport extends Life implements OwnTick, StreamPort {
     if (port === ASK_ENGINE || this.origin.sharedLocalAddress === undefined) this.flags |= LIVE_ADDRESS;
     opened(this, handle);
     this.call(this.receiver.postInit);
+  }
+
+  /** The input that was read before it was made comes now, unless TLS has taken it; where it is paused, when it goes on. */
+  deliverAhead(chunk: Buffer, start: number, end: number): void {
+    if (this.extras?.ahead === undefined) return;
+    this.extras.ahead = undefined;
+    const isBlocked = this.isPaused || this.extras.passing?.isBlocked === true;
+    if (this.state === State.open && !isBlocked) {
+      // What an engine does not lend is delivered whole.
+      if (this.home.engine.lending !== undefined) this.onData(chunk, start, end);
+      else this.onData(chunk.subarray(start, end), 0, end - start);
+    } else this.engine.holdBack(this.handle, chunk, start, end);
+  }
+
+  /** For TLS, which begins before anything was delivered: what was read already is its own. */
+  takeAhead(): Buffer | undefined {
+    const ahead = this.extras?.ahead;
+    if (ahead === undefined) return undefined;
+    this.more().ahead = undefined;
+    return Buffer.from(ahead);
   }
 
   /** A connect has succeeded. */
@@ -394,6 +415,10 @@ export class Transport extends Life implements OwnTick, StreamPort {
     if (shared !== undefined && this.wasOpened) return shared;
     if (this.handle === NO_HANDLE) return this.extras?.remote;
     return this.engine.remoteAddress(this.handle);
+  }
+
+  get via(): Via | undefined {
+    return this.origin.via;
   }
 
   localAddress(): SocketAddress | undefined {

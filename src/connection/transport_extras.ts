@@ -29,6 +29,8 @@ export interface TransportExtras {
   verdict?: CloseReason;
   /** Bytes that were sent by the program and not by the kernel, of a connection that is closed. */
   unsent?: number;
+  /** What was read before the connection was made, and is not delivered yet: another's memory. */
+  ahead?: Buffer | undefined;
   /** Bytes that came in while nobody took them. */
   discarded?: number;
   /** The addresses of a connection that is closed. */

@@ -111,6 +111,12 @@ export interface StreamCommands {
   pause(handle: Handle): void;
   resume(handle: Handle): void;
 
+  /**
+   * Within `data` of a paused connection, or of one that is being detached: its bytes from `start` to `end`, the last of the chunk, are taken
+   * back. They count as read and not delivered, and come again before everything else.
+   */
+  holdBack(handle: Handle, chunk: Buffer, start: number, end: number): void;
+
   /** Makes the connection half-open, as the option of the same meaning does; too late once the peer's FIN was acted upon. */
   holdOpen(handle: Handle): void;
   /** Sends the FIN behind what is queued; reading goes on. When the peer's FIN is there too, `closed(local)` follows. */

@@ -21,7 +21,7 @@ function named<R extends object>(...tables: R[]): Readonly<Record<R extends unkn
 
 const STREAM_NAMES: Names<StreamOptions> = named<typeof SOCKET | typeof STREAM>(SOCKET, STREAM);
 const SERVER: Names<ServerOptions> = { ...STREAM_NAMES, ...named(LISTEN), tls: true };
-const CONNECT: Names<ConnectOptions> = { ...STREAM_NAMES, ...named(DIAL), tls: true };
+const CONNECT: Names<ConnectOptions> = { ...STREAM_NAMES, ...named(DIAL), proxyHeader: true, tls: true };
 
 /** Of every call that makes connections of a class. */
 interface Made {

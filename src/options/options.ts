@@ -1,9 +1,11 @@
+import type { AddressList } from "../base/address_list.js";
 import { checkPort, describe } from "../base/addresses.js";
 import { checkInteger, checkObject } from "../base/checks.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkHost } from "../base/host_names.js";
 import { LOW_WATER_MARK, MAX_ABSTRACT_NAME, MAX_UNIX_PATH } from "../base/limits.js";
 import { isAbstractName, type UnixName, unixName, unixNameBytes } from "../base/unix_name.js";
+import type { ProxyHeaderOptions } from "../codecs/proxy/serializer.js";
 import type { KeepAlive, SocketOptions } from "../engine/socket_options.js";
 import type { ClientTls, ServerTls } from "../tls/tls_start.js";
 import { DIAL, LISTEN, readOptions, SOCKET, STREAM } from "./table.js";
@@ -74,10 +76,31 @@ export interface ServerOptions extends StreamOptions {
   /** Every connection begins with TLS: a context, or what one is made of. Default: none. */
   tls?: ServerTls;
   /**
+   * Peers in this list are balancers that speak the PROXY protocol, versions 1 and 2: each begins with a header that tells whom it
+   * proxies, and its connection is made when that has come. See `ProxyProtocolOptions`. Default: none, and nothing is parsed as a header.
+   */
+  proxyProtocol?: ProxyProtocolOptions;
+  /**
    * Most TLS handshakes that are under way at a time, those of `startTls` included: the next one ends the oldest, with
    * `ERR_EM_TLS_HANDSHAKE_LIMIT`. Default 1,024.
    */
   maxHandshakes?: number;
+}
+
+/** Whose PROXY protocol headers a server takes. */
+export interface ProxyProtocolOptions {
+  /**
+   * The balancers: IP addresses, networks such as `10.0.0.0/8`, and `unix` for peers on a Unix socket. Each of them must begin with a
+   * header, before TLS where there is some; the one whose bytes are none is closed.
+   */
+  from: string | readonly string[];
+  /**
+   * What becomes of everybody else: `"close"` closes them unread, `"direct"` serves them as they are, and nothing they send is parsed as
+   * a header. Default `"close"`.
+   */
+  untrusted?: "close" | "direct";
+  /** How long a balancer may take for its whole header, before it is closed. Default 5 s; 0 for no limit. */
+  timeout?: number;
 }
 
 /** The address and the options of a server, in one object. */
@@ -115,6 +138,11 @@ export interface ConnectOptions extends StreamOptions {
   /** Calls the connect off; the connection ends with reason `connect-aborted`. Without effect once it is open. */
   signal?: AbortSignal;
   /**
+   * Begin with this PROXY protocol header, in clear and before TLS, to tell the server whom the connection is made for. `reconnect` begins with it
+   * again unless its own address says otherwise. Default: none.
+   */
+  proxyHeader?: ProxyHeaderOptions;
+  /**
    * Begin with TLS: true for a client with all defaults, a context, or how to start. `reconnect` begins with it again unless its own
    * address says otherwise. Default: none.
    */
@@ -147,6 +175,14 @@ export interface ListenSettings {
   readonly whenFull: "pause" | "close";
   readonly acceptQuota: number;
   readonly maxHandshakes: number;
+  readonly proxyProtocol: ProxyTrust | undefined;
+}
+
+/** `ProxyProtocolOptions`, checked. */
+export interface ProxyTrust {
+  readonly from: AddressList;
+  readonly untrusted: "close" | "direct";
+  readonly timeout: number;
 }
 
 export interface DialSettings {

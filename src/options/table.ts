@@ -1,3 +1,4 @@
+import { AddressList } from "../base/address_list.js";
 import { checkPort } from "../base/addresses.js";
 import { checkBoolean, checkCount, checkDuration, checkInteger, checkObject, checkSignal } from "../base/checks.js";
 import { describe } from "../base/describe.js";
@@ -12,6 +13,7 @@ import {
   LINGER_TIMEOUT,
   LISTEN_BACKLOG,
   OUTBOUND_LIMIT,
+  PROXY_HEADER_TIMEOUT,
   TLS_HANDSHAKES,
 } from "../base/limits.js";
 import {
@@ -23,7 +25,14 @@ import {
   type SocketOptions,
 } from "../engine/socket_options.js";
 import { checkKernelNumber } from "./kernel_numbers.js";
-import type { ConnectOptions, LocalAddress, ServerOptions, StreamOptions } from "./options.js";
+import type {
+  ConnectOptions,
+  LocalAddress,
+  ProxyProtocolOptions,
+  ProxyTrust,
+  ServerOptions,
+  StreamOptions,
+} from "./options.js";
 
 /** One option: how a value is checked, and what stands where none is given. Its name, meaning and unit are in options.ts. */
 interface Row<T> {
@@ -82,15 +91,16 @@ export const LISTEN = {
   whenFull: row<"pause" | "close">(checkWhenFull, "pause"),
   acceptQuota: row((value, name) => checkInteger(value, name, 1), ACCEPT_QUOTA),
   maxHandshakes: count(1, TLS_HANDSHAKES),
+  proxyProtocol: row<ProxyTrust | undefined>(checkProxyTrust, undefined),
 } satisfies Record<Exclude<keyof ServerOptions, keyof StreamOptions | "tls">, Row<unknown>>;
 
-/** Of a client; `tls` is checked where TLS is. */
+/** Of a client; `tls` and `proxyHeader` are checked where they are used. */
 export const DIAL = {
   connectTimeout: duration(CONNECT_TIMEOUT),
   connectionAttemptDelay: duration(CONNECTION_ATTEMPT_DELAY),
   localAddress: row<Required<LocalAddress> | undefined>(checkLocalAddress, undefined),
   signal: row<AbortSignal | undefined>(checkSignal, undefined),
-} satisfies Record<Exclude<keyof ConnectOptions, keyof StreamOptions | "tls">, Row<unknown>>;
+} satisfies Record<Exclude<keyof ConnectOptions, keyof StreamOptions | "tls" | "proxyHeader">, Row<unknown>>;
 
 /** The rows of a table in a list, and all that stands where nothing is given. */
 interface Prepared {
@@ -139,6 +149,22 @@ export function checkKeepAlive(value: unknown): KeepAlive | undefined {
   if (interval !== undefined) result.interval = checkKernelNumber(interval, "keepAlive.interval");
   if (count !== undefined) result.count = checkKernelNumber(count, "keepAlive.count");
   return result;
+}
+
+const PROXY_PROTOCOL: Names<ProxyProtocolOptions> = { from: true, untrusted: true, timeout: true };
+
+function checkProxyTrust(value: unknown): ProxyTrust {
+  checkObject(value, "proxyProtocol");
+  checkNames(value as object, PROXY_PROTOCOL, "proxyProtocol");
+  const { from, untrusted = "close", timeout = PROXY_HEADER_TIMEOUT } = value as ProxyProtocolOptions;
+  if (untrusted !== "close" && untrusted !== "direct") {
+    throw new ArgumentError(`proxyProtocol.untrusted must be "close" or "direct", not ${describe(untrusted)}`);
+  }
+  return {
+    from: new AddressList(from, "proxyProtocol.from"),
+    untrusted,
+    timeout: checkDuration(timeout, "proxyProtocol.timeout"),
+  };
 }
 
 function checkWhenFull(value: unknown): "pause" | "close" {

@@ -6,6 +6,7 @@ import { ArgumentError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
 import { AdoptedStream } from "../client/adopted_stream.js";
 import { Dialer } from "../client/dialer.js";
+import { type ProxyHeaderOptions, proxyHeader } from "../codecs/proxy/serializer.js";
 import { Connection } from "../connection/connection.js";
 import { ForeignStream, noTls } from "../connection/foreign_stream.js";
 import type { Origin } from "../connection/origin.js";
@@ -53,6 +54,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   readonly #onConnection: ((connection: C) => unknown) | undefined;
   /** What the connection began with last, for when it connects again. */
   #tls: ClientTls | undefined;
+  #proxyHeader: ProxyHeaderOptions | undefined;
 
   constructor(
     core: Core,
@@ -88,10 +90,10 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   }
 
   connect(address: ConnectAddress): C {
-    const { dialer, plan } = this.#dialer(address);
+    const { dialer, plan, header } = this.#dialer(address);
     const connection = new this.#handler(...this.#args);
     if (!this.#core.isAccepting) return this.#neverBegun(connection, dialer, dialer.settings, plan);
-    this.#dial(connection, dialer, plan);
+    this.#dial(connection, dialer, plan, header);
     return this.#begun(connection, dialer.transport);
   }
 
@@ -149,17 +151,19 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return connection;
   }
 
-  #dialer(address: ConnectAddress): { dialer: Dialer; plan: TlsPlan | undefined } {
+  #dialer(address: ConnectAddress): { dialer: Dialer; plan: TlsPlan | undefined; header: Buffer | undefined } {
     const target = checkConnectAddress(address);
     checkNames(address, CONNECT_TO, "address");
     if ("path" in target) requireName(this.#core.engine, target.path);
     const settings = checkStreamOptions(address);
     requireOptions(this.#core.engine, settings.socket);
     const dialer = new Dialer(this.#core, target, checkConnectOptions(address), settings);
-    const { tls = this.#tls } = address;
+    const { tls = this.#tls, proxyHeader: given = this.#proxyHeader } = address;
+    const header = given === undefined ? undefined : proxyHeader(given, "proxyHeader");
     const plan = this.#plan(tls, dialer);
     this.#tls = tls;
-    return { dialer, plan };
+    this.#proxyHeader = given;
+    return { dialer, plan, header };
   }
 
   /** Checks the `tls` option, and has the engine make its context: what cannot be made throws before anything else is. */
@@ -170,10 +174,11 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
     return plan;
   }
 
-  #dial(connection: Connection, dialer: Dialer, plan: TlsPlan | undefined): void {
+  #dial(connection: Connection, dialer: Dialer, plan: TlsPlan | undefined, header: Buffer | undefined): void {
     const transport = this.#transport(connection, dialer, dialer.settings);
     this.#core.members.add(transport);
     Connection.attach(connection, transport, this.#redial);
+    if (header !== undefined) transport.sendBytes(header);
     if (plan !== undefined) Connection.startTls(connection, plan);
     dialer.start(transport);
   }
@@ -183,8 +188,8 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
       checkConnectAddress(address);
       return false;
     }
-    const { dialer, plan } = this.#dialer(address);
-    this.#dial(connection, dialer, plan);
+    const { dialer, plan, header } = this.#dialer(address);
+    this.#dial(connection, dialer, plan, header);
     return true;
   };
 

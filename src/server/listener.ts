@@ -63,6 +63,11 @@ export class Listener implements AsyncDisposable {
     return this.#open;
   }
 
+  /** Peers that it has closed before a connection was made of them: see `proxyProtocol`. */
+  get refusedCount(): number {
+    return this.#sockets.reduce((sum, { refused }) => sum + refused, 0);
+  }
+
   /**
    * Serves newcomers with another context, or what one is made of, from the next connection on; those that are there stay as they
    * are, and nobody is dropped. Throws `ERR_EM_TLS_NOT_SERVED` on a listener that was started without `tls`, ArgumentError and

@@ -12,7 +12,7 @@ import type { Member } from "../core/members.js";
 import { bindOverStale, workingFolder } from "../core/unix_path.js";
 import { resolveHost } from "../dns/resolve_host.js";
 import type { Ended, Handle, ListenFile, ListenOptions } from "../engine/streams.js";
-import type { ListenSettings, ServerTarget } from "../options/options.js";
+import type { ListenSettings, ProxyTrust, ServerTarget } from "../options/options.js";
 import { requireName } from "../options/required.js";
 import { type ConnectionMaker, ListenSocket } from "./listen_socket.js";
 import { Listener } from "./listener.js";
@@ -28,6 +28,7 @@ export class ServerStarter {
   readonly #options: ListenOptions;
   readonly #tls: ListenerTls | undefined;
   readonly #handshakes: HandshakeLimit;
+  readonly #trust: ProxyTrust | undefined;
   /** Aborted when the reactor stops or drains first: a resolver then need not go on. */
   readonly #over = new AbortController();
 
@@ -35,7 +36,8 @@ export class ServerStarter {
     this.#core = core;
     this.#tls = tls;
     this.#maker = maker;
-    const { maxHandshakes, ...settings } = listen;
+    const { maxHandshakes, proxyProtocol, ...settings } = listen;
+    this.#trust = proxyProtocol;
     this.#handshakes = new HandshakeLimit(maxHandshakes);
     this.#options = {
       ...maker.settings.socket,
@@ -154,10 +156,18 @@ export class ServerStarter {
     this.#mustRun();
     return new Promise((resolve, reject) => {
       const name = address?.family === "unix" ? address : undefined;
-      const socket = new ListenSocket(this.#core, this.#maker, this.#tls, this.#handshakes, name, (error) => {
-        if (error === undefined) resolve(socket);
-        else reject(error instanceof SystemError ? withAddress(error, address) : error);
-      });
+      const socket = new ListenSocket(
+        this.#core,
+        this.#maker,
+        this.#tls,
+        this.#handshakes,
+        this.#trust,
+        name,
+        (error) => {
+          if (error === undefined) resolve(socket);
+          else reject(error instanceof SystemError ? withAddress(error, address) : error);
+        },
+      );
       socket.start(open(this.#core.engine));
     });
   }

@@ -64,6 +64,7 @@ function connectionMembers(at: { host: string; port: number }, file: string): Re
     alpnProtocol: { gives: optional(text) },
     sniHostname: { gives: optional(text) },
     isSessionReused: { gives: optional(flag) },
+    via: { gives: optional((value) => text((value as { header: { command: unknown } }).header.command)) },
     proxyIncomingTo: { calls: [[new Connection(), { bufferSize: 1000, length: 1000 }]], gives: nothing },
     stopProxying: { calls: [], gives: nothing },
     proxiedBytes: { gives: size },

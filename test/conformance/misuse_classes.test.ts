@@ -119,6 +119,7 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
       port: { gives: size },
       connectionCount: { gives: size },
       acceptedCount: { gives: size },
+      refusedCount: { gives: size },
       isListening: { gives: flag },
       setTlsContext: { calls: [[SERVER_TLS]], gives: nothing },
       close: { calls: [], gives: nothing },

@@ -6,6 +6,7 @@ import { EventMachineError } from "../../base/errors.js";
 export interface ProxyTlv {
   /** From 0 to 255; `ProxyTlvType` names those that are registered. */
   readonly type: number;
+  /** Its bytes: up to 4 KiB with everything else. */
   readonly value: Buffer;
 }
 
@@ -22,6 +23,7 @@ export const ProxyTlvType = {
 
 /** A PROXY protocol header, read. */
 export interface ProxyHeader {
+  /** 1 is a line of text, 2 is binary. */
   readonly version: 1 | 2;
   /** `local`: the connection is the sender's own, a health check: nobody is proxied. */
   readonly command: "proxy" | "local";

@@ -11,8 +11,9 @@ const NOTHING = Buffer.alloc(0);
  *
  * ```ts
  * const parser = new ProxyHeaderParser();
+ * const chunk = Buffer.from("PROXY TCP4 192.0.2.1 198.51.100.2 5678 443\r\nhello");
  * const taken = parser.execute(chunk);
- * if (parser.header !== undefined) go(parser.header, chunk.subarray(taken));
+ * if (parser.header !== undefined) console.log(parser.header.source, chunk.subarray(taken));
  * ```
  */
 export class ProxyHeaderParser {

@@ -135,6 +135,10 @@ export class NativeEngine extends NativeOutput implements Engine {
     else this.flags[index]! &= ~Flag.paused;
   }
 
+  holdBack(handle: Handle, _chunk: Buffer, start: number, end: number): void {
+    this.native.hold(this.loop, handle, start, end - start);
+  }
+
   // Ends ---------------------------------------------------------------------------------------------------------
 
   holdOpen(handle: Handle): void {

@@ -74,6 +74,13 @@ export class Input {
     if (this.#stream !== undefined) attempt(this.#receiver, this.#stream, "pause");
   }
 
+  /** What was just received comes again, first. */
+  holdBack(chunk: Buffer): void {
+    if (this.#stopped || this.#discards) return;
+    this.#held.unshift(chunk);
+    this.#heldBytes += chunk.length;
+  }
+
   #resumeStream(): void {
     this.#isFull = false;
     if (this.#stream !== undefined) attempt(this.#receiver, this.#stream, "resume");
@@ -162,13 +169,12 @@ export class Input {
 
   #deliverHeld(): void {
     this.#deliveryDue = false;
-    let count = 0;
-    for (; count < this.#held.length && !this.#isPaused; count++) {
-      const chunk = this.#held[count] as Buffer;
+    while (!this.#isPaused) {
+      const chunk = this.#held.shift();
+      if (chunk === undefined) break;
       this.#heldBytes -= chunk.length;
       this.#receiver.received(chunk);
     }
-    this.#held.splice(0, count);
     if (this.#isPaused || this.#stopped) return;
     if (this.#isFull) this.#resumeStream();
     if (this.#stopped || !this.#endHeld) return;

@@ -71,6 +71,10 @@ export abstract class StreamCalls {
     this.socket(handle)?.resume();
   }
 
+  holdBack(handle: Handle, chunk: Buffer, start: number, end: number): void {
+    this.stream(handle)?.input.holdBack(chunk.subarray(start, end));
+  }
+
   undelivered(handle: Handle): number {
     return this.stream(handle)?.undelivered ?? 0;
   }
