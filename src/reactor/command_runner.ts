@@ -11,12 +11,13 @@ import { reactor } from "./default_reactor.js";
 
 /** What a `CommandRunner` may be given. */
 export interface CommandRunnerOptions {
-  /** The most commands that run at a time. Default: as many as there are processors. */
+  /** The most commands that run at a time, from 1 to 1024. Default: as many as there are processors. */
   concurrency?: number;
   /** The most that wait; one more is refused with `ERR_EM_POOL_WAITING_LIMIT`. Default 1024. */
   waitingLimit?: number;
 }
 
+const MOST_AT_ONCE = 1024;
 const OPTIONS: Names<CommandRunnerOptions> = { concurrency: true, waitingLimit: true };
 
 /**
@@ -36,7 +37,7 @@ export class CommandRunner {
   constructor(options: CommandRunnerOptions = {}) {
     checkOptions(options, OPTIONS);
     const { concurrency = availableParallelism(), waitingLimit = POOL_WAITING_LIMIT } = options;
-    this.#concurrency = checkInteger(concurrency, "concurrency", 1);
+    this.#concurrency = checkInteger(concurrency, "concurrency", 1, MOST_AT_ONCE);
     this.#places = new Pool({ waitingLimit });
     for (let place = 0; place < concurrency; place++) this.#places.add(place);
   }
@@ -52,14 +53,19 @@ export class CommandRunner {
   }
 
   /**
-   * Runs a command when its turn comes, on the reactor that is the current one now; rejects as `system` does, with the reason of
+   * Runs a command, as it is given now, when its turn comes, on the reactor that is the current one now; rejects as `system` does, with the reason of
    * `signal` also while it waits, and with LimitError `ERR_EM_POOL_WAITING_LIMIT`.
    */
   run(command: Command, options: SystemOptions = {}): Promise<SystemResult> {
     return begun(() => {
-      const { signal } = checkSystem(command, options, shellWords);
+      const { popen, input, signal } = checkSystem(command, options, shellWords);
       const current = reactor();
-      return this.#places.perform(() => current.system(command, options), { signal });
+      // It may wait, and what it was given may change meanwhile.
+      const given = typeof command === "string" ? command : popen.words;
+      const kept: SystemOptions = { ...options };
+      if (popen.env !== undefined) kept.env = popen.env;
+      if (typeof input === "object") kept.input = Uint8Array.from(input);
+      return this.#places.perform(() => current.system(given, kept), { signal });
     });
   }
 }

@@ -9,6 +9,7 @@ import {
   type ExitStatus,
   SystemError,
   type SystemOptions,
+  type SystemResult,
 } from "eventmachine";
 import { onEveryEngine } from "../support/harness.js";
 
@@ -152,6 +153,24 @@ onEveryEngine("system", (engine) => {
 
   // Several ------------------------------------------------------------------------------------------------------------
 
+  engine.rule("a CommandRunner runs what it was given at the call, however long that waits", async (trial) => {
+    const runner = new CommandRunner({ concurrency: 1 });
+    const command = ["sh", "-c", 'cat; printf " %s %s" "$0" "$NAME"', "word"];
+    const input = Buffer.from("input");
+    const env: Record<string, string> = { PATH: process.env.PATH ?? "", NAME: "value" };
+    const options: SystemOptions = { env, input };
+    const [, second] = await new Promise<Promise<SystemResult>[]>((resolve) =>
+      trial.reactor.nextTick(() => resolve([runner.run("sleep 0.05"), runner.run(command, options)])),
+    );
+    command[3] = "other";
+    command.push(7 as never);
+    input.fill("x");
+    env.NAME = "other";
+    Object.assign(options, { input: "other", cwd: "/nonexistent" });
+    const { output, status } = (await second) as SystemResult;
+    assert.deepEqual([String(output), status.code], ["input word value", 0]);
+  });
+
   engine.rule("a CommandRunner runs so many at a time, in the order of the calls", async (trial) => {
     const log = trial.path("log");
     writeFileSync(log, "");
@@ -206,7 +225,14 @@ onEveryEngine("system", (engine) => {
       { code: "ERR_EM_INVALID_ARGUMENT" },
     );
     assert.equal(String((await within(() => one.run("echo on"))).output), "on\n");
-    for (const options of [{ concurrency: 0 }, { concurrency: 1.5 }, { waitingLimit: -1 }, { misspelt: 1 }]) {
+    for (const options of [
+      { concurrency: 0 },
+      { concurrency: 1025 },
+      { concurrency: 3e9 },
+      { concurrency: 1.5 },
+      { waitingLimit: -1 },
+      { misspelt: 1 },
+    ]) {
       assert.throws(() => new CommandRunner(options as object), { code: "ERR_EM_INVALID_ARGUMENT" });
     }
   });
