@@ -20,9 +20,9 @@ import type { TlsPlan, TlsStartOptions } from "../tls/tls_start.js";
 import type { ConnectionState, SendData } from "./commands.js";
 import * as commands from "./commands.js";
 import { attached, stream } from "./commands.js";
-import type { AnyLife } from "./life.js";
-import type { Passing, PassingEvents } from "./passing.js";
-import { checkProxy, notAConnection, type ProxyOptions, proxy } from "./proxying.js";
+import type { AnyLife, Relaying } from "./life.js";
+import type { PassingEvents } from "./passing.js";
+import { notAConnection, type ProxyOptions } from "./proxying.js";
 import type { Transport } from "./transport.js";
 import { setDefaultUnbind } from "./unheard.js";
 import type { Via } from "./via.js";
@@ -394,6 +394,10 @@ export class Connection {
    * still, and under TLS. Ends are not passed on: `unbind` and `receiveEnd` of this connection decide what becomes of the target.
    * (proxy_incoming_to.)
    *
+   * From datagram socket to datagram socket, which has to be connected, each datagram is passed on whole: there `length` has no meaning,
+   * the target may be that of several relays and of `sendData`, and what comes while `bufferSize` bytes wait stays with the kernel, which
+   * drops what it has no room for.
+   *
    * Meanwhile `sendData` on the target throws `ERR_EM_RELAYING`; closing or half-closing it ends the relay. Throws `ArgumentError`
    * for bad options, `ERR_EM_RELAYING` where either takes part in another relay in the same role,
    * `ERR_EM_OTHER_REACTOR`, `ERR_EM_CLAIMED`, `ERR_EM_CLOSED`, `ERR_EM_WRITE_AFTER_END`.
@@ -407,7 +411,7 @@ export class Connection {
    * ```
    */
   proxyIncomingTo(target: Connection, options: ProxyOptions = {}): void {
-    const source = stream(this.#life, "proxyIncomingTo");
+    const source = attached(this.#life);
     Connection.pass(this, target, options, {
       completed: () => void source.call(this.proxyCompleted),
       targetEnded: (reason) => void source.call(this.proxyTargetUnbound, reason),
@@ -419,12 +423,12 @@ export class Connection {
    * (stop_proxying.)
    */
   stopProxying(): void {
-    stream(this.#life, "stopProxying").extras?.passing?.stop();
+    attached(this.#life).relaying?.stop();
   }
 
   /** Bytes that the relay under way has taken from this connection; 0 where there is none. (get_proxied_bytes.) */
   get proxiedBytes(): number {
-    return stream(this.#life, "proxiedBytes").extras?.passing?.passed ?? 0;
+    return attached(this.#life).relaying?.passed ?? 0;
   }
 
   // Ending -------------------------------------------------------------------------------------------------------
@@ -699,13 +703,13 @@ export class Connection {
 
   /** @internal Throws what `pass` would throw. */
   static checkPass(source: Connection, target: Connection, options: ProxyOptions): void {
-    checkProxy(stream(source.#life, "a relay"), stream(target.#life, "a relay"), options);
+    attached(source.#life).checkPass(attached(target.#life), options);
   }
 
   /** @internal `proxyIncomingTo` for others than the program. */
-  static pass(source: Connection, target: Connection, options: ProxyOptions, events: PassingEvents): Passing {
+  static pass(source: Connection, target: Connection, options: ProxyOptions, events: PassingEvents): Relaying {
     if (!(target instanceof Connection)) throw notAConnection("target", target);
-    return proxy(stream(source.#life, "a relay"), stream(target.#life, "a relay"), options, events);
+    return attached(source.#life).pass(attached(target.#life), options, events);
   }
 
   /** @internal Whatever carries it. */

@@ -19,9 +19,19 @@ import type { StreamSettings } from "../options/options.js";
 import type { Timer, TimerCallback } from "../timers/timer.js";
 import { scopeOf } from "./context_scope.js";
 import type { OpenLife } from "./open_life.js";
+import type { PassingEvents } from "./passing.js";
+import type { ProxyOptions } from "./proxying.js";
 import type { TlsLife } from "./tls_life.js";
 import type { Transport } from "./transport.js";
 import type { Via } from "./via.js";
+
+/** A relay under way, as the connection sees it whose input it takes. */
+export interface Relaying {
+  /** Bytes taken so far. */
+  readonly passed: number;
+  /** The input is its handler's again. */
+  stop(): void;
+}
 
 /**
  * One life of a connection: what a stream (`Transport`) and a datagram socket have in common. Here stand its state, how its
@@ -81,6 +91,12 @@ export abstract class Life extends Endpoint implements Member, Responsible {
     return this.bytesIn;
   }
 
+  /** What takes its input in its handler's place. */
+  abstract readonly relaying: Relaying | undefined;
+  /** Throws what `pass` would throw. */
+  abstract checkPass(target: AnyLife, options: ProxyOptions): void;
+  /** Begins to pass on what comes in. */
+  abstract pass(target: AnyLife, options: ProxyOptions, events: PassingEvents): Relaying;
   abstract bytesOut(): number;
   abstract idleTime(): number;
   abstract sendBytes(data: Uint8Array): boolean;

@@ -9,9 +9,11 @@ import type { Engine } from "../engine/engine.js";
 import type { Handle } from "../engine/streams.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Timer, TimerCallback } from "../timers/timer.js";
-import { Life } from "./life.js";
+import { type AnyLife, Life, type Relaying } from "./life.js";
 import { LifePromises } from "./life_promises.js";
 import { LifeTimers } from "./life_timers.js";
+import type { PassingEvents } from "./passing.js";
+import type { ProxyOptions } from "./proxying.js";
 import * as reasons from "./reasons.js";
 
 /** What an open life is carried by. */
@@ -57,6 +59,20 @@ export abstract class OpenLife extends Life {
   #promised(): LifePromises {
     this.#promises ??= new LifePromises(this);
     return this.#promises;
+  }
+
+  // What carries no bytes has none to pass on.
+
+  get relaying(): Relaying | undefined {
+    throw this.notAStream("a relay");
+  }
+
+  checkPass(_target: AnyLife, _options: ProxyOptions): void {
+    throw this.notAStream("a relay");
+  }
+
+  pass(_target: AnyLife, _options: ProxyOptions, _events: PassingEvents): Relaying {
+    throw this.notAStream("a relay");
   }
 
   close(): void {

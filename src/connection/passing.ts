@@ -2,6 +2,7 @@ import type { CloseReason } from "../base/close_reason.js";
 import { State } from "../core/stream_port.js";
 import type { OwnTick } from "../core/tick_queue.js";
 import type { Lending } from "../engine/engine.js";
+import type { Relaying } from "./life.js";
 import { passOn } from "./output.js";
 import type { Transport } from "./transport.js";
 import { FED, HELD_OPEN, PASSING, RELAY_HELD, UNTAKEN } from "./transport_state.js";
@@ -25,7 +26,7 @@ export interface PassingEvents {
  * engine relays, that takes over as soon as nothing of the input is between it and the program; until then, and on other
  * engines, the bytes are passed on here as they come. Either way at most `buffer` bytes wait in the target.
  */
-export class Passing implements OwnTick {
+export class Passing implements OwnTick, Relaying {
   readonly #source: Transport;
   readonly #target: Transport;
   readonly #buffer: number;

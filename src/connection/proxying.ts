@@ -4,6 +4,7 @@ import { ArgumentError, StateError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { RELAY_BUFFER } from "../base/limits.js";
 import { State } from "../core/stream_port.js";
+import type { AnyLife } from "./life.js";
 import { notWritable } from "./output.js";
 import { Passing, type PassingEvents } from "./passing.js";
 import { relaying } from "./refusals.js";
@@ -26,8 +27,8 @@ export function notAConnection(name: string, given: unknown): ArgumentError {
   return new ArgumentError(`${name} must be a Connection, not ${describe(given)}`);
 }
 
-/** Checks that a relay can go from one to the other. */
-function checkEnds(source: Transport, target: Transport): void {
+/** Checks what a relay needs of its ends, whatever they are. */
+export function checkBoth(source: AnyLife, target: AnyLife): void {
   if (source === target) throw new ArgumentError("target must be another connection: this one's output is its peer's");
   if (source.core !== target.core) {
     throw new StateError("ERR_EM_OTHER_REACTOR", "a relay needs both connections in one reactor");
@@ -35,6 +36,12 @@ function checkEnds(source: Transport, target: Transport): void {
   for (const end of [source, target]) {
     if (end.state > State.open)
       throw end.asEnd(new StateError("ERR_EM_CLOSED", "a relay needs connections that are not closing"));
+  }
+}
+
+function checkEnds(source: Transport, target: Transport): void {
+  checkBoth(source, target);
+  for (const end of [source, target]) {
     if (end.extras?.owner !== undefined)
       throw new StateError("ERR_EM_CLAIMED", "a stream or an iterator has taken the connection's data");
   }
@@ -43,25 +50,30 @@ function checkEnds(source: Transport, target: Transport): void {
   if (target.extras?.fedBy !== undefined) throw relaying("the target takes no second source");
 }
 
-/** Checks everything that can keep `proxy` from beginning. */
-export function checkProxy(
-  source: Transport,
-  target: Transport,
-  options: ProxyOptions,
-): { buffer: number; most: number } {
+export function readProxyOptions(options: ProxyOptions): { buffer: number; most: number } {
   checkOptions(options, PROXY_OPTIONS);
   const { bufferSize = RELAY_BUFFER, length } = options;
   const most =
     length === undefined ? Number.POSITIVE_INFINITY : checkInteger(length, "length", 1, Number.MAX_SAFE_INTEGER);
-  const buffer = checkCount(bufferSize, "bufferSize", 1);
+  return { buffer: checkCount(bufferSize, "bufferSize", 1), most };
+}
+
+/** Checks everything that can keep `proxy` from beginning. */
+export function checkProxy(
+  source: Transport,
+  target: AnyLife,
+  options: ProxyOptions,
+): { buffer: number; most: number; to: Transport } {
+  const read = readProxyOptions(options);
+  if (!target.isStream) throw new ArgumentError("target must be a stream, for this connection is one");
   checkEnds(source, target);
-  return { buffer, most };
+  return { ...read, to: target };
 }
 
 /** Begins to pass on what `source` receives. Throws where it cannot. */
-export function proxy(source: Transport, target: Transport, options: ProxyOptions, events: PassingEvents): Passing {
-  const { buffer, most } = checkProxy(source, target, options);
-  const passing = new Passing(source, target, buffer, most, events);
+export function proxy(source: Transport, target: AnyLife, options: ProxyOptions, events: PassingEvents): Passing {
+  const { buffer, most, to } = checkProxy(source, target, options);
+  const passing = new Passing(source, to, buffer, most, events);
   passing.begin();
   return passing;
 }

@@ -18,12 +18,13 @@ import { scopeOf } from "./context_scope.js";
 import { Deadlines } from "./deadlines.js";
 import * as ends from "./ends.js";
 import type { OpenFile } from "./file_sends.js";
-import { Life } from "./life.js";
+import { type AnyLife, Life, type Relaying } from "./life.js";
 import { type Detached, LifePromises } from "./life_promises.js";
 import { LifeTimers } from "./life_timers.js";
 import type { Origin } from "./origin.js";
 import * as output from "./output.js";
-import { deliverHeld, passInput } from "./passing.js";
+import { deliverHeld, type PassingEvents, passInput } from "./passing.js";
+import { checkProxy, type ProxyOptions, proxy } from "./proxying.js";
 import * as reasons from "./reasons.js";
 import { alreadyClaimed, inputDiscarded, nothingToClaim, relaying } from "./refusals.js";
 import { plaintextLeft, type TlsHooks, TlsLife } from "./tls_life.js";
@@ -278,6 +279,18 @@ export class Transport extends Life implements OwnTick, StreamPort {
   holdOpen(): void {
     this.flags |= HELD_OPEN;
     if (this.state === State.open) this.engine.holdOpen(this.handle);
+  }
+
+  get relaying(): Relaying | undefined {
+    return this.extras?.passing;
+  }
+
+  checkPass(target: AnyLife, options: ProxyOptions): void {
+    checkProxy(this, target, options);
+  }
+
+  pass(target: AnyLife, options: ProxyOptions, events: PassingEvents): Relaying {
+    return proxy(this, target, options, events);
   }
 
   override get isFed(): boolean {

@@ -7,8 +7,10 @@ import { SystemError } from "../base/system_error.js";
 import { showUnixName } from "../base/unix_name.js";
 import { scopeOf } from "../connection/context_scope.js";
 import { Deadlines } from "../connection/deadlines.js";
-import { notAStream } from "../connection/life.js";
+import { type AnyLife, notAStream, type Relaying } from "../connection/life.js";
 import { OpenLife, type OpenOrigin } from "../connection/open_life.js";
+import type { PassingEvents } from "../connection/passing.js";
+import type { ProxyOptions } from "../connection/proxying.js";
 import * as reasons from "../connection/reasons.js";
 import type { ConnectionCallbacks } from "../core/connection_callbacks.js";
 import { State } from "../core/stream_port.js";
@@ -20,6 +22,7 @@ import { connectionClose, connectionOpen } from "../observe/channels.js";
 import { checkDestination, type DatagramDestination, type Destination } from "../options/datagram_options.js";
 import type { StreamSettings } from "../options/options.js";
 import type { Timer } from "../timers/timer.js";
+import { checkDatagramRelay, DatagramRelay } from "./datagram_relay.js";
 import { NamedDestinations } from "./named_destinations.js";
 
 const EAFNOSUPPORT = -constants.errno.EAFNOSUPPORT;
@@ -39,6 +42,9 @@ export class DatagramTransport extends OpenLife implements OwnTick {
   readonly #remote: SocketAddress | undefined;
   readonly #borrows: boolean;
   readonly #local: SocketAddress | undefined;
+  /** The relay that takes its input, and those that send through it. */
+  #relaying: DatagramRelay | undefined;
+  feeds: Set<DatagramRelay> | undefined;
   #isPaused = false;
   #isFinishing = false;
   #endIsDue = false;
@@ -93,15 +99,53 @@ export class DatagramTransport extends OpenLife implements OwnTick {
   resume(): void {
     if (!this.#isPaused || this.state !== State.open) return;
     this.#isPaused = false;
-    this.engine.resume(this.handle);
+    if (this.#relaying?.isBlocked !== true) this.engine.resume(this.handle);
     this.#deadlines?.resumed();
+  }
+
+  // Relays -------------------------------------------------------------------------------------------------------
+
+  override get relaying(): DatagramRelay | undefined {
+    return this.#relaying;
+  }
+
+  override set relaying(relay: DatagramRelay | undefined) {
+    this.#relaying = relay;
+  }
+
+  override checkPass(target: AnyLife, options: ProxyOptions): void {
+    checkDatagramRelay(this, target instanceof DatagramTransport ? target : undefined, options);
+  }
+
+  override pass(target: AnyLife, options: ProxyOptions, events: PassingEvents): Relaying {
+    const to = target instanceof DatagramTransport ? target : undefined;
+    const buffer = checkDatagramRelay(this, to, options);
+    const relay = new DatagramRelay(this, to as DatagramTransport, buffer, events);
+    (to as DatagramTransport).#fedBy(relay);
+    this.#relaying = relay;
+    return relay;
+  }
+
+  #fedBy(relay: DatagramRelay): void {
+    this.feeds ??= new Set();
+    this.feeds.add(relay);
+  }
+
+  /** A datagram of a relay, to the peer. What is over `outboundLimit` is dropped, and counted. */
+  passOn(data: Uint8Array): void {
+    if (this.state === State.open) this.engine.sendDatagram(this.handle, data, undefined);
   }
 
   override onDatagram(chunk: Buffer, start: number, end: number, sender: Peer, info: DatagramInfo | undefined): void {
     this.bytesIn += end - start;
     if (this.state !== State.open) return;
     const lending = this.engine.datagramLending;
-    const data = lending === undefined ? chunk : this.#borrows ? lending.view(start, end) : lending.copy(start, end);
+    const isLent = this.#borrows || this.#relaying !== undefined;
+    const data = lending === undefined ? chunk : isLent ? lending.view(start, end) : lending.copy(start, end);
+    if (this.#relaying !== undefined) {
+      this.#relaying.take(data);
+      return;
+    }
     const connection = this.receiver;
     this.#sender = sender;
     this.#info = info;
@@ -205,6 +249,7 @@ export class DatagramTransport extends OpenLife implements OwnTick {
   }
 
   override onWritable(): void {
+    if (this.feeds !== undefined) for (const relay of this.feeds) relay.onTargetWritable();
     if (!this.#awaitsDrain || this.#waitsForNames) return;
     this.#awaitsDrain = false;
     if (this.state === State.open) this.call(this.receiver.drained);
@@ -269,6 +314,7 @@ export class DatagramTransport extends OpenLife implements OwnTick {
     if (this.state !== State.open) return;
     this.state = State.closing;
     this.#isFinishing = true;
+    this.#keepsForSources();
     if (!this.#waitsForNames) this.engine.finishDatagrams(this.handle);
     const { lingerTimeout } = this.settings;
     // Behind a deadline there is a limit in any case.
@@ -282,6 +328,7 @@ export class DatagramTransport extends OpenLife implements OwnTick {
     this.reason = this.#verdict ?? reason;
     this.state = State.closing;
     this.#endIsDue = true;
+    this.#keepsForSources();
     this.owner.ownTick(this);
     this.engine.close(this.handle);
   }
@@ -318,6 +365,11 @@ export class DatagramTransport extends OpenLife implements OwnTick {
     this.#ended(this.#verdict ?? failure);
   }
 
+  /** It sends nothing more: what comes in meanwhile stays for those it came to. */
+  #keepsForSources(): void {
+    if (this.feeds !== undefined) for (const relay of this.feeds) relay.block();
+  }
+
   #leaveEngine(): void {
     this.#counted = this.engine.datagramCounters(this.handle);
     this.handle = NO_HANDLE;
@@ -332,6 +384,8 @@ export class DatagramTransport extends OpenLife implements OwnTick {
       this.owner.connectionEnded(reason.kind);
       if (connectionClose.hasSubscribers) connectionClose.publish({ ...this.message(), reason });
     });
+    this.#relaying?.onSourceEnded(reason);
+    if (this.feeds !== undefined) for (const relay of [...this.feeds]) relay.onTargetEnded(reason);
   }
 
   // Settings and questions -----------------------------------------------------------------------------------------

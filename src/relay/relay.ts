@@ -5,9 +5,9 @@ import { ArgumentError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
 import { begun, responsible } from "../base/outcome.js";
 import { Connection } from "../connection/connection.js";
-import type { Passing, PassingEvents } from "../connection/passing.js";
+import type { AnyLife, Relaying } from "../connection/life.js";
+import type { PassingEvents } from "../connection/passing.js";
 import { notAConnection, type ProxyOptions } from "../connection/proxying.js";
-import type { StreamPort } from "../core/stream_port.js";
 
 /** How two connections are relayed to each other. */
 export interface RelayOptions {
@@ -44,6 +44,8 @@ const OPTIONS: Names<RelayOptions> = { bufferSize: true, idleTimeout: true, rece
  * Relays two connections to each other until both directions have ended: what either receives goes to the other's output, and its
  * end as well: a FIN is passed on behind the bytes before it, and the other direction goes on; where a connection fails or is reset the
  * other is reset, where it is closed the other is closed after writing. Resolves with what became of each direction.
+ *
+ * Two datagram sockets, each connected to its peer, are relayed until either ends or the program stops both directions.
  *
  * It may begin inside `receiveData`, with what that took as `received`, and before either connection is open. See `proxyIncomingTo` for
  * what holds meanwhile, and for what this rejects with; nothing has begun then.
@@ -101,7 +103,7 @@ class Relay {
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    if (this.#taken > 0) Connection.portOf(b).sendBytes(received!);
+    if (this.#taken > 0) Connection.lifeOf(b).sendBytes(received!);
     this.#aToB = new Direction(this, a, b);
     this.#bToA = new Direction(this, b, a);
     this.#aToB.begin(passed);
@@ -134,14 +136,14 @@ class Direction implements PassingEvents {
   readonly #source: Connection;
   readonly #target: Connection;
   /** Their lives as they are now: either may begin another. */
-  readonly #ports: readonly [StreamPort, StreamPort];
-  #passing: Passing | undefined;
+  readonly #lives: readonly [AnyLife, AnyLife];
+  #passing: Relaying | undefined;
 
   constructor(relay: Relay, source: Connection, target: Connection) {
     this.#relay = relay;
     this.#source = source;
     this.#target = target;
-    this.#ports = [Connection.portOf(source), Connection.portOf(target)];
+    this.#lives = [Connection.lifeOf(source), Connection.lifeOf(target)];
   }
 
   begin(options: ProxyOptions): void {
@@ -156,7 +158,8 @@ class Direction implements PassingEvents {
 
   sourceFinished(): void {
     this.#ended("finished");
-    this.#ports[1].halfClose();
+    const [, target] = this.#lives;
+    if (target.isStream) target.halfClose();
   }
 
   stopped(): void {
@@ -164,11 +167,11 @@ class Direction implements PassingEvents {
   }
 
   sourceEnded(reason: CloseReason): void {
-    this.#follow(this.#ports[1], reason);
+    this.#follow(this.#lives[1], reason);
   }
 
   targetEnded(reason: CloseReason): void {
-    this.#follow(this.#ports[0], reason);
+    this.#follow(this.#lives[0], reason);
   }
 
   #ended(how: "finished" | "stopped"): void {
@@ -177,7 +180,7 @@ class Direction implements PassingEvents {
   }
 
   /** The other connection ends as the first did: in order or not. */
-  #follow(other: StreamPort, reason: CloseReason): void {
+  #follow(other: AnyLife, reason: CloseReason): void {
     this.#relay.bothEnded(reason);
     if (reason.kind === "peer-closed" || reason.kind === "local-close") other.finish();
     else other.abort();
