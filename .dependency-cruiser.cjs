@@ -9,7 +9,7 @@ const { join } = require("node:path");
  */
 const FLOORS = [
   ["cli"],
-  ["index.ts"],
+  ["index.ts", "http.ts"],
   ["shard"],
   ["reactor"],
   ["proxy"],

@@ -2,7 +2,18 @@ import type { ConnectError, EventMachineError, LimitError, TlsError } from "./er
 import type { SystemError } from "./system_error.js";
 
 /** The deadline of a connection that passed. `linger` is none of them: a local close stays a local close. */
-export type DeadlineName = "inactivity" | "first-byte" | "read" | "write" | "lifetime" | "handshake";
+export type DeadlineName =
+  | "inactivity"
+  | "first-byte"
+  | "read"
+  | "write"
+  | "lifetime"
+  | "handshake"
+  /** Those of HTTP: a header section, the content of a request, a response, and the time between two requests. */
+  | "header"
+  | "body"
+  | "response"
+  | "keep-alive";
 
 /**
  * Why a connection ended: what `unbind` is given and `closed` resolves to. One `kind` for each cause a program can want
@@ -50,6 +61,8 @@ type Ending =
   | { readonly kind: "timeout"; readonly deadline: DeadlineName; readonly error: EventMachineError }
   /** `sendData` was called with more than the outbound limit already unsent, or the reactor's own limit was passed. */
   | { readonly kind: "outbound-limit"; readonly error: LimitError }
+  /** The peer has broken the protocol that the connection speaks; it was told so where the protocol has words for it. */
+  | { readonly kind: "protocol-error"; readonly error: EventMachineError }
   /** A callback threw, or its promise was rejected. */
   | { readonly kind: "handler-error"; readonly error: unknown }
   /** A file being sent ended before the length that was promised. */

@@ -132,3 +132,21 @@ export const MAX_PROXY_TEXT_HEADER = 107;
 export const MAX_PROXY_HEADER = 4 * KiB;
 /** How long a trusted peer may take to send its whole PROXY protocol header. */
 export const PROXY_HEADER_TIMEOUT = 5_000;
+/** How long the head of a request may take. */
+export const HTTP_HEADER_TIMEOUT = 10_000;
+/** How long the content of a request may make no progress. */
+export const HTTP_BODY_TIMEOUT = 30_000;
+/** The bytes a second that the content of a request comes with on the average, at least. */
+export const HTTP_MIN_BODY_RATE = 240;
+/** How long a connection may be without a request; it is closed one second later. */
+export const HTTP_KEEP_ALIVE_TIMEOUT = 5_000;
+/** How long a response that the peer is slow to take may make no progress. */
+export const HTTP_RESPONSE_TIMEOUT = 30_000;
+/** The most requests of one connection that wait for their responses. */
+export const HTTP_PIPELINED = 16;
+/** The most content that is gathered whole where nobody says how much. */
+export const HTTP_BUFFERED_BODY = MiB;
+/** The content of a request that waits for its reader; then the connection is not read. */
+export const HTTP_BODY_HIGH_WATER = 64 * KiB;
+/** The most content that is read and dropped after a response, so that the connection can be used again. */
+export const HTTP_DISCARDED_BODY = 256 * KiB;

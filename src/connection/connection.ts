@@ -7,6 +7,7 @@ import { StateError } from "../base/errors.js";
 import { answeredFor, begun, responsible } from "../base/outcome.js";
 import type { SystemError } from "../base/system_error.js";
 import { ChunkReader } from "../core/chunk_reader.js";
+import { ATTACHED } from "../core/connection_callbacks.js";
 import { State, type StreamPort } from "../core/stream_port.js";
 import type { KeepAlive } from "../engine/socket_options.js";
 import type { TlsVersion } from "../engine/tls.js";
@@ -675,11 +676,15 @@ export class Connection {
     return `${name} { #${this.#life.id} ${this.state}${remote === undefined ? "" : ` ${formatAddress(remote)}`} }`;
   }
 
+  /** @internal For protocol classes. */
+  [ATTACHED]?(port: StreamPort): void;
+
   /** @internal */
   static attach(connection: Connection, life: AnyLife, redial: Redial | undefined): void {
     life.id = connection.#life?.id ?? life.core.nextId();
     connection.#life = life;
     connection.#redial = redial;
+    if (life.isStream) connection[ATTACHED]?.(life);
   }
 
   /** @internal Checks that a connection has ended and is one that `reconnect` can begin again; returns the life that ended. */

@@ -6,16 +6,15 @@ import type { StreamSettings } from "../options/options.js";
 import type { Timer } from "../timers/timer.js";
 import { deadlinePassed } from "./reasons.js";
 
-/** The deadlines that stand here; that of a TLS handshake is with the handshake. */
-type Clock = Exclude<DeadlineName, "handshake">;
-
+/** The deadlines that stand here: those of a TLS handshake and of HTTP are with what they are of. */
 const CLOCKS = [
   ["lifetime", "lifetimeTimeout"],
   ["first-byte", "firstByteTimeout"],
   ["inactivity", "commInactivityTimeout"],
   ["read", "readTimeout"],
   ["write", "writeTimeout"],
-] as const satisfies readonly (readonly [Clock, keyof StreamSettings])[];
+] as const satisfies readonly (readonly [DeadlineName, keyof StreamSettings])[];
+type Clock = (typeof CLOCKS)[number][0];
 
 /** What deadlines look at, and what they end: an open connection. */
 export interface DeadlinesOwner {

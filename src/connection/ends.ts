@@ -53,6 +53,13 @@ export function finish(life: Transport): void {
   });
 }
 
+/** The same, and it ends for this reason, unless it has one; also where it is closing after writing already. */
+export function finishFor(life: Transport, reason: CloseReason): void {
+  if (life.state === State.closed || life.reason !== undefined) return;
+  life.more().verdict ??= reason;
+  finish(life);
+}
+
 /** A relay is in the way of what the program asks for. */
 export function leaveRelays(life: Transport): void {
   if ((life.flags & (PASSING | FED)) === 0) return;

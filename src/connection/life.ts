@@ -113,6 +113,10 @@ export abstract class Life extends Endpoint implements Member, Responsible {
   abstract abort(): void;
   /** Ends the connection now for this reason; the first reason given stands. */
   abstract end(reason: CloseReason): void;
+  /** Ends it for this reason, after writing where it can be written to. */
+  finishFor(reason: CloseReason): void {
+    this.end(reason);
+  }
   /** Other settings for this connection alone; a deadline among them counts from now. */
   abstract adjust(changes: Partial<StreamSettings>): void;
   /** Sets something of the socket, at once or when it is open. */
@@ -208,8 +212,8 @@ export abstract class Life extends Endpoint implements Member, Responsible {
    * A promise of the program's, or one that the program did not look after, was rejected. Where the error says nothing but
    * that the connection has ended, or that the reactor stops, `unbind` reports that and nothing else is to be.
    */
-  operationFailed(error: unknown): void {
-    if (!saysOnlyEnd(this, error)) this.handlerFailed(error);
+  operationFailed(error: unknown, hasLastWord = false): void {
+    if (!saysOnlyEnd(this, error)) this.handlerFailed(error, hasLastWord);
   }
 
   /**
@@ -227,23 +231,23 @@ export abstract class Life extends Endpoint implements Member, Responsible {
    * A callback threw: the connection's `onError` may take it, at once or by a promise; otherwise the connection ends and the
    * reactor is told. Delivery goes on while the promise is pending.
    */
-  handlerFailed(error: unknown): void {
+  handlerFailed(error: unknown, hasLastWord = false): void {
     if (isStopped(this.core.host.reactor, error)) return;
     let verdict: unknown;
     try {
       verdict = this.receiver.onError(error);
     } catch (second) {
-      endBy(this, second);
+      endBy(this, second, hasLastWord);
       return;
     }
     if (verdict === true) return;
-    if (!isPromise(verdict)) endBy(this, error);
+    if (!isPromise(verdict)) endBy(this, error, hasLastWord);
     else {
       verdict.then(
         (late) => {
-          if (late !== true) endBy(this, error);
+          if (late !== true) endBy(this, error, hasLastWord);
         },
-        () => endBy(this, error),
+        () => endBy(this, error, hasLastWord),
       );
     }
   }
@@ -298,9 +302,10 @@ function saysOnlyEnd(life: Life, error: unknown): boolean {
   return life.receiver !== connection && STREAM_ENDS.has(codeOf(error));
 }
 
-function endBy(life: Life, error: unknown): void {
+function endBy(life: Life, error: unknown, hasLastWord: boolean): void {
   if (connectionError.hasSubscribers) connectionError.publish({ ...life.message(), error });
-  life.end({ kind: "handler-error", error });
+  if (hasLastWord) life.finishFor({ kind: "handler-error", error });
+  else life.end({ kind: "handler-error", error });
   life.core.host.reportError(error, life.connection);
 }
 

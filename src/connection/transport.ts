@@ -265,14 +265,25 @@ export class Transport extends Life implements OwnTick, StreamPort {
 
   claim(claimant: ConnectionCallbacks): void {
     if (this.state > State.open) throw this.asEnd(nothingToClaim());
-    const extras = this.more();
-    if (extras.owner !== undefined) throw alreadyClaimed();
+    if (this.extras?.owner !== undefined) throw alreadyClaimed();
     if (this.flags & (PASSING | FED)) throw relaying("its data cannot be taken over");
     if (this.bytesDiscarded > 0) throw inputDiscarded(this.bytesDiscarded);
-    extras.owner = this.receiver;
-    this.receiver = claimant;
+    this.precede(claimant);
     this.flags &= ~BORROWS;
+  }
+
+  precede(claimant: ConnectionCallbacks): void {
+    this.more().owner = this.receiver;
+    this.receiver = claimant;
+    this.flags |= BORROWS;
     this.holdOpen();
+  }
+
+  release(): void {
+    const extras = this.more();
+    this.receiver = extras.owner ?? this.receiver;
+    extras.owner = undefined;
+    this.flags &= ~BORROWS;
   }
 
   /** The peer's FIN is reported, and ends nothing. */
@@ -374,6 +385,10 @@ export class Transport extends Life implements OwnTick, StreamPort {
 
   finish(): void {
     ends.finish(this);
+  }
+
+  override finishFor(reason: CloseReason): void {
+    ends.finishFor(this, reason);
   }
 
   end(reason: CloseReason): void {

@@ -37,5 +37,5 @@ export interface TransportExtras {
   local?: SocketAddress | undefined;
   remote?: SocketAddress | undefined;
   /** The connection itself, where another has claimed its callbacks. */
-  owner?: ConnectionCallbacks;
+  owner?: ConnectionCallbacks | undefined;
 }

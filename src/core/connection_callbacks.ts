@@ -5,6 +5,9 @@ import type { EventMachineError } from "../base/errors.js";
 import type { DatagramDestination } from "../options/datagram_options.js";
 import type { TlsInfo, TlsVerdict } from "../tls/tls_info.js";
 
+/** Of a protocol class: called with the port of each life of a connection, before anything else is. */
+export const ATTACHED = Symbol("eventmachine.attached");
+
 /** The callbacks of a connection, as its transport sees them. */
 export interface ConnectionCallbacks {
   postInit(): unknown;

@@ -54,10 +54,22 @@ export interface StreamPort {
    * `ERR_EM_CLOSED` where the connection is closing or closed, `ERR_EM_INPUT_DISCARDED` where input was lost before.
    */
   claim(claimant: ConnectionCallbacks): void;
+  /**
+   * As `claim`, for what stands in every connection of a class from its first moment: it gets views of the engine's memory, where that
+   * lends any, and `release` gives its place up.
+   */
+  precede(claimant: ConnectionCallbacks): void;
+  /** The connection is called again, with data that is its own, and can be claimed. The peer's FIN is still reported, and ends nothing. */
+  release(): void;
   /** Calls the user as every callback is called; returns what that did, undefined where it threw, which has been handled. */
   call<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): unknown;
-  /** Treats an error as one thrown by a callback: `onError` may take it, otherwise the connection ends with it. */
-  handlerFailed(error: unknown): void;
+  /**
+   * Treats an error as one thrown by a callback: `onError` may take it, otherwise the connection ends with it, after writing where it has
+   * a last word.
+   */
+  handlerFailed(error: unknown, hasLastWord?: boolean): void;
+  /** Treats an error as the rejection of a callback's promise: as `handlerFailed`, but one that says only that it has ended is nobody's. */
+  operationFailed(error: unknown, hasLastWord?: boolean): void;
   /** Marks an error as saying nothing but that the connection has ended, if it is ending: not the program's mistake then. */
   asEnd<E>(error: E): E;
 
@@ -93,6 +105,8 @@ export interface StreamPort {
   halfClose(): void;
   /** Sends everything, then closes: `closeConnectionAfterWriting`. */
   finish(): void;
+  /** The same, and it ends for that reason: what was sent before is its last word. */
+  finishFor(reason: CloseReason): void;
   /** Closes now, or calls off the connect that is under way; unsent output is dropped. */
   close(): void;
   /** Resets the connection, or calls off the connect that is under way. */

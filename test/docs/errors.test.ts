@@ -36,7 +36,7 @@ test("every kind of close reason has a heading, and no heading is stale", () => 
 
 test("every deadline's name is explained", () => {
   const source = readFileSync(`${ROOT}src/base/close_reason.ts`, "utf8");
-  const [, names = ""] = /type DeadlineName = ([^;]+);/.exec(source) ?? [];
+  const [, names = ""] = /type DeadlineName =\s+([^;]+);/.exec(source) ?? [];
   const deadlines = [...names.matchAll(/"([a-z-]+)"/g)].map(([, name]) => name as string);
   assert.ok(deadlines.length > 0);
   for (const deadline of deadlines) assert.ok(document.includes(`\`${deadline}\``), `${deadline} is not explained`);

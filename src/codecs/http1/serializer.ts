@@ -1,7 +1,8 @@
 import { describe } from "../../base/describe.js";
 import { ArgumentError } from "../../base/errors.js";
 import { MAX_HTTP_METHOD } from "../../base/limits.js";
-import { isForbiddenTrailer, isMiscased, lowerName } from "./names.js";
+import { checkFieldName, checkFieldValue, isFraming, TEXT_FORM, TOKEN_FORM } from "./field_text.js";
+import { isForbiddenTrailer, isMiscased } from "./names.js";
 import { type Authority, faultOfTarget, isAuthority, sameAuthority } from "./target.js";
 
 /**
@@ -21,10 +22,7 @@ export type OutgoingFields = Iterable<readonly [string, string]>;
  */
 export type Framing = number | "chunked" | "none" | "until-close";
 
-const TOKEN_FORM = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const TEXT_FORM = /^[\t\x20-\x7e\x80-\xff]*$/;
 const TARGET_FORM = /^[!$-;=?-~]+$/;
-const BLANKS = /^[ \t]+|[ \t]+$/g;
 
 const REASONS: Readonly<Record<number, string>> = {
   100: "Continue",
@@ -134,20 +132,24 @@ export function requestHead(method: string, target: string, fields: OutgoingFiel
  * are framed `none`; that to HEAD declares what it does not send. Throws ArgumentError.
  */
 export function responseHead(status: number, fields: OutgoingFields, framing: Framing, reason?: string): string {
-  let line = reason === undefined ? STATUS_LINES.get(status) : undefined;
-  if (line === undefined) {
-    if (!Number.isInteger(status) || status < 100 || status > 999) {
-      throw new ArgumentError(`status must be a whole number from 100 to 999, not ${describe(status)}`);
-    }
-    if (reason !== undefined && (typeof reason !== "string" || !TEXT_FORM.test(reason))) {
-      throw new ArgumentError(`reason must be text without controls, not ${describe(reason)}`);
-    }
-    line = `HTTP/1.1 ${status} ${reason ?? ""}\r\n`;
-  }
+  const line = statusLine(status, reason);
   if ((status < 200 || status === 204) && framing !== "none") {
     throw new ArgumentError(`a response of ${status} must have no content`);
   }
   return `${line}${fieldLines(fields, nothing)}${framingLine(framing)}\r\n`;
+}
+
+/** The first line of a response, its line end included. Throws ArgumentError. */
+export function statusLine(status: number, reason?: string): string {
+  const line = reason === undefined ? STATUS_LINES.get(status) : undefined;
+  if (line !== undefined) return line;
+  if (!Number.isInteger(status) || status < 100 || status > 999) {
+    throw new ArgumentError(`status must be a whole number from 100 to 999, not ${describe(status)}`);
+  }
+  if (reason !== undefined && (typeof reason !== "string" || !TEXT_FORM.test(reason))) {
+    throw new ArgumentError(`reason must be text without controls, not ${describe(reason)}`);
+  }
+  return `HTTP/1.1 ${status} ${reason ?? ""}\r\n`;
 }
 
 /** What stands before the data of a chunk; behind the data stand CR and LF. A chunk must have some: an empty one is the last. */
@@ -171,25 +173,13 @@ function nothing(): void {}
 function fieldLines(fields: OutgoingFields, check: (name: string, value: string) => void): string {
   let lines = "";
   for (const [name, given] of fields) {
-    if (typeof name !== "string" || !TOKEN_FORM.test(name)) {
-      throw new ArgumentError(`the name of a field must be a token, not ${describe(name)}`);
-    }
-    if (typeof given !== "string" || !TEXT_FORM.test(given)) {
-      throw new ArgumentError(`the value of ${name} must be latin1 text without controls, not ${describe(given)}`);
-    }
-    const lower = lowerName(name);
+    const lower = checkFieldName(name);
+    const value = checkFieldValue(name, given);
     if (isFraming(lower)) throw new ArgumentError(`${name} must not be given as a field: the framing makes it`);
-    const value = given.replace(BLANKS, "");
     check(lower, value);
     lines += `${name}: ${value}\r\n`;
   }
   return lines;
-}
-
-/** Also by the names that some take for those. */
-function isFraming(lower: string): boolean {
-  if (lower.length === 14) return lower === "content-length" || lower === "content_length";
-  return lower.length === 17 && (lower === "transfer-encoding" || lower === "transfer_encoding");
 }
 
 function framingLine(framing: Framing): string {
