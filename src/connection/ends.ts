@@ -58,6 +58,7 @@ export function finishFor(life: Transport, reason: CloseReason): void {
   if (life.state === State.closed || life.reason !== undefined) return;
   life.more().verdict ??= reason;
   finish(life);
+  if (reason.kind === "timeout") life.extras?.linger?.last();
 }
 
 /** A relay is in the way of what the program asks for. */
