@@ -1,7 +1,12 @@
 export { HttpProtocolError } from "./base/errors.js";
 export type { Http1Fields as HttpFields } from "./codecs/http1/head.js";
+export type { FetchErrorHandler, FetchHandler } from "./http/fetch_connection.js";
+export type { RequestInfo } from "./http/fetch_request.js";
 export { HttpConnection } from "./http/http_connection.js";
 export type { HttpOptions } from "./http/http_options.js";
 export type { HttpRequest } from "./http/http_request.js";
 export type { HttpResponse } from "./http/http_response.js";
+export { installGlobals } from "./http/install_globals.js";
+export { Response } from "./http/response_class.js";
 export type { ResponseFields } from "./http/response_fields.js";
+export { type FetchTarget, type ServeHttpOptions, serveHttp } from "./reactor/serve_http.js";

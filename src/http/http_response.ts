@@ -384,7 +384,7 @@ export class HttpResponse {
     }
     this.#queue ??= [];
     // The caller may use its memory again.
-    this.#queue.push(typeof piece === "string" ? piece : Uint8Array.from(piece));
+    this.#queue.push(typeof piece === "string" ? piece : new Uint8Array(piece));
     this.#queued += piece.length;
     session.queuedBehind(this.#queued);
     return false;

@@ -46,7 +46,7 @@ import http from "node:http";
 import { Duplex } from "node:stream";
 import { TransformStream } from "node:stream/web";
 import type { ConnectAddress, TlsVerdict } from "eventmachine";
-import { HttpConnection, type HttpRequest, type HttpResponse } from "eventmachine/http";
+import { HttpConnection, type HttpRequest, type HttpResponse, serveHttp } from "eventmachine/http";
 import { ${Object.keys(eventmachine)
   .filter((name) => name !== "reactor")
   .join(", ")} } from "eventmachine";
