@@ -79,6 +79,8 @@ export type {
 export type { Command, PopenOptions, SystemOptions } from "./options/popen_options.js";
 export { ChildProcess } from "./process/child_process.js";
 export type { SystemResult } from "./process/command_child.js";
+export { setDescriptorTableSize } from "./process/descriptor_table.js";
+export { setEffectiveUser } from "./process/effective_user.js";
 export { FileTail, type FileTailTarget, type TailPosition } from "./protocols/file_tail.js";
 export { type FramesOptions, frame, frames } from "./protocols/frames.js";
 export { LineCodec, type LineEvents, type LineOptions } from "./protocols/line_codec.js";
@@ -86,6 +88,7 @@ export type { DelimiterPattern } from "./protocols/line_delimiter.js";
 export type { LineEncoding } from "./protocols/line_input.js";
 export { LineText2 } from "./protocols/line_text2.js";
 export { type LinesOptions, lines } from "./protocols/lines.js";
+export type { KeyboardOptions } from "./reactor/begins.js";
 export { CommandRunner, type CommandRunnerOptions } from "./reactor/command_runner.js";
 export type { Handler, OnConnection } from "./reactor/connection_factory.js";
 export {
@@ -107,6 +110,7 @@ export {
   nextTick,
   onError,
   openDatagramSocket,
+  openKeyboard,
   popen,
   reactor,
   run,

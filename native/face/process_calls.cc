@@ -1,6 +1,7 @@
 // What processes of others need of the system beside descriptors that are watched.
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,22 @@ napi_value open_pipe(napi_env env, napi_callback_info info) {
   return integer(env, 0);
 }
 
+// descriptorLimit(wanted): sets how many descriptors this process may have, unless `wanted` is 0, and raises the bound
+// of that where it has to; how many it may have then, or a negative errno
+napi_value descriptor_limit(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  int32_t wanted = args.int32(0, 0);
+  if (!args.ok()) return nothing();
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return integer(env, -errno);
+  if (wanted > 0) {
+    limit.rlim_cur = static_cast<rlim_t>(wanted);
+    if (limit.rlim_max < limit.rlim_cur) limit.rlim_max = limit.rlim_cur;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return integer(env, -errno);
+  }
+  return integer(env, static_cast<int32_t>(limit.rlim_cur < INT32_MAX ? limit.rlim_cur : INT32_MAX));
+}
+
 }  // namespace
 
 void define_process_calls(Object& exports, Addon* addon) {
@@ -56,6 +73,7 @@ void define_process_calls(Object& exports, Addon* addon) {
       {"openProcess", open_process},
       {"processStatus", process_status},
       {"openPipe", open_pipe},
+      {"descriptorLimit", descriptor_limit},
   };
   for (const Call& call : kCalls) define(exports, call, addon);
 }

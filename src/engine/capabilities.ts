@@ -32,6 +32,7 @@ export const CAPABILITIES = {
   datagramErrors: "see the ICMP errors that datagrams of an unconnected socket meet",
   processWatch: "notice the exit of a process that somebody else runs",
   childPipes: "give child processes pipes, where Node gives them sockets",
+  descriptorLimit: "set how many descriptors the process may have",
   watch: "tell when a descriptor is ready that somebody else reads and writes",
   tlsTruncation: "tell a TLS stream that was cut off from one that ended",
 } as const;

@@ -1,5 +1,6 @@
 import { describe } from "../base/addresses.js";
-import { ArgumentError, EventMachineError } from "../base/errors.js";
+import { ArgumentError, EventMachineError, UnsupportedError } from "../base/errors.js";
+import { SystemError } from "../base/system_error.js";
 import { CAPABILITIES, type Capability } from "./capabilities.js";
 import type { Engine } from "./engine.js";
 import { loadNative } from "./native/addon.js";
@@ -45,6 +46,20 @@ export function engineInfo(name: EngineName = "auto"): EngineInfo {
     .filter((capability) => !engine.capabilities.has(capability))
     .map((capability) => ({ capability, meaning: CAPABILITIES[capability] }));
   return { engine: isNative ? "native" : "portable", reason, lacks };
+}
+
+/**
+ * How many descriptors this process may have, set before unless 0 is wanted, by what the engine that serves here stands on. Throws
+ * SystemError, and UnsupportedError where that is the portable engine.
+ */
+export function descriptorLimit(wanted: number): number {
+  const native = loadNative();
+  if (chosenEngine("auto") === "portable" || !("create" in native)) {
+    throw new UnsupportedError("descriptorLimit", "portable");
+  }
+  const limit = native.descriptorLimit(wanted);
+  if (limit < 0) throw new SystemError(limit, "setrlimit");
+  return limit;
 }
 
 export function checkEngineName(name: unknown): EngineName {

@@ -54,6 +54,12 @@ export const CONNECT_TO: Names<InetConnectAddress | UnixConnectAddress | Connect
   ...CONNECT,
 };
 
+export const OPEN_KEYBOARD: Names<{ raw: boolean } | StreamOptions | Made> = {
+  raw: true,
+  onConnection: true,
+  ...STREAM_NAMES,
+};
+
 export const ATTACH: Names<{ fd: number; tls: ClientTls } | StreamOptions | Made> = {
   fd: true,
   onConnection: true,

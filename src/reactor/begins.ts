@@ -3,14 +3,16 @@ import { checkNames } from "../base/known_names.js";
 import type { Connection } from "../connection/connection.js";
 import type { Core } from "../core/core.js";
 import { DatagramOpening } from "../datagram/datagram_opening.js";
+import { KeyboardInput } from "../interop/keyboard_input.js";
 import { checkDatagramAddress, type DatagramAddress } from "../options/datagram_options.js";
-import { ATTACH_SERVER, START_SERVER, WATCH } from "../options/option_names.js";
+import { ATTACH_SERVER, OPEN_KEYBOARD, START_SERVER, WATCH } from "../options/option_names.js";
 import {
   checkListenOptions,
   checkServerAddress,
   checkStreamOptions,
   type ServerAddress,
   type ServerOptions,
+  type StreamOptions,
 } from "../options/options.js";
 import {
   type Command,
@@ -79,6 +81,32 @@ export function openDatagramSocket<A extends unknown[]>(
   const settings = checkDatagramAddress(address);
   const maker = new ConnectionFactory(core, handler, args, address).maker(settings.life);
   return new DatagramOpening(core, settings, maker).start();
+}
+
+/** What of the standard input is read. */
+export interface KeyboardOptions extends StreamOptions {
+  /** Of a terminal, each key as it is pressed, unseen and without a meaning, `Ctrl-C` too. Default false: lines, when they are complete. */
+  raw?: boolean;
+}
+
+export function openKeyboard<A extends unknown[]>(
+  core: Core,
+  options: KeyboardOptions & OnConnection,
+  handler: Handler<A, Connection>,
+  args: A,
+): Connection {
+  checkObject(options, "options");
+  checkNames(options, OPEN_KEYBOARD, "options");
+  const raw = checkBoolean(options.raw ?? false, "raw");
+  checkStreamOptions(options);
+  const factory = new ConnectionFactory(core, handler, args, options);
+  const input = new KeyboardInput(raw);
+  try {
+    return factory.over(input, options, true);
+  } catch (error) {
+    input.destroy();
+    throw error;
+  }
 }
 
 export function popen<A extends unknown[]>(

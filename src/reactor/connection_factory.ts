@@ -12,6 +12,7 @@ import { ForeignStream, noTls } from "../connection/foreign_stream.js";
 import type { Origin } from "../connection/origin.js";
 import { STOPPED } from "../connection/reasons.js";
 import { Transport } from "../connection/transport.js";
+import { READ_ONLY, WRITE_ENDED } from "../connection/transport_state.js";
 import type { Core } from "../core/core.js";
 import { State } from "../core/stream_port.js";
 import type { TransportHome } from "../core/transport_home.js";
@@ -116,7 +117,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
   }
 
   /** A connection over a stream of Node's: everything but the engine under it is the reactor's. */
-  over(duplex: Duplex, options: StreamOptions & { tls?: unknown }): C {
+  over(duplex: Duplex, options: StreamOptions & { tls?: unknown }, isReadOnly = false): C {
     if (options.tls !== undefined && options.tls !== false) throw noTls();
     const settings = checkStreamOptions(options);
     const home = new ForeignStream(this.#core, duplex);
@@ -126,6 +127,7 @@ export class ConnectionFactory<A extends unknown[], C extends Connection> {
       return this.#neverBegun(connection, home, settings, undefined);
     }
     const transport = this.#transport(connection, home, settings, home);
+    if (isReadOnly) transport.flags |= READ_ONLY | WRITE_ENDED;
     home.start(transport, settings);
     Connection.attach(connection, transport, undefined);
     return this.#begun(connection, transport);

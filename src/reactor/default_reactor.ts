@@ -22,6 +22,7 @@ import type { ProcessWatch } from "../watch/process_watch.js";
 import type { WatchedDescriptor } from "../watch/watched_descriptor.js";
 import type { WatchTarget } from "../watch/watching.js";
 import type { DeferOperation, DeferOptions } from "../workers/operation.js";
+import type { KeyboardOptions } from "./begins.js";
 import type { Handler, OnConnection } from "./connection_factory.js";
 import { currentReactor } from "./current.js";
 import type { DrainOptions, DrainResult } from "./drain.js";
@@ -172,6 +173,19 @@ export function fromDuplex(
 ): Connection {
   const [handler, ...args] = rest;
   return handler === undefined ? reactor().fromDuplex(duplex) : reactor().fromDuplex(duplex, handler, ...args);
+}
+
+/** `Reactor.openKeyboard` on the current reactor. */
+export function openKeyboard(options?: KeyboardOptions & OnConnection): Connection;
+export function openKeyboard<A extends unknown[], C extends Connection>(handler: Handler<A, C>, ...args: A): C;
+export function openKeyboard<A extends unknown[], C extends Connection>(
+  options: KeyboardOptions & OnConnection<C>,
+  handler: Handler<A, C>,
+  ...args: A
+): C;
+export function openKeyboard(...args: unknown[]): Connection {
+  const current = reactor();
+  return Reflect.apply(current.openKeyboard, current, args);
 }
 
 /** `Reactor.popen` on the current reactor. */

@@ -40,6 +40,7 @@ import type { WatchTarget } from "../watch/watching.js";
 import { Defers } from "../workers/defers.js";
 import type { DeferOperation, DeferOptions } from "../workers/operation.js";
 import type { WorkerPoolFigures } from "../workers/worker_pool.js";
+import type { KeyboardOptions } from "./begins.js";
 import * as begins from "./begins.js";
 import { ConnectionFactory, type Handler, type OnConnection } from "./connection_factory.js";
 import { setCurrentReactor } from "./current.js";
@@ -445,6 +446,36 @@ export class Reactor implements Clock, Responsible {
     const given: { duplex: Duplex } & StreamOptions & OnConnection = "duplex" in duplex ? duplex : { duplex };
     checkNames(given, FROM_DUPLEX, "duplex");
     return this.#within(() => new ConnectionFactory(this.#core, handler, args, given).over(given.duplex, given));
+  }
+
+  /**
+   * Drives the standard input of the process by a Connection class: a terminal, a pipe or a file. `receiveData` is given what has come, of a terminal a line
+   * with its end, or with `raw` each key as it is pressed; `sendData` throws `ERR_EM_NOT_WRITABLE`. The end of the input ends the connection, and is the
+   * end for `process.stdin` too. When the connection closes, the terminal is as it was, and the input can be opened again.
+   *
+   * Throws ArgumentError for bad options and handlers; `ERR_EM_MAIN_THREAD_ONLY` in a worker thread; `ERR_EM_DESCRIPTOR_OWNED` where it is open already, in
+   * any reactor; `ERR_EM_CLAIMED` where `process.stdin` decodes for somebody else; `ERR_EM_CLOSED` where it has ended; SystemError `ENOTTY` where `raw` is asked
+   * of what is no terminal; `ERR_EM_NOT_RUNNING`. (open_keyboard, which read a byte at a time.)
+   */
+  openKeyboard(options?: KeyboardOptions & OnConnection): Connection;
+  openKeyboard<A extends unknown[], C extends Connection>(handler: Handler<A, C>, ...args: A): C;
+  openKeyboard<A extends unknown[], C extends Connection>(
+    options: KeyboardOptions & OnConnection<C>,
+    handler: Handler<A, C>,
+    ...args: A
+  ): C;
+  openKeyboard(first: unknown = {}, ...rest: unknown[]): Connection {
+    this.#mustRun("openKeyboard");
+    const [options, handler = Connection, ...args] =
+      typeof first === "function" ? [{}, first, ...rest] : [first, ...rest];
+    return this.#within(() =>
+      begins.openKeyboard(
+        this.#core,
+        options as KeyboardOptions & OnConnection,
+        handler as Handler<unknown[], Connection>,
+        args,
+      ),
+    );
   }
 
   // Datagrams ----------------------------------------------------------------------------------------------------

@@ -69,6 +69,11 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
       ],
       gives: (value) => value instanceof WatchedDescriptor,
     },
+    // The standard input of the test, whatever that is.
+    openKeyboard: {
+      calls: [[Connection], [{ raw: false }, Connection], [{ raw: true }]],
+      gives: (value) => value instanceof Connection,
+    },
     popen: { calls: [["true"], [["true"], ChildProcess]], gives: (value) => value instanceof ChildProcess },
     // With a callback it gives the child's number.
     system: {

@@ -16,6 +16,8 @@ export type NativeSupport =
       readonly torture: boolean;
       /** The version of Node's own OpenSSL. */
       readonly openssl: string;
+      /** How many descriptors this process may have; set before, unless 0 is wanted. Or a negative errno. */
+      descriptorLimit(wanted: number): number;
       /** What this thread's engines hold; for tests. */
       liveCounts(): LiveCounts;
     }
@@ -47,6 +49,7 @@ function load(): NativeSupport {
       path,
       torture: binding.torture,
       openssl: binding.openssl,
+      descriptorLimit: (wanted) => binding.descriptorLimit(wanted),
       liveCounts: () => binding.liveCounts(),
     };
   } catch (error) {

@@ -120,6 +120,8 @@ export interface Binding {
   openProcess(pid: number): number;
   processStatus(fd: number): number;
   openPipe(into: Int32Array): number;
+  /** How many descriptors this process may have; set before, unless 0 is wanted. Or a negative errno. */
+  descriptorLimit(wanted: number): number;
   watch(loop: number, fd: number, flags: number): number | undefined;
   watchFlags(loop: number, handle: number, flags: number): void;
 

@@ -114,6 +114,7 @@ const calls: Omit<Calls, "takeDetached"> = {
   watch: () => native.closeHandle(loop, native.watch(loop, pipe.writer, 2) as number),
   openProcess: () => closeSync(native.openProcess(process.pid)),
   processStatus: () => native.processStatus(ownProcess),
+  descriptorLimit: () => native.descriptorLimit(0),
   openPipe: () => {
     const ends = new Int32Array(2);
     if (native.openPipe(ends) === 0) for (const end of ends) closeSync(end);
