@@ -167,7 +167,19 @@ function portableRow({ quick }) {
 const httpLoad = { title: "HTTP hello x 64", mode: "http", connections: 64, warmup: 20_000, messages: 40_000 };
 
 function httpRow({ quick }) {
+  const against = (yardstick, goals) =>
+    Object.entries(goals).map(([subject, goal]) =>
+      echoComparison(httpLoad.title, httpLoad, subject, yardstick, goal, quick),
+    );
   return [
+    ...against("http-nginx", {
+      "http-class": 0.95,
+      "http-fetch": 1.1,
+      "http-fetch-global": undefined,
+      "http-bun": undefined,
+      "node-http": undefined,
+    }),
+    ...against("node-http", { "http-class-portable": 0.8, "http-fetch-portable": 0.8 }),
     echoComparison(httpLoad.title, httpLoad, "http-bridge", "node-http", 1.15, quick),
     echoComparison(httpLoad.title, httpLoad, "http-bridge-portable", "node-http", undefined, quick),
   ];

@@ -79,6 +79,8 @@ function proxy(name, kind = name) {
   return [debianPython, peer("proxy.py"), kind];
 }
 
+const hello = (engine, face) => ours(served("http_hello.mjs"), engine, face);
+
 // A relay's command is followed by the port of its backend.
 // Each entry returns its command, and throws when this machine cannot run it.
 const recipes = {
@@ -118,6 +120,27 @@ const recipes = {
   libuv: { title: "libuv in C", command: () => [compileC("peers/libuv_echo.c", ["-luv"])] },
   node: { title: "node:net", node: true, command: () => [process.execPath, peer("node_echo.mjs")] },
   "node-http": { title: "node:http", node: true, command: () => [process.execPath, peer("node_http.mjs")] },
+  "http-class": { title: "HttpConnection", node: true, command: () => hello("native", "class") },
+  "http-fetch": { title: "serveHttp", node: true, command: () => hello("native", "fetch") },
+  "http-fetch-global": {
+    title: "serveHttp, global Response",
+    node: true,
+    command: () => hello("native", "fetch-global"),
+  },
+  "http-class-portable": {
+    title: "HttpConnection, portable",
+    node: true,
+    command: () => hello("portable", "class"),
+  },
+  "http-fetch-portable": { title: "serveHttp, portable", node: true, command: () => hello("portable", "fetch") },
+  "http-nginx": {
+    title: "nginx",
+    command() {
+      if (!["/usr/sbin", "/usr/local/sbin"].some((folder) => existsSync(join(folder, "nginx")))) program("nginx");
+      return [debianPython, peer("nginx_http.py")];
+    },
+  },
+  "http-bun": { title: "Bun.serve", command: () => [program("bun"), peer("bun_http.js")] },
   "http-bridge": {
     title: "http.Server, toDuplex",
     node: true,
