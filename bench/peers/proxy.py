@@ -27,11 +27,13 @@ defaults
   bind 127.0.0.1:{port} backlog 1024
   server backend 127.0.0.1:{backend}
 """
+folder = tempfile.mkdtemp(prefix="bench-proxy-")
+# Nginx removes the file of its pid when it ends, whatever that is.
 NGINX = f"""
 daemon off;
 master_process off;
 error_log stderr error;
-pid /dev/null;
+pid {folder}/pid;
 worker_rlimit_nofile 20000;
 load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 events {{ worker_connections 19000; }}
@@ -47,7 +49,6 @@ stream {{
 """
 
 program = shutil.which(kind.split("-")[0]) or f"/usr/sbin/{kind.split('-')[0]}"
-folder = tempfile.mkdtemp(prefix="bench-proxy-")
 config = os.path.join(folder, "config")
 with open(config, "w") as file:
     file.write(NGINX if kind == "nginx" else HAPROXY)
