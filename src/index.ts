@@ -88,6 +88,17 @@ export type { DelimiterPattern } from "./protocols/line_delimiter.js";
 export type { LineEncoding } from "./protocols/line_input.js";
 export { LineText2 } from "./protocols/line_text2.js";
 export { type LinesOptions, lines } from "./protocols/lines.js";
+export type { BackendList, BackendOptions, BackendState, BackendStatus } from "./proxy/backend.js";
+export type { EjectionOptions, NoBackend, ProxyQueueOptions } from "./proxy/backend_pool.js";
+export type { Balance } from "./proxy/balance.js";
+export { ProxyServer, type ProxyServerOptions, type ProxyStats, type SessionClass } from "./proxy/proxy_server.js";
+export {
+  type ProxyEnd,
+  type ProxyLeg,
+  type ProxyOutcome,
+  ProxySession,
+  type ProxyVerdict,
+} from "./proxy/proxy_session.js";
 export type { KeyboardOptions } from "./reactor/begins.js";
 export { CommandRunner, type CommandRunnerOptions } from "./reactor/command_runner.js";
 export type { Handler, OnConnection } from "./reactor/connection_factory.js";
@@ -115,6 +126,7 @@ export {
   reactor,
   run,
   schedule,
+  startProxy,
   startServer,
   stats,
   stop,

@@ -150,3 +150,17 @@ export const HTTP_BUFFERED_BODY = MiB;
 export const HTTP_BODY_HIGH_WATER = 64 * KiB;
 /** The most content that is read and dropped after a response, so that the connection can be used again. */
 export const HTTP_DISCARDED_BODY = 256 * KiB;
+/** How long a proxy's connect to one backend may take, TLS included. */
+export const PROXY_CONNECT_TIMEOUT = 5_000;
+/** To how many further backends a proxy connects when the first fails. */
+export const PROXY_RETRIES = 2;
+/** Failed connects in a row after which a proxy leaves a backend out. */
+export const PROXY_EJECTION_FAILURES = 5;
+/** For how long, at first. */
+export const PROXY_EJECTION_TIME = 10_000;
+/** The most connections of a proxy that wait for a backend with room. */
+export const PROXY_QUEUE_LIMIT = 1024;
+/** How long one of them waits. */
+export const PROXY_QUEUE_TIMEOUT = 5_000;
+/** The most bytes of one connection that a proxy's hook may hold. */
+export const PROXY_HOLD_LIMIT = 64 * KiB;

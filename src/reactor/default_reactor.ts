@@ -14,6 +14,7 @@ import type { Command, PopenOptions, SystemOptions } from "../options/popen_opti
 import { ChildProcess } from "../process/child_process.js";
 import type { SystemResult } from "../process/command_child.js";
 import type { FileTail, FileTailTarget } from "../protocols/file_tail.js";
+import type { ProxyServer, ProxyServerOptions, SessionClass } from "../proxy/proxy_server.js";
 import type { InetListener, Listener } from "../server/listener.js";
 import type { PeriodicTimer, Timer, TimerCallback } from "../timers/timer.js";
 import type { ClientTls } from "../tls/tls_start.js";
@@ -72,6 +73,15 @@ export function startServer<A extends unknown[], C extends Connection>(
   ...args: A
 ): Promise<Listener> {
   return reactor().startServer(address, handler, ...args);
+}
+
+/** `Reactor.startProxy` on the current reactor. */
+export function startProxy<A extends unknown[]>(
+  options: ProxyServerOptions,
+  session?: SessionClass<A>,
+  ...args: A
+): Promise<ProxyServer> {
+  return reactor().startProxy(options, session, ...args);
 }
 
 /** `Reactor.attachServer` on the current reactor. */

@@ -29,6 +29,7 @@ import type { Command, PopenOptions, SystemOptions } from "../options/popen_opti
 import { ChildProcess } from "../process/child_process.js";
 import type { CommandChild, CommandWaiter, SystemResult } from "../process/command_child.js";
 import { checkFileTail, FileTail, type FileTailTarget } from "../protocols/file_tail.js";
+import { ProxyServer, type ProxyServerOptions, type SessionClass } from "../proxy/proxy_server.js";
 import { type InetListener, Listener } from "../server/listener.js";
 import { PeriodicTimer, Timer, type TimerCallback } from "../timers/timer.js";
 import { WaitTimer } from "../timers/wait_timer.js";
@@ -323,6 +324,28 @@ export class Reactor implements Clock, Responsible {
   ): Promise<Listener> {
     this.#mustServe("attachServer");
     return begins.listenOn(this.#core, server, handler, args);
+  }
+
+  /**
+   * Listens, and passes each connection on to one of several backends: balanced, retried, and in the kernel where the engine can. With a class that extends
+   * `ProxySession` each client has one of it, made with `args`, whose hooks see what passes and may change it. See docs/proxy.md. (em-proxy's Proxy.start.)
+   *
+   * Rejects with what `startServer` rejects with, and with ArgumentError for backends and options it cannot take.
+   *
+   * ```ts
+   * const proxy = await reactor.startProxy({
+   *   listen: { host: "127.0.0.1", port: 0 },
+   *   backends: ["127.0.0.1:8081", "127.0.0.1:8082"],
+   * });
+   * console.log(proxy.port);
+   * ```
+   */
+  startProxy<A extends unknown[]>(
+    options: ProxyServerOptions,
+    session?: SessionClass<A>,
+    ...args: A
+  ): Promise<ProxyServer> {
+    return this.#answered(() => ProxyServer.start(this, options, session, args));
   }
 
   /** The same as `listener.close()`. (stop_server.) */

@@ -44,6 +44,10 @@ onEveryEngine("misuse of the other classes", (engine: EngineSuite) => {
     nextTick: { calls: [[() => {}]], gives: nothing },
     schedule: { calls: [[() => {}]], gives: nothing },
     startServer: { calls: [[{ host: "127.0.0.1", port: 0 }, Connection]], gives: (value) => value instanceof Object },
+    startProxy: {
+      calls: [[{ listen: { host: "127.0.0.1", port: 0 }, backends: ["127.0.0.1:9"] }]],
+      gives: (value) => value instanceof Object,
+    },
     attachServer: { calls: [[{ fd: 999_999 }, Connection]], gives: () => false },
     stopServer: { calls: [[{}]], gives: () => false },
     openDatagramSocket: {

@@ -1,0 +1,238 @@
+import { formatAddress, type SocketAddress } from "../base/addresses.js";
+import { checkDuration, checkFunction, checkInteger, checkObject } from "../base/checks.js";
+import { describe } from "../base/describe.js";
+import { ArgumentError } from "../base/errors.js";
+import { checkOptions, type Names } from "../base/known_names.js";
+import { PROXY_CONNECT_TIMEOUT, PROXY_RETRIES, RELAY_BUFFER } from "../base/limits.js";
+import type { ServerAddress } from "../options/options.js";
+import type { Listener } from "../server/listener.js";
+import type { ServerTls } from "../tls/tls_start.js";
+import type { BackendList, BackendStatus } from "./backend.js";
+import { BackendPool, type EjectionOptions, type ProxyQueueOptions } from "./backend_pool.js";
+import type { Balance } from "./balance.js";
+import { Front } from "./legs.js";
+import type { ProxyHost } from "./proxy_host.js";
+import { type Hooks, hooksOf, type ProxyEnd, type ProxyOutcome, ProxySession } from "./proxy_session.js";
+import { Visit, type VisitHome } from "./visit.js";
+
+/** What `startProxy` takes. Times in milliseconds. */
+export interface ProxyServerOptions {
+  /** Where to listen, with the options of a server: `tls` terminates TLS, `proxyProtocol` takes headers from balancers before this one. */
+  listen: ServerAddress | readonly ServerAddress[];
+  /** Where to pass connections on to. */
+  backends: BackendList;
+  /** How one is chosen. Default `"round-robin"`. */
+  balance?: Balance;
+  /** When a backend whose connects fail is left out. */
+  ejection?: EjectionOptions;
+  /** How connections wait while every backend has its `maxConnections`. */
+  queue?: ProxyQueueOptions;
+  /** How long the share of a backend that comes back grows to its whole. Default 0: at once. */
+  slowStart?: number;
+  /** How long a connect to one backend may take, TLS included. Default 5 s. */
+  connectTimeout?: number;
+  /** To how many further backends to connect when the first fails. Default 2. */
+  retries?: number;
+  /** Ends a connection on which nothing has passed for so long. Default 0: never. */
+  idleTimeout?: number;
+  /** The most bytes that wait in the proxy for each side. Default 64 KiB. */
+  bufferSize?: number;
+  /** Called with what became of each connection: an access log. */
+  onFinish?: (outcome: ProxyOutcome) => unknown;
+}
+
+const OPTIONS: Names<ProxyServerOptions> = {
+  listen: true,
+  backends: true,
+  balance: true,
+  ejection: true,
+  queue: true,
+  slowStart: true,
+  connectTimeout: true,
+  retries: true,
+  idleTimeout: true,
+  bufferSize: true,
+  onFinish: true,
+};
+
+/** Figures of a proxy. */
+export interface ProxyStats {
+  /** Clients that are there. */
+  readonly active: number;
+  /** Those of them that wait for a backend with room. */
+  readonly waiting: number;
+  /** Clients that came so far. */
+  readonly accepted: number;
+  /** Peers that listeners closed before they were clients: see `proxyProtocol`. */
+  readonly refused: number;
+  /** Bytes that clients sent, of connections that have ended. */
+  readonly bytesIn: number;
+  /** Bytes that clients were sent, of connections that have ended. */
+  readonly bytesOut: number;
+  /** Connections that have ended, by how. */
+  readonly ends: Readonly<Partial<Record<ProxyEnd, number>>>;
+  /** Every backend. */
+  readonly backends: readonly BackendStatus[];
+}
+
+/** A class of sessions, and what its constructor takes. */
+export type SessionClass<A extends unknown[]> = new (...args: A) => ProxySession;
+
+/** A running proxy: what `startProxy` resolves to. Closing it stops accepting; connections that pass live on. */
+export class ProxyServer implements AsyncDisposable {
+  readonly #host: ProxyHost;
+  readonly #pool: BackendPool;
+  readonly #home: VisitHome;
+  readonly #makeSession: (() => ProxySession) | undefined;
+  readonly #onFinish: ((outcome: ProxyOutcome) => unknown) | undefined;
+  readonly #visits = new Set<Visit>();
+  readonly #ends: Partial<Record<ProxyEnd, number>> = {};
+  #listeners: readonly Listener[] = [];
+  #accepted = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  private constructor(
+    host: ProxyHost,
+    options: ProxyServerOptions,
+    hooks: Hooks,
+    make: (() => ProxySession) | undefined,
+  ) {
+    const { connectTimeout = PROXY_CONNECT_TIMEOUT, retries = PROXY_RETRIES, idleTimeout = 0 } = options;
+    const { bufferSize = RELAY_BUFFER, onFinish } = options;
+    if (onFinish !== undefined) checkFunction(onFinish, "onFinish");
+    this.#host = host;
+    this.#onFinish = onFinish;
+    this.#makeSession = make;
+    this.#pool = new BackendPool(host, options);
+    this.#home = {
+      host,
+      pool: this.#pool,
+      hooks,
+      hasTls: false,
+      connectTimeout: checkDuration(connectTimeout, "connectTimeout"),
+      retries: checkInteger(retries, "retries"),
+      idleTimeout: checkDuration(idleTimeout, "idleTimeout"),
+      bufferSize: checkInteger(bufferSize, "bufferSize", 1),
+      finished: (visit, outcome) => this.#finished(visit, outcome),
+    };
+    this.#pool.set(options.backends);
+  }
+
+  /** @internal */
+  static async start<A extends unknown[]>(
+    host: ProxyHost,
+    options: ProxyServerOptions,
+    Session: SessionClass<A> | undefined,
+    args: A,
+  ): Promise<ProxyServer> {
+    checkOptions(options, OPTIONS);
+    if (Session !== undefined && !isSessionClass(Session)) {
+      throw new ArgumentError(
+        `session must be a class that extends ProxySession, not ${describe(Session)}`,
+        "ERR_EM_INVALID_HANDLER",
+      );
+    }
+    const hooks = Session === undefined ? { data: false, response: false } : hooksOf(Session);
+    const proxy = new ProxyServer(host, options, hooks, Session === undefined ? undefined : () => new Session(...args));
+    await proxy.#listen(Array.isArray(options.listen) ? options.listen : [options.listen as ServerAddress]);
+    return proxy;
+  }
+
+  /** All of them, or none. */
+  async #listen(addresses: readonly ServerAddress[]): Promise<void> {
+    const started: Listener[] = [];
+    try {
+      for (const address of addresses) {
+        checkObject(address, "listen");
+        const { idleTimeout } = this.#home;
+        const home: VisitHome = { ...this.#home, hasTls: address.tls !== undefined };
+        const options = { commInactivityTimeout: idleTimeout, ...address, allowHalfOpen: true };
+        started.push(await this.#host.startServer(options, Front, (front) => this.#enter(home, front)));
+      }
+    } catch (error) {
+      await Promise.all(started.map((listener) => listener.close()));
+      throw error;
+    }
+    this.#listeners = started;
+  }
+
+  /** The address it listens on: the first, where there are several. */
+  get address(): SocketAddress {
+    return (this.#listeners[0] as Listener).address;
+  }
+
+  /** Every address it listens on. */
+  get addresses(): readonly SocketAddress[] {
+    return this.#listeners.flatMap(({ addresses }) => addresses);
+  }
+
+  /** The port of the first address; undefined on a Unix socket. */
+  get port(): number | undefined {
+    return (this.#listeners[0] as Listener).port;
+  }
+
+  /** What it has done, and how its backends stand. */
+  stats(): ProxyStats {
+    const now = this.#host.now();
+    return {
+      active: this.#visits.size,
+      waiting: this.#pool.waiting,
+      accepted: this.#accepted,
+      refused: this.#listeners.reduce((sum, { refusedCount }) => sum + refusedCount, 0),
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      ends: { ...this.#ends },
+      backends: this.#pool.backends.map((backend) => backend.status(now)),
+    };
+  }
+
+  /**
+   * Replaces the backends, from the next connection on. One that stays, by name and address, keeps its figures; connections to one that goes
+   * live on. Throws ArgumentError for what is no backend: then the old ones stay.
+   */
+  setBackends(backends: BackendList): void {
+    this.#pool.set(backends);
+  }
+
+  /** Serves newcomers with another certificate: see `Listener.setTlsContext`; on every listener that has TLS. */
+  setTlsContext(tls: ServerTls): void {
+    for (const listener of this.#listeners) listener.setTlsContext(tls);
+  }
+
+  /** Stops accepting; resolves when the ports are free again. Connections that pass live on, and those that wait for a backend do. */
+  async close(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
+
+  /** The same as `close`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** What `console.log` shows: its addresses. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `ProxyServer { ${this.addresses.map(formatAddress).join(", ")} }`;
+  }
+
+  #enter(home: VisitHome, front: Front): Visit {
+    const session = this.#makeSession?.();
+    const visit = new Visit(home, front, session);
+    if (session !== undefined) ProxySession.attach(session, visit);
+    this.#accepted++;
+    this.#visits.add(visit);
+    return visit;
+  }
+
+  #finished(visit: Visit, outcome: ProxyOutcome): void {
+    this.#visits.delete(visit);
+    this.#bytesIn += outcome.bytesIn;
+    this.#bytesOut += outcome.bytesOut;
+    this.#ends[outcome.end] = (this.#ends[outcome.end] ?? 0) + 1;
+    this.#onFinish?.(outcome);
+  }
+}
+
+function isSessionClass(value: unknown): boolean {
+  return typeof value === "function" && (value === ProxySession || value.prototype instanceof ProxySession);
+}
