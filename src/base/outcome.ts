@@ -2,6 +2,7 @@ import { isPromise, isThenable } from "./thenable.js";
 
 /** Who answers for an operation: it is told of a failure that nobody looked at. */
 export interface Responsible {
+  /** @internal Nobody looked at this failure. */
   operationFailed(error: unknown): void;
 }
 

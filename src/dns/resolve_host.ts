@@ -6,9 +6,9 @@ import type { HostAddress } from "./lookups.js";
 
 /** What turns names into addresses for the reactor's own parts: a `Resolver`, or the names of a simulated network. */
 export interface HostNames {
-  /** All addresses of a name, best first. Rejects, or resolves to none, where there are none; with the reason of `signal` when that aborts. */
+  /** @internal All addresses of a name, best first. Rejects, or resolves to none, where there are none; with the reason of `signal` when that aborts. */
   addresses(host: string, signal: AbortSignal): Promise<readonly HostAddress[]>;
-  /** The same where they are at hand. */
+  /** @internal The same where they are at hand. */
   knownAddresses(host: string): readonly HostAddress[] | undefined;
 }
 
