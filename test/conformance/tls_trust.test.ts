@@ -193,6 +193,25 @@ onEveryEngine("TLS, trust", (engine) => {
     } else assert.match(client.kind ?? "", /^(peer-closed|peer-reset|tls-error)$/);
   });
 
+  engine.rule(
+    "what a refused client put up with in its server's certificate is no part of the failure",
+    async (trial) => {
+      const mallory = clientContext({
+        ...identity("stranger-client"),
+        ca: identity("stranger-ca").cert,
+        rejectUnauthorized: false,
+      });
+      const { client } = await meet(trial, demanding(), mallory);
+      await trial.allUnbound();
+      const { reason } = client;
+      if (!engine.has("tlsAlerts") && reason?.kind !== "tls-error") return;
+      const error = tlsError(reason);
+      assert.equal(error.code, "ERR_EM_TLS_PROTOCOL");
+      assert.equal(error.verifyError, undefined);
+      assert.doesNotMatch(error.message, /UNABLE_TO_/);
+    },
+  );
+
   engine.rule("it takes one when told not to reject, and says what is wrong", async (trial) => {
     const mallory = clientContext(identity("stranger-client"));
     const { client, server } = await meet(trial, demanding({ rejectUnauthorized: false }), mallory);

@@ -145,12 +145,14 @@ export class NativeTls {
   failure(loop: number, handle: Handle): TlsFailure {
     const parts = this.#native.tlsFailure(loop, handle);
     if (parts === undefined) throw new StateError("ERR_EM_NOT_OPEN", "TLS has not ended this handle");
-    const [code, reason, alert, isFromPeer, error] = parts;
+    const [number, reason, alert, isFromPeer, error] = parts;
+    const code = FAILURE_CODES[number as keyof typeof FAILURE_CODES];
     return {
-      code: FAILURE_CODES[code as keyof typeof FAILURE_CODES],
+      code,
       reason,
       alert: alert < 0 ? undefined : { name: alertName(alert), from: isFromPeer ? "peer" : "local" },
-      verifyError: verifyErrorName(error),
+      // What was wrong with a certificate that was taken all the same is not why TLS has failed.
+      verifyError: code === "ERR_EM_TLS_VERIFY" ? verifyErrorName(error) : undefined,
     };
   }
 
