@@ -16,7 +16,7 @@ test("the package's declarations hold for a program whose compiler checks its li
     const compilerOptions = { noEmit: true, rootDir: ROOT, skipLibCheck: false };
     const settings = { extends: join(ROOT, "tsconfig.json"), compilerOptions, include: ["*.ts"] };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(settings));
-    writeFileSync(join(folder, "program.ts"), 'export * from "eventmachine";\n');
+    writeFileSync(join(folder, "program.ts"), 'export * from "eventmachine";\nexport * from "eventmachine/http";\n');
     writeFileSync(join(folder, "planted.d.ts"), PLANTED);
     const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
     await using child = new Child(process.execPath, [compiler, "-p", folder, "--pretty", "false"]);
