@@ -1,11 +1,19 @@
 import { readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { Connection, Reactor, type ReactorOptions, WatchedDescriptor } from "eventmachine";
+import {
+  ChildProcess,
+  type CloseReason,
+  Connection,
+  Reactor,
+  type ReactorOptions,
+  WatchedDescriptor,
+} from "eventmachine";
 
 /** What the thread is asked, with a descriptor that is its own from then on; it answers each. */
 export type Order =
   | { readonly what: "attach"; readonly fd: number; readonly unread: Uint8Array }
-  | { readonly what: "watch"; readonly fd: number }
+  | { readonly what: "watch" | "write"; readonly fd: number }
+  | { readonly what: "write to a child" }
   | { readonly what: "give back" | "stop" };
 
 const { engine } = workerData as { engine: NonNullable<ReactorOptions["engine"]> };
@@ -36,6 +44,23 @@ class Reader extends WatchedDescriptor {
   }
 }
 
+/** Writes until nobody reads any more. */
+class Writer extends ChildProcess {
+  override connectionCompleted(): void {
+    this.#write();
+  }
+
+  #write(): void {
+    if (this.state !== "open") return;
+    this.sendData(Buffer.alloc(1024));
+    reactor.addTimer(1, () => this.#write());
+  }
+
+  override unbind({ kind }: CloseReason): void {
+    tell({ ended: kind });
+  }
+}
+
 const reactor = new Reactor({ engine });
 let held: Connection | undefined;
 
@@ -51,6 +76,12 @@ async function obey(order: Order): Promise<void> {
       } catch (error) {
         tell({ refused: (error as { code?: string }).code });
       }
+      return;
+    case "write":
+      reactor.attach({ fd: order.fd }, Writer);
+      return;
+    case "write to a child":
+      reactor.popen(["sh", "-c", "exec <&-; sleep 0.05"], Writer);
       return;
     case "give back":
       tell({ ...(await held?.detach()) });

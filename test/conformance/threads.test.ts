@@ -124,4 +124,19 @@ onEveryEngine("two threads", (engine) => {
     },
     async (trial) => trial.reactor.watch(0, Watcher),
   );
+
+  engine.rule("write to pipes that nobody reads any more, and no signal ends the process", async (trial) => {
+    const fifo = new Fifo(trial.path("fifo"));
+    try {
+      await using thread = await Thread.start(trial);
+      const ended = thread.ask({ what: "write", fd: fifo.writer });
+      fifo.gaveAway(fifo.writer);
+      fifo.closeReader();
+      const { ended: how } = (await ended) as { ended: string };
+      assert.match(how, /^(peer-closed|peer-reset|system-error)$/);
+      assert.deepEqual(await thread.ask({ what: "write to a child" }), { ended: "exited" });
+    } finally {
+      fifo.close();
+    }
+  });
 });
