@@ -36,6 +36,8 @@ export class Passing implements OwnTick, Relaying {
   #inEngine = false;
   #isBlocked = false;
   #hadNoTaker = false;
+  /** The target's low-water mark is ours. */
+  #isLowered = false;
 
   constructor(source: Transport, target: Transport, buffer: number, length: number, events: PassingEvents) {
     this.#source = source;
@@ -209,13 +211,16 @@ export class Passing implements OwnTick, Relaying {
       source.pause();
       source.flags |= UNTAKEN;
     }
-    if (target.isOpen) target.engine.setLowWaterMark(target.handle, target.settings.lowWaterMark);
+    if (this.#isLowered && target.isOpen) {
+      target.engine.setLowWaterMark(target.handle, target.settings.lowWaterMark);
+    }
   }
 
   #block(): void {
     this.#isBlocked = true;
     this.#source.engine.pause(this.#source.handle);
     const { engine, handle } = this.#target;
+    this.#isLowered = true;
     engine.setLowWaterMark(handle, Math.floor(this.#buffer / 2));
     engine.awaitWritable(handle);
   }

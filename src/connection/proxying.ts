@@ -58,22 +58,17 @@ export function readProxyOptions(options: ProxyOptions): { buffer: number; most:
   return { buffer: checkCount(bufferSize, "bufferSize", 1), most };
 }
 
-/** Checks everything that can keep `proxy` from beginning. */
-export function checkProxy(
-  source: Transport,
-  target: AnyLife,
-  options: ProxyOptions,
-): { buffer: number; most: number; to: Transport } {
-  const read = readProxyOptions(options);
+/** Checks that a relay can go from one to the other, and returns that. */
+export function checkTarget(source: Transport, target: AnyLife): Transport {
   if (!target.isStream) throw new ArgumentError("target must be a stream, for this connection is one");
   checkEnds(source, target);
-  return { ...read, to: target };
+  return target;
 }
 
 /** Begins to pass on what `source` receives. Throws where it cannot. */
 export function proxy(source: Transport, target: AnyLife, options: ProxyOptions, events: PassingEvents): Passing {
-  const { buffer, most, to } = checkProxy(source, target, options);
-  const passing = new Passing(source, to, buffer, most, events);
+  const { buffer, most } = readProxyOptions(options);
+  const passing = new Passing(source, checkTarget(source, target), buffer, most, events);
   passing.begin();
   return passing;
 }

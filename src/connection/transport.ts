@@ -24,7 +24,7 @@ import { LifeTimers } from "./life_timers.js";
 import type { Origin } from "./origin.js";
 import * as output from "./output.js";
 import { deliverHeld, type PassingEvents, passInput } from "./passing.js";
-import { checkProxy, type ProxyOptions, proxy } from "./proxying.js";
+import { checkTarget, type ProxyOptions, proxy, readProxyOptions } from "./proxying.js";
 import * as reasons from "./reasons.js";
 import { alreadyClaimed, inputDiscarded, nothingToClaim, relaying } from "./refusals.js";
 import { plaintextLeft, type TlsHooks, TlsLife } from "./tls_life.js";
@@ -297,7 +297,8 @@ export class Transport extends Life implements OwnTick, StreamPort {
   }
 
   checkPass(target: AnyLife, options: ProxyOptions): void {
-    checkProxy(this, target, options);
+    readProxyOptions(options);
+    checkTarget(this, target);
   }
 
   pass(target: AnyLife, options: ProxyOptions, events: PassingEvents): Relaying {
