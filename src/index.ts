@@ -25,6 +25,7 @@ export {
 } from "./base/errors.js";
 export { SystemError } from "./base/system_error.js";
 export { type ReconnectOptions, ReconnectPolicy } from "./client/reconnect_policy.js";
+export { type Peeked, type PeekedProtocol, peekProtocol } from "./codecs/peek/peek.js";
 export {
   type ProxyHeader,
   ProxyHeaderError,
@@ -88,9 +89,11 @@ export type { DelimiterPattern } from "./protocols/line_delimiter.js";
 export type { LineEncoding } from "./protocols/line_input.js";
 export { LineText2 } from "./protocols/line_text2.js";
 export { type LinesOptions, lines } from "./protocols/lines.js";
+export type { AccessOptions, RateOptions } from "./proxy/access.js";
 export type { BackendList, BackendOptions, BackendState, BackendStatus } from "./proxy/backend.js";
 export type { EjectionOptions, NoBackend, ProxyQueueOptions } from "./proxy/backend_pool.js";
 export type { Balance } from "./proxy/balance.js";
+export type { HealthOptions } from "./proxy/health_checks.js";
 export { ProxyServer, type ProxyServerOptions, type ProxyStats, type SessionClass } from "./proxy/proxy_server.js";
 export {
   type ProxyEnd,
@@ -99,6 +102,7 @@ export {
   ProxySession,
   type ProxyVerdict,
 } from "./proxy/proxy_session.js";
+export type { RouteOptions } from "./proxy/routes.js";
 export type { KeyboardOptions } from "./reactor/begins.js";
 export { CommandRunner, type CommandRunnerOptions } from "./reactor/command_runner.js";
 export type { Handler, OnConnection } from "./reactor/connection_factory.js";

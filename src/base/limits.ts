@@ -164,3 +164,13 @@ export const PROXY_QUEUE_LIMIT = 1024;
 export const PROXY_QUEUE_TIMEOUT = 5_000;
 /** The most bytes of one connection that a proxy's hook may hold. */
 export const PROXY_HOLD_LIMIT = 64 * KiB;
+/** The most bytes of a client that a proxy looks at before it routes it. */
+export const PROXY_PEEK_LIMIT = 16 * KiB;
+/** How long a proxy waits for them. */
+export const PROXY_PEEK_TIMEOUT = 3_000;
+/** The most sources of clients that a proxy counts connections of. */
+export const PROXY_SOURCES = 65_536;
+/** How often a proxy checks a backend. */
+export const PROXY_CHECK_INTERVAL = 2_000;
+/** How long one check may take. */
+export const PROXY_CHECK_TIMEOUT = 1_000;

@@ -49,8 +49,8 @@ export interface BackendRequest {
   readonly key: string;
   /** Those that were tried already. */
   readonly tried: ReadonlySet<Backend>;
-  /** The only one it may be, by name. */
-  readonly name: string | undefined;
+  /** Which of them it may be, by name; undefined for all. */
+  readonly isWanted: ((name: string) => boolean) | undefined;
   found(backend: Backend): void;
   failed(why: NoBackend): void;
 }
@@ -214,8 +214,8 @@ export class BackendPool {
     if (backend.ejections > 0) backend.isTried = true;
   }
 
-  #suits(backend: Backend, { tried, name }: BackendRequest): boolean {
-    return !tried.has(backend) && (name === undefined || name === backend.name);
+  #suits(backend: Backend, { tried, isWanted }: BackendRequest): boolean {
+    return !tried.has(backend) && (isWanted === undefined || isWanted(backend.name));
   }
 
   #choose(request: BackendRequest): Backend | undefined {

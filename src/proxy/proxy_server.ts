@@ -3,16 +3,25 @@ import { checkDuration, checkFunction, checkInteger, checkObject } from "../base
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkOptions, type Names } from "../base/known_names.js";
-import { PROXY_CONNECT_TIMEOUT, PROXY_RETRIES, RELAY_BUFFER } from "../base/limits.js";
+import {
+  PROXY_CONNECT_TIMEOUT,
+  PROXY_PEEK_LIMIT,
+  PROXY_PEEK_TIMEOUT,
+  PROXY_RETRIES,
+  RELAY_BUFFER,
+} from "../base/limits.js";
 import type { ServerAddress } from "../options/options.js";
 import type { Listener } from "../server/listener.js";
 import type { ServerTls } from "../tls/tls_start.js";
+import { Access, type AccessOptions, checkAccess } from "./access.js";
 import type { BackendList, BackendStatus } from "./backend.js";
 import { BackendPool, type EjectionOptions, type ProxyQueueOptions } from "./backend_pool.js";
 import type { Balance } from "./balance.js";
+import { HealthChecks, type HealthOptions } from "./health_checks.js";
 import { Front } from "./legs.js";
 import type { ProxyHost } from "./proxy_host.js";
 import { type Hooks, hooksOf, type ProxyEnd, type ProxyOutcome, ProxySession } from "./proxy_session.js";
+import { type RouteOptions, Router } from "./routes.js";
 import { Visit, type VisitHome } from "./visit.js";
 
 /** What `startProxy` takes. Times in milliseconds. */
@@ -37,6 +46,19 @@ export interface ProxyServerOptions {
   idleTimeout?: number;
   /** The most bytes that wait in the proxy for each side. Default 64 KiB. */
   bufferSize?: number;
+  /**
+   * Where clients go by what their first bytes show, with TLS unopened. Those that fit none go to the backends that no route names. Default: none,
+   * and nothing is looked at.
+   */
+  routes?: readonly RouteOptions[];
+  /** The most bytes that are looked at. Default 16 KiB. */
+  peekLimit?: number;
+  /** How long they are waited for: a client whose server speaks first says nothing. Default 3 s. */
+  peekTimeout?: number;
+  /** Who may come; others are reset. Default everybody. */
+  access?: AccessOptions;
+  /** Checks backends before clients meet one that is down. Default: none. */
+  health?: HealthOptions;
   /** Called with what became of each connection: an access log. */
   onFinish?: (outcome: ProxyOutcome) => unknown;
 }
@@ -52,6 +74,11 @@ const OPTIONS: Names<ProxyServerOptions> = {
   retries: true,
   idleTimeout: true,
   bufferSize: true,
+  routes: true,
+  peekLimit: true,
+  peekTimeout: true,
+  access: true,
+  health: true,
   onFinish: true,
 };
 
@@ -87,6 +114,7 @@ export class ProxyServer implements AsyncDisposable {
   readonly #onFinish: ((outcome: ProxyOutcome) => unknown) | undefined;
   readonly #visits = new Set<Visit>();
   readonly #ends: Partial<Record<ProxyEnd, number>> = {};
+  readonly #checks: HealthChecks | undefined;
   #listeners: readonly Listener[] = [];
   #accepted = 0;
   #bytesIn = 0;
@@ -99,7 +127,8 @@ export class ProxyServer implements AsyncDisposable {
     make: (() => ProxySession) | undefined,
   ) {
     const { connectTimeout = PROXY_CONNECT_TIMEOUT, retries = PROXY_RETRIES, idleTimeout = 0 } = options;
-    const { bufferSize = RELAY_BUFFER, onFinish } = options;
+    const { bufferSize = RELAY_BUFFER, onFinish, routes, access, health } = options;
+    const { peekLimit = PROXY_PEEK_LIMIT, peekTimeout = PROXY_PEEK_TIMEOUT } = options;
     if (onFinish !== undefined) checkFunction(onFinish, "onFinish");
     this.#host = host;
     this.#onFinish = onFinish;
@@ -114,8 +143,16 @@ export class ProxyServer implements AsyncDisposable {
       retries: checkInteger(retries, "retries"),
       idleTimeout: checkDuration(idleTimeout, "idleTimeout"),
       bufferSize: checkInteger(bufferSize, "bufferSize", 1),
+      access: access === undefined ? undefined : new Access(checkAccess(access)),
+      router: routes === undefined ? undefined : new Router(routes),
+      peekLimit: checkInteger(peekLimit, "peekLimit", 1),
+      peekTimeout: checkDuration(peekTimeout, "peekTimeout"),
       finished: (visit, outcome) => this.#finished(visit, outcome),
     };
+    if (health !== undefined) {
+      this.#checks = new HealthChecks(host, this.#pool, health);
+      this.#pool.onChange = (added, removed) => this.#checks?.changed(added, removed);
+    }
     this.#pool.set(options.backends);
   }
 
@@ -151,6 +188,7 @@ export class ProxyServer implements AsyncDisposable {
         started.push(await this.#host.startServer(options, Front, (front) => this.#enter(home, front)));
       }
     } catch (error) {
+      this.#checks?.stop();
       await Promise.all(started.map((listener) => listener.close()));
       throw error;
     }
@@ -202,6 +240,7 @@ export class ProxyServer implements AsyncDisposable {
 
   /** Stops accepting; resolves when the ports are free again. Connections that pass live on, and those that wait for a backend do. */
   async close(): Promise<void> {
+    this.#checks?.stop();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
 

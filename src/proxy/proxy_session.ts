@@ -1,5 +1,6 @@
 import type { SocketAddress } from "../base/addresses.js";
 import { StateError } from "../base/errors.js";
+import type { Peeked } from "../codecs/peek/peek.js";
 import type { Connection } from "../connection/connection.js";
 import type { NoBackend } from "./backend_pool.js";
 import type { Visit } from "./visit.js";
@@ -119,6 +120,11 @@ export class ProxySession {
   /** The client's connection. To be asked, and not to be read from, sent to or relayed. */
   get client(): Connection {
     return this.#attached().front;
+  }
+
+  /** What the client's first bytes have shown, where the proxy has `routes`. */
+  get peeked(): Peeked | undefined {
+    return this.#attached().peeked;
   }
 
   /** The connection to the backend; undefined before one is chosen. */

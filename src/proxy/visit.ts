@@ -4,15 +4,19 @@ import { describe } from "../base/describe.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { PROXY_HOLD_LIMIT } from "../base/limits.js";
 import { isPromise } from "../base/thenable.js";
+import type { Peeked } from "../codecs/peek/peek.js";
 import type { ProxyHeaderOptions } from "../codecs/proxy/serializer.js";
 import { Connection } from "../connection/connection.js";
 import type { ConnectAddress } from "../options/options.js";
 import { relay } from "../relay/relay.js";
+import type { Timer } from "../timers/timer.js";
+import type { Access } from "./access.js";
 import { Backend } from "./backend.js";
 import type { BackendPool, NoBackend } from "./backend_pool.js";
 import { type Front, Leg } from "./legs.js";
 import type { ProxyHost } from "./proxy_host.js";
 import type { Hooks, ProxyEnd, ProxyOutcome, ProxySession, ProxyVerdict } from "./proxy_session.js";
+import type { Router } from "./routes.js";
 
 /** What one visit shares with all others of its proxy. */
 export interface VisitHome {
@@ -25,6 +29,10 @@ export interface VisitHome {
   /** 0 for none. */
   readonly idleTimeout: number;
   readonly bufferSize: number;
+  readonly access: Access | undefined;
+  readonly router: Router | undefined;
+  readonly peekLimit: number;
+  readonly peekTimeout: number;
   finished(visit: Visit, outcome: ProxyOutcome): void;
 }
 
@@ -72,7 +80,12 @@ export class Visit {
   readonly #pending = new Kept();
   #shadows: Leg[] = [];
   #phase: number = Phase.begun;
-  #name: string | undefined;
+  #isWanted: ((name: string) => boolean) | undefined;
+  #isAdmitted = false;
+  /** Its first bytes are looked at. */
+  #isPeeking = false;
+  #peekDeadline: Timer | undefined;
+  peeked: Peeked | undefined;
   #key: string | undefined;
   #cancelWait: (() => void) | undefined;
   #connectingAt = Number.NaN;
@@ -104,14 +117,27 @@ export class Visit {
 
   /** It is there; under TLS it begins when that is secured. */
   entered(): void {
-    this.front.pause();
-    if (!this.#home.hasTls) this.begin();
+    const { front } = this;
+    const { access, host, hasTls } = this.#home;
+    if (access !== undefined && !access.admits(front.remoteAddress, host.now())) {
+      this.#end = "refused";
+      front.abort();
+      return;
+    }
+    this.#isAdmitted = access !== undefined;
+    front.pause();
+    if (!hasTls) this.begin();
   }
 
   begin(): void {
+    if (this.peeked !== undefined) {
+      // A route has had it begin with TLS.
+      this.#see(Buffer.alloc(0));
+      return;
+    }
     const session = this.#session;
     if (session === undefined) {
-      this.#connect();
+      this.#goOn();
       return;
     }
     const result = this.#hook(() => session.onConnect());
@@ -125,16 +151,62 @@ export class Visit {
 
   #goOn(): void {
     if (this.#phase !== Phase.begun || this.#isFrontOver) return;
+    const { router, peekTimeout, host } = this.#home;
+    if (router !== undefined && this.peeked === undefined) {
+      this.#isPeeking = true;
+      this.#peekDeadline = host.addTimer(peekTimeout, () => this.#peek(router, true));
+      this.front.resume();
+      return;
+    }
     if (this.#home.hooks.data && !this.#wantsSplice) this.front.resume();
     else this.#connect();
   }
 
   clientSent(data: Buffer): void {
+    const { router } = this.#home;
+    if (this.#isPeeking && router !== undefined) {
+      this.#held.add(data);
+      this.#peek(router, false);
+    } else {
+      this.#see(data);
+    }
+  }
+
+  /** Looks at what the client has sent, and has it go where that belongs. */
+  #peek(router: Router, isTimeOver: boolean): void {
+    if (!this.#isPeeking || this.#isFrontOver) return;
+    const bytes = this.#held.bytes === 0 ? Buffer.alloc(0) : this.#held.take();
+    const isLate = isTimeOver || bytes.length >= this.#home.peekLimit;
+    const found = this.#hook(() => router.decide(bytes, isLate));
+    if (this.#isFrontOver) return;
+    if (found === undefined) {
+      this.#held.add(bytes);
+      return;
+    }
+    this.#isPeeking = false;
+    this.#peekDeadline?.cancel();
+    const { peeked, route } = found;
+    this.peeked = peeked;
+    this.#isWanted = (name) => (route === undefined ? router.isForOthers(name) : route.names.has(name));
+    if (route?.tls !== undefined) {
+      const { tls } = route;
+      this.#hook(() => this.front.startTls({ context: tls, received: bytes }));
+      return;
+    }
+    this.#see(bytes);
+  }
+
+  /** Bytes that are passed on, or are for the session's hooks to judge. */
+  #see(data: Buffer): void {
     if (this.#phase >= Phase.relaying) return;
     const session = this.#session;
     const held = this.#held;
     if (session === undefined || !this.#home.hooks.data || this.#wantsSplice) {
       this.#forward(data);
+      return;
+    }
+    if (data.length === 0) {
+      this.front.resume();
       return;
     }
     const all = held.bytes === 0 ? data : held.take(data);
@@ -150,7 +222,10 @@ export class Visit {
     this.#hasClientFinished = true;
     if (this.#phase === Phase.relaying) return;
     // Nobody can say any more what the held bytes are.
-    if (this.#phase === Phase.begun || this.#held.bytes > 0) this.close("client-closed");
+    if (this.#isPeeking) {
+      this.#peek(this.#home.router!, true);
+      if (this.#phase !== Phase.connecting) this.close("client-closed");
+    } else if (this.#phase === Phase.begun || this.#held.bytes > 0) this.close("client-closed");
     else if (this.#phase === Phase.open) this.#finishBackend();
   }
 
@@ -163,6 +238,8 @@ export class Visit {
     this.#end ??= this.#endOf("client", reason);
     this.#cancelWait?.();
     this.#cancelWait = undefined;
+    this.#peekDeadline?.cancel();
+    if (this.#isAdmitted) this.#home.access?.left(this.front.remoteAddress);
     const { leg } = this;
     const inOrder = reason.kind === "peer-closed" || reason.kind === "local-close";
     for (const each of [...this.#shadows, ...(leg === undefined ? [] : [leg])]) {
@@ -192,7 +269,7 @@ export class Visit {
     this.#cancelWait = this.#home.pool.acquire({
       key: this.#key ?? keyOf(this.front.remoteAddress),
       tried: this.#tried,
-      name: this.#name,
+      isWanted: this.#isWanted,
       found: (backend) => {
         this.#cancelWait = undefined;
         this.#dial(backend);
@@ -315,7 +392,7 @@ export class Visit {
   useBackend(name: string): void {
     if (typeof name !== "string") throw new ArgumentError(`name must be a string, not ${describe(name)}`);
     this.#mustChoose("useBackend");
-    this.#name = name;
+    this.#isWanted = (each) => each === name;
   }
 
   useKey(key: string): void {
@@ -377,7 +454,7 @@ export class Visit {
       return;
     }
     // Hooks may pass on memory that is theirs.
-    this.#pending.add(Buffer.from(data));
+    if (data.length > 0) this.#pending.add(Buffer.from(data));
     if (this.#phase === Phase.begun) this.#connect();
   }
 
