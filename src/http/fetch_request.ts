@@ -114,31 +114,36 @@ export class FetchRequest {
     return this.#own?.bodyUsed ?? this.#request.bodyUsed;
   }
 
-  async text(): Promise<string> {
-    const text = (await this.#gather()).toString("utf8");
-    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  text(): Promise<string> {
+    return this.#read(textOf);
   }
 
-  async json(): Promise<unknown> {
-    return JSON.parse(await this.text()) as unknown;
+  json(): Promise<unknown> {
+    return this.#read((bytes) => JSON.parse(textOf(bytes)) as unknown);
   }
 
-  async arrayBuffer(): Promise<ArrayBuffer> {
-    return new Uint8Array(await this.#gather()).buffer;
+  arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#read((bytes) => new Uint8Array(bytes).buffer);
   }
 
-  async bytes(): Promise<Uint8Array> {
-    return new Uint8Array(await this.#gather());
+  bytes(): Promise<Uint8Array> {
+    return this.#read((bytes) => new Uint8Array(bytes));
   }
 
-  async blob(): Promise<Blob> {
-    return new Blob([new Uint8Array(await this.#gather())], { type: this.headers.get("content-type") ?? "" });
+  blob(): Promise<Blob> {
+    return this.#read((bytes) => new Blob([new Uint8Array(bytes)], { type: this.headers.get("content-type") ?? "" }));
   }
 
-  async formData(): Promise<FormData> {
+  formData(): Promise<FormData> {
     const type = this.headers.get("content-type") ?? "";
-    const bytes = new Uint8Array(await this.#gather());
-    return (await new NodeResponse(bytes, { headers: { "content-type": type } }).formData()) as FormData;
+    return this.#read((bytes) => {
+      const init = { headers: { "content-type": type } };
+      return new NodeResponse(new Uint8Array(bytes), init).formData() as Promise<FormData>;
+    });
+  }
+
+  #read<T>(make: (bytes: Buffer) => T | Promise<T>): Promise<T> {
+    return this.#request.answered(this.#gather().then(make));
   }
 
   /** A Request of Node's own, with the content for both. */
@@ -168,6 +173,12 @@ export class FetchRequest {
 
 const NodeRequest = globalThis.Request;
 const NodeResponse = globalThis.Response;
+
+/** As the platform decodes: without the mark of the byte order. */
+function textOf(bytes: Buffer): string {
+  const text = bytes.toString("utf8");
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
 
 /** What is left of Request's members, and the symbols under which Node keeps its state where it does: from one of Node's own. */
 function inheritRest(): void {

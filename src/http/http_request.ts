@@ -1,6 +1,6 @@
 import { checkCount } from "../base/checks.js";
 import { StateError } from "../base/errors.js";
-import { refusal } from "../base/outcome.js";
+import { answeredFor, answeredSteps, begun } from "../base/outcome.js";
 import { HeadFlag, type Http1Fields, type Http1Head } from "../codecs/http1/head.js";
 import { lowerName } from "../codecs/http1/names.js";
 import type { HttpConnection } from "./http_connection.js";
@@ -134,24 +134,36 @@ export class HttpRequest {
    */
   bytes(limit?: number): Promise<Buffer> {
     const { body } = this;
-    const most = limit === undefined ? this.#session.settings.maxBufferedBody : checkCount(limit, "limit");
-    if (body === undefined) return Promise.resolve(NOTHING);
-    if (body.isUsed) return refusal(bodyUsed(), this.#session);
-    return body.gather(most);
+    const session = this.#session;
+    return begun(() => {
+      const most = limit === undefined ? session.settings.maxBufferedBody : checkCount(limit, "limit");
+      if (body === undefined) return Promise.resolve(NOTHING);
+      if (body.isUsed) throw bodyUsed();
+      return body.gather(most);
+    }, session);
   }
 
   /** All of the content as text, on the terms of `bytes`: UTF-8, whatever the Content-Type says. */
-  async text(limit?: number): Promise<string> {
-    return (await this.bytes(limit)).toString("utf8");
+  text(limit?: number): Promise<string> {
+    return this.answered(this.bytes(limit).then((bytes) => bytes.toString("utf8")));
   }
 
   /** All of the content as JSON, on the terms of `bytes`. Rejects with SyntaxError for what is none. */
-  async json(limit?: number): Promise<unknown> {
-    return JSON.parse(await this.text(limit)) as unknown;
+  json(limit?: number): Promise<unknown> {
+    return this.answered(this.bytes(limit).then((bytes) => JSON.parse(bytes.toString("utf8")) as unknown));
   }
 
   /** The content piece by piece, as fast as the loop takes it: meanwhile the connection is not read. The pieces are the reader's. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined, undefined> {
+    return answeredSteps(this.#pieces(), this.#session);
+  }
+
+  /** @internal Work with the content: where nobody observes that it fails, the connection's `onError` is told. */
+  answered<T>(work: Promise<T>): Promise<T> {
+    return answeredFor(work, this.#session);
+  }
+
+  async *#pieces(): AsyncGenerator<Buffer, undefined, undefined> {
     const { body } = this;
     if (body === undefined) return;
     if (body.isUsed) throw bodyUsed();

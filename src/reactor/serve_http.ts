@@ -2,6 +2,7 @@ import { checkFunction, checkObject } from "../base/checks.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
 import { checkNames } from "../base/known_names.js";
+import { begun } from "../base/outcome.js";
 import {
   FetchConnection,
   type FetchErrorHandler,
@@ -53,10 +54,18 @@ export function serveHttp(
   handler: FetchHandler | FetchTarget,
   options?: ServeHttpOptions,
 ): Promise<Listener>;
-export async function serveHttp(
+export function serveHttp(
   address: ServerAddress,
   handler: FetchHandler | FetchTarget,
   options: ServeHttpOptions = {},
+): Promise<Listener> {
+  return begun(() => serve(address, handler, options));
+}
+
+function serve(
+  address: ServerAddress,
+  handler: FetchHandler | FetchTarget,
+  options: ServeHttpOptions,
 ): Promise<Listener> {
   checkObject(options, "options");
   checkNames(options, { ...HTTP_OPTION_NAMES, onError: true, reactor: true }, "options");

@@ -557,4 +557,39 @@ onEveryEngine("HTTP", (engine) => {
     assert.equal(responses(busy.text)?.[0]?.fields.get("connection"), "close");
     assert.deepEqual(await drained, { finished: 4, aborted: 0 });
   });
+
+  engine.rule(
+    "what fails while nobody observes it is reported to the connection, and is no unhandled rejection",
+    async (trial) => {
+      const unhandled: unknown[] = [];
+      const note = (error: unknown) => unhandled.push(error);
+      process.on("unhandledRejection", note);
+      try {
+        const served = await serveHttp(trial, (request) => {
+          void (request.target === "/bytes"
+            ? request.bytes(1)
+            : request.target === "/text"
+              ? request.text(1)
+              : request.json());
+        });
+        const codes = (at: number) => served.connections[at]?.errors.map((error) => (error as { code?: string }).code);
+        for (const [at, target] of ["/bytes", "/text"].entries()) {
+          const client = served.ask(post("hello").replace("/ ", `${target} `));
+          await trial.until(() => (codes(at)?.length ?? 0) > 0, `${target} is reported`);
+          assert.deepEqual(codes(at), ["ERR_EM_HTTP_BODY_TOO_LARGE"]);
+          client.closeConnection();
+        }
+        const gone = served.ask(post("hello", "").slice(0, -2));
+        await trial.until(() => served.connections.length === 3, "it is accepted");
+        await trial.settle();
+        gone.abort();
+        await trial.until(() => served.connections[2]?.reasons.length === 1, "it has ended");
+        await trial.settle();
+        assert.deepEqual(codes(2), [], "that the connection has ended is its unbind's to say");
+        assert.deepEqual(unhandled, []);
+      } finally {
+        process.off("unhandledRejection", note);
+      }
+    },
+  );
 });
