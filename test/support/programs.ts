@@ -17,6 +17,7 @@ export const PACKAGES = {
   "rabbitmq-server": "rabbitmq-server",
   "redis-server": "redis-server",
   ruby: "ruby-eventmachine",
+  socat: "socat",
   ss: "iproute2",
   sslscan: "sslscan",
 } as const;
