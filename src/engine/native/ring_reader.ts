@@ -1,7 +1,7 @@
 import type { EngineEvents } from "../engine.js";
 import { Ended, HANDLE_INDEX_MASK, type Handle } from "../streams.js";
 import type { Binding } from "./binding.js";
-import { Event, Figure, Flag, Settled, WatchFlag, Word } from "./layout.js";
+import { Event, Figure, Flag, MAX_EVENTS, Settled, WatchFlag, Word } from "./layout.js";
 import type { LentBytes } from "./lent_bytes.js";
 import type { NativeDatagrams } from "./native_datagrams.js";
 import type { NativeTls } from "./native_tls.js";
@@ -62,8 +62,9 @@ export class RingReader {
     // A program can detach the memory it was lent; it gets no more than a new window.
     if (this.#lending.slab.length === 0) this.#lending.use(this.#native.slab(this.#loop)!);
     const words = this.#words;
-    const count = words[Word.eventCount]!;
-    let at = words[Word.eventsRead]!;
+    // Whatever has become of the two: no more is read than the ring holds.
+    const count = Math.min(words[Word.eventCount]!, MAX_EVENTS);
+    let at = Math.max(words[Word.eventsRead]!, 0);
     events.enter();
     try {
       // `stop` may come in any event; then there is no loop and no more events.
@@ -119,7 +120,7 @@ export class RingReader {
         if ((flags & Flag.muted) === 0) events.relayed(handle);
         return;
       case Event.timer:
-        events.timer(this.#figures[Figure.seenAt]! - this.#clockOffset);
+        events.timer(this.#seenAt());
         return;
       case Event.datagrams:
         this.datagrams?.deliver(handle, ring[at + 2]!, (head >>> 8) & 0xff, head >>> 16);
@@ -143,6 +144,13 @@ export class RingReader {
         return;
       }
     }
+  }
+
+  /** When the poll was that saw a deadline pass: of the past, for to a time that is none the timers could not be moved. */
+  #seenAt(): number {
+    const seenAt = this.#figures[Figure.seenAt]! - this.#clockOffset;
+    const now = performance.now();
+    return seenAt >= 0 && seenAt <= now ? seenAt : now;
   }
 
   #settle(events: EngineEvents, handle: Handle): void {
