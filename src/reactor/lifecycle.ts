@@ -144,14 +144,23 @@ export class Lifecycle {
       }
     }
     const core = this.#core;
-    core.flush();
+    const failures: unknown[] = [];
+    const attempt = (action: () => void): void => {
+      try {
+        action();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    attempt(() => core.flush());
     core.beginEnd();
     this.#unbinding = true;
-    for (const member of core.members.all()) member.end(STOPPED);
+    for (const member of core.members.all()) attempt(() => member.end(STOPPED));
+    if (failures.length > 0) throw failures[0];
     core.checkIdle();
   }
 
-  /** What cannot be ended in order goes with the engine; `run` must not wait for it. */
+  /** What cannot be ended in order goes with the engine, when the others have been told; `run` must not wait for it. */
   #shutdownFailed(error: unknown): void {
     this.#failure ??= { error };
     this.#unbinding = false;

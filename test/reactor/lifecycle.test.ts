@@ -7,7 +7,10 @@ import { Lifecycle } from "../../src/reactor/lifecycle.js";
 import { within } from "../support/wait.js";
 
 /** A run over a core that holds these members and nothing else. */
-function runWith(members: readonly Pick<Member, "end">[]): { lifecycle: Lifecycle; ended: Promise<unknown> } {
+function runWith(
+  members: readonly Pick<Member, "end">[],
+  flush = (): void => {},
+): { lifecycle: Lifecycle; ended: Promise<unknown> } {
   const ticksQueue = new TickQueue(() => {});
   const core = {
     ticksQueue,
@@ -18,7 +21,7 @@ function runWith(members: readonly Pick<Member, "end">[]): { lifecycle: Lifecycl
       ticksQueue.pushOwn(tick);
       setImmediate(() => ticksQueue.run());
     },
-    flush: () => {},
+    flush,
     beginEnd: () => {},
     checkIdle: () => lifecycle.idle(),
   };
@@ -50,4 +53,32 @@ test("a run ends where the stop itself fails, and is rejected with that", async 
   ]);
   await assert.rejects(ended, broken);
   assert.equal(lifecycle.phase, "idle");
+});
+
+test("a member that cannot be ended keeps no other from its end", async () => {
+  const broken = new Error("broken");
+  const ended: number[] = [];
+  const fails = () => {
+    throw broken;
+  };
+  const { lifecycle, ended: run } = runWith([
+    { end: () => ended.push(1) },
+    { end: fails },
+    { end: () => ended.push(3) },
+    { end: fails },
+    { end: () => ended.push(5) },
+  ]);
+  await assert.rejects(run, broken);
+  assert.deepEqual(ended, [1, 3, 5]);
+  assert.equal(lifecycle.phase, "idle");
+});
+
+test("a flush that fails keeps nothing from its end", async () => {
+  const broken = new Error("broken");
+  const ended: number[] = [];
+  const { ended: run } = runWith([{ end: () => ended.push(1) }], () => {
+    throw broken;
+  });
+  await assert.rejects(run, broken);
+  assert.deepEqual(ended, [1]);
 });
