@@ -3,6 +3,7 @@ import { echo } from "./echo.js";
 import { explain } from "./failure.js";
 import { info } from "./info.js";
 import { packageVersion } from "./package_version.js";
+import { proxy } from "./proxy.js";
 import { udpEcho } from "./udp_echo.js";
 import { UsageError } from "./usage_error.js";
 
@@ -19,6 +20,9 @@ Commands
        [--client-ca FILE]        have clients show a certificate of this authority
   udp-echo --listen ADDR         send each datagram back to its sender
        [--engine ENGINE]
+  proxy --listen ADDR --to ADDR[,ADDR...]
+                                 pass connections on to these backends; the options are in docs/proxy.md
+       [--config FILE] [--check] read them from a file; say whether they are good
   chat --listen ADDR             a line chat between all who connect
        [--engine ENGINE]
 
@@ -45,8 +49,10 @@ async function dispatch(args: string[]): Promise<void> {
   else if (command === "info") info(rest);
   else if (command === "echo") await echo(rest);
   else if (command === "udp-echo") await udpEcho(rest);
+  else if (command === "proxy") await proxy(rest);
   else if (command === "chat") await chat(rest);
   else if (command === undefined)
-    throw new UsageError("a command is needed: info, echo, udp-echo or chat (--help tells more)");
-  else throw new UsageError(`unknown command ${JSON.stringify(command)}: it must be info, echo, udp-echo or chat`);
+    throw new UsageError("a command is needed: info, echo, udp-echo, proxy or chat (--help tells more)");
+  else
+    throw new UsageError(`unknown command ${JSON.stringify(command)}: it must be info, echo, udp-echo, proxy or chat`);
 }

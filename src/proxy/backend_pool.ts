@@ -75,6 +75,8 @@ export class BackendPool {
   readonly #slowStart: number;
   #backends: readonly Backend[] = [];
   readonly #waiting = new Set<Waiting>();
+  /** The pool that has taken the place of this one. */
+  #next: BackendPool | undefined;
   /** Called with each backend that is there from now on, and with each that is gone. */
   onChange: (added: readonly Backend[], removed: readonly Backend[]) => void = () => {};
 
@@ -129,6 +131,20 @@ export class BackendPool {
     this.#serveWaiting();
   }
 
+  /** Takes the place of another pool, whose backends stay where they are the same: what is given back to that serves those who wait here. */
+  follow(before: BackendPool, given: BackendList): void {
+    this.#backends = before.#backends;
+    const { onChange } = this;
+    this.onChange = () => {};
+    try {
+      this.set(given);
+    } finally {
+      this.onChange = onChange;
+    }
+    before.#next = this;
+    this.onChange(this.#backends, []);
+  }
+
   /** Answers at once, or when there is room. Returns what calls it off, where it waits. */
   acquire(request: BackendRequest): (() => void) | undefined {
     const found = this.#choose(request);
@@ -158,15 +174,6 @@ export class BackendPool {
       waiting.deadline.cancel();
       this.#waiting.delete(waiting);
     };
-  }
-
-  /** The proxy ends: nobody is served any more. */
-  end(): void {
-    for (const { deadline, request } of [...this.#waiting]) {
-      deadline.cancel();
-      request.failed("no-backend");
-    }
-    this.#waiting.clear();
   }
 
   /** A connection to it is open. */
@@ -232,6 +239,7 @@ export class BackendPool {
   }
 
   #serveWaiting(): void {
+    if (this.#next !== undefined) this.#next.#serveWaiting();
     for (const waiting of this.#waiting) {
       const found = this.#choose(waiting.request);
       if (found === undefined) continue;

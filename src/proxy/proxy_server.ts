@@ -102,19 +102,27 @@ export interface ProxyStats {
   readonly backends: readonly BackendStatus[];
 }
 
+/** What options have made. */
+interface State {
+  readonly pool: BackendPool;
+  readonly home: VisitHome;
+  readonly secureHome: VisitHome;
+  readonly checks: HealthChecks | undefined;
+  readonly onFinish: ((outcome: ProxyOutcome) => unknown) | undefined;
+}
+
 /** A class of sessions, and what its constructor takes. */
 export type SessionClass<A extends unknown[]> = new (...args: A) => ProxySession;
 
 /** A running proxy: what `startProxy` resolves to. Closing it stops accepting; connections that pass live on. */
 export class ProxyServer implements AsyncDisposable {
   readonly #host: ProxyHost;
-  readonly #pool: BackendPool;
-  readonly #home: VisitHome;
+  readonly #hooks: Hooks;
   readonly #makeSession: (() => ProxySession) | undefined;
-  readonly #onFinish: ((outcome: ProxyOutcome) => unknown) | undefined;
   readonly #visits = new Set<Visit>();
   readonly #ends: Partial<Record<ProxyEnd, number>> = {};
-  readonly #checks: HealthChecks | undefined;
+  /** What newcomers meet. */
+  #state: State;
   #listeners: readonly Listener[] = [];
   #accepted = 0;
   #bytesIn = 0;
@@ -126,18 +134,26 @@ export class ProxyServer implements AsyncDisposable {
     hooks: Hooks,
     make: (() => ProxySession) | undefined,
   ) {
+    this.#host = host;
+    this.#hooks = hooks;
+    this.#makeSession = make;
+    this.#state = this.#made(options);
+    this.#state.pool.set(options.backends);
+  }
+
+  /** Everything that options make but listeners and backends; throws for those it cannot take. */
+  #made(options: ProxyServerOptions): State {
+    checkOptions(options, OPTIONS);
     const { connectTimeout = PROXY_CONNECT_TIMEOUT, retries = PROXY_RETRIES, idleTimeout = 0 } = options;
     const { bufferSize = RELAY_BUFFER, onFinish, routes, access, health } = options;
     const { peekLimit = PROXY_PEEK_LIMIT, peekTimeout = PROXY_PEEK_TIMEOUT } = options;
     if (onFinish !== undefined) checkFunction(onFinish, "onFinish");
-    this.#host = host;
-    this.#onFinish = onFinish;
-    this.#makeSession = make;
-    this.#pool = new BackendPool(host, options);
-    this.#home = {
+    const host = this.#host;
+    const pool = new BackendPool(host, options);
+    const home: VisitHome = {
       host,
-      pool: this.#pool,
-      hooks,
+      pool,
+      hooks: this.#hooks,
       hasTls: false,
       connectTimeout: checkDuration(connectTimeout, "connectTimeout"),
       retries: checkInteger(retries, "retries"),
@@ -149,11 +165,9 @@ export class ProxyServer implements AsyncDisposable {
       peekTimeout: checkDuration(peekTimeout, "peekTimeout"),
       finished: (visit, outcome) => this.#finished(visit, outcome),
     };
-    if (health !== undefined) {
-      this.#checks = new HealthChecks(host, this.#pool, health);
-      this.#pool.onChange = (added, removed) => this.#checks?.changed(added, removed);
-    }
-    this.#pool.set(options.backends);
+    const checks = health === undefined ? undefined : new HealthChecks(host, pool, health);
+    pool.onChange = (added, removed) => checks?.changed(added, removed);
+    return { pool, home, secureHome: { ...home, hasTls: true }, checks, onFinish };
   }
 
   /** @internal */
@@ -182,13 +196,13 @@ export class ProxyServer implements AsyncDisposable {
     try {
       for (const address of addresses) {
         checkObject(address, "listen");
-        const { idleTimeout } = this.#home;
-        const home: VisitHome = { ...this.#home, hasTls: address.tls !== undefined };
+        const hasTls = address.tls !== undefined;
+        const { idleTimeout } = this.#state.home;
         const options = { commInactivityTimeout: idleTimeout, ...address, allowHalfOpen: true };
-        started.push(await this.#host.startServer(options, Front, (front) => this.#enter(home, front)));
+        started.push(await this.#host.startServer(options, Front, (front) => this.#enter(hasTls, front)));
       }
     } catch (error) {
-      this.#checks?.stop();
+      this.#state.checks?.stop();
       await Promise.all(started.map((listener) => listener.close()));
       throw error;
     }
@@ -215,13 +229,13 @@ export class ProxyServer implements AsyncDisposable {
     const now = this.#host.now();
     return {
       active: this.#visits.size,
-      waiting: this.#pool.waiting,
+      waiting: this.#state.pool.waiting,
       accepted: this.#accepted,
       refused: this.#listeners.reduce((sum, { refusedCount }) => sum + refusedCount, 0),
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       ends: { ...this.#ends },
-      backends: this.#pool.backends.map((backend) => backend.status(now)),
+      backends: this.#state.pool.backends.map((backend) => backend.status(now)),
     };
   }
 
@@ -230,7 +244,19 @@ export class ProxyServer implements AsyncDisposable {
    * live on. Throws ArgumentError for what is no backend: then the old ones stay.
    */
   setBackends(backends: BackendList): void {
-    this.#pool.set(backends);
+    this.#state.pool.set(backends);
+  }
+
+  /**
+   * Has newcomers meet other options: all of those of `startProxy` but `listen`, which stays; certificates change by `setTlsContext`. Connections that are there go on
+   * as they were; backends that stay keep their figures. Throws ArgumentError for options it cannot take: then nothing has changed.
+   */
+  reconfigure(options: Omit<ProxyServerOptions, "listen">): void {
+    const { pool: before, checks } = this.#state;
+    const next = this.#made(options as ProxyServerOptions);
+    next.pool.follow(before, options.backends);
+    checks?.stop();
+    this.#state = next;
   }
 
   /** Serves newcomers with another certificate: see `Listener.setTlsContext`; on every listener that has TLS. */
@@ -240,7 +266,7 @@ export class ProxyServer implements AsyncDisposable {
 
   /** Stops accepting; resolves when the ports are free again. Connections that pass live on, and those that wait for a backend do. */
   async close(): Promise<void> {
-    this.#checks?.stop();
+    this.#state.checks?.stop();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
 
@@ -254,7 +280,8 @@ export class ProxyServer implements AsyncDisposable {
     return `ProxyServer { ${this.addresses.map(formatAddress).join(", ")} }`;
   }
 
-  #enter(home: VisitHome, front: Front): Visit {
+  #enter(hasTls: boolean, front: Front): Visit {
+    const home = hasTls ? this.#state.secureHome : this.#state.home;
     const session = this.#makeSession?.();
     const visit = new Visit(home, front, session);
     if (session !== undefined) ProxySession.attach(session, visit);
@@ -268,7 +295,7 @@ export class ProxyServer implements AsyncDisposable {
     this.#bytesIn += outcome.bytesIn;
     this.#bytesOut += outcome.bytesOut;
     this.#ends[outcome.end] = (this.#ends[outcome.end] ?? 0) + 1;
-    this.#onFinish?.(outcome);
+    this.#state.onFinish?.(outcome);
   }
 }
 

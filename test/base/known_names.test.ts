@@ -82,6 +82,11 @@ const CALLS: Record<string, (options: Record<string, never>, connection: LineTex
   "Pool.acquire": (options) => new Pool().add(1).acquire(options),
   "Pool.constructor": (options) => new Pool(options),
   "Pool.perform": (options) => new Pool().add(1).perform(() => 1, options),
+  "ProxyServer.reconfigure": (options) =>
+    withReactor(async (reactor) => {
+      await using proxy = await reactor.startProxy({ listen: { host: "127.0.0.1", port: 0 }, backends: [] });
+      proxy.reconfigure(options as never);
+    }),
   "Queue.constructor": (options) => new Queue(options),
   "Queue.pop": (options) => new Queue().pop(options),
   "Reactor.constructor": (options) => new Reactor(options),
