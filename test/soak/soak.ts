@@ -3,7 +3,8 @@
  *
  *   npm run soak -- [--seconds N] [--connections N] [--engine E] [--seed N]
  *
- * A third of them runs over TLS, of both versions, with sessions resumed and ticket keys renewed. Not one byte may be lost
+ * A third of them runs over TLS, of both versions, with sessions resumed and ticket keys renewed. Beside them child processes
+ * come and go, watches of files and of descriptors, and jobs in threads. Not one byte may be lost
  * where a close was orderly, every end must be the one that was planned, with the reason that belongs to it, and afterwards
  * descriptors and memory must be back where they were after the warm-up (within the tolerance of figures.ts). Prints its seed
  * and its figures; exits 1 when something was not as it must be.
@@ -21,6 +22,7 @@ import { pattern } from "../support/bytes.js";
 import { excess, type Figures, inWords, takeFigures } from "../support/figures.js";
 import { Random } from "../support/random.js";
 import { SoakClient } from "./client.js";
+import { Company } from "./company.js";
 import { termsOf } from "./expected.js";
 import { Ledger } from "./peer.js";
 import { LARGEST, makePlan } from "./plan.js";
@@ -139,12 +141,13 @@ async function soak(ports: Ports, askServer: () => Promise<Account>): Promise<st
   await reactor.run(async () => {
     // The warm-up grows what grows once: tables, compiled code, the heap itself.
     const warmUp = new Ledger();
-    await churn(reactor, ports, warmUp, random, Math.max(2, Math.min(10, seconds / 4)));
+    const warming = Math.max(2, Math.min(10, seconds / 4));
+    await keepBusy(reactor, ports, warmUp, random, warming);
     const before = { client: await takeFigures(), server: (await askServer()).figures };
 
     const ledger = new Ledger();
     const begun = performance.now();
-    await churn(reactor, ports, ledger, random, seconds);
+    const company = await keepBusy(reactor, ports, ledger, random, seconds);
     const took = (performance.now() - begun) / 1000;
     const server = await askServer();
     const after = { client: await takeFigures(), server: server.figures };
@@ -152,6 +155,7 @@ async function soak(ports: Ports, askServer: () => Promise<Account>): Promise<st
     const bytes = ledger.bytesChecked + server.ledger.bytesChecked;
     console.log(`${ledger.connections} connections in ${took.toFixed(1)} s, ${(bytes / 1e9).toFixed(2)} GB checked`);
     console.log(`planned: ${counts(ledger.endings)}`);
+    console.log(`beside them: ${counts(company.done)}`);
     console.log(`handshakes: ${counts(ledger.handshakes)}`);
     console.log(`client ends: ${counts(ledger.clear)}; under TLS: ${counts(ledger.secure)}`);
     const { clear, secure } = server.ledger;
@@ -167,10 +171,26 @@ async function soak(ports: Ports, askServer: () => Promise<Account>): Promise<st
     for (const kind of ["TLSv1.2 in full", "TLSv1.2 resumed", "TLSv1.3 in full", "TLSv1.3 resumed"]) {
       if (ledger.handshakes[kind] === undefined) problems.push(`no handshake was ${kind}`);
     }
+    for (const [what, times] of Object.entries(company.done)) {
+      if (times === 0 && (what !== "descriptors" || info.engine === "native")) problems.push(`no ${what} beside them`);
+    }
     if (ledger.connections < connections) problems.push(`only ${ledger.connections} connections were made`);
     reactor.stop();
   });
   return problems;
+}
+
+/** Connections, and beside them children, watches and jobs. */
+async function keepBusy(
+  reactor: Reactor,
+  ports: Ports,
+  ledger: Ledger,
+  random: Random,
+  time: number,
+): Promise<Company> {
+  const company = new Company(reactor, ledger, random);
+  await Promise.all([churn(reactor, ports, ledger, random, time), company.keep(performance.now() + time * 1000)]);
+  return company;
 }
 
 /** Keeps so many connections going for so long, then waits for the last of them. */
