@@ -58,8 +58,8 @@ const root = await realpath(folder);
 
 await run(
   async () => {
-    // A peer that stops reading in the middle of a file is let go.
-    const options = { firstByteTimeout: 10_000, writeTimeout: 30_000 };
+    // A peer that stops reading in the middle of a file is let go, and so is one that asks for nothing more.
+    const options = { firstByteTimeout: 10_000, commInactivityTimeout: 60_000, writeTimeout: 30_000 };
     const server = await startServer({ ...parseAddress(listen), ...options }, FileServer, root);
     console.log(`listening on ${formatAddress(server.address)}`);
   },
