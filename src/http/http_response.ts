@@ -2,7 +2,7 @@ import { types } from "node:util";
 import { describe } from "../base/describe.js";
 import { ArgumentError, LimitError, StateError } from "../base/errors.js";
 import { chunkStart, lastChunk, statusLine } from "../codecs/http1/serializer.js";
-import { dateLine } from "./date_line.js";
+import { dateLine, dateLineAnd } from "./date_line.js";
 import type { HttpRequest } from "./http_request.js";
 import type { HttpSession } from "./http_session.js";
 import { type FieldText, fieldText, type ResponseFields } from "./response_fields.js";
@@ -108,7 +108,7 @@ export class HttpResponse {
     }
     const declared = fields.declared >= 0 ? fields.declared : length;
     const isUndeclared = status === 204 || (status === 304 && declared === 0);
-    const head = this.#head(status, fields, isUndeclared ? "" : `Content-Length: ${declared}\r\n`);
+    const head = this.#head(status, fields, isUndeclared ? "\r\n" : lengthLine(declared));
     this.#step = Step.ended;
     const session = this.#session;
     let goesOn: boolean;
@@ -138,18 +138,17 @@ export class HttpResponse {
     this.#mustBeNew();
     const fields = fieldText(headers);
     this.#isBare = this.#checkStatus(status, 0);
-    let framing: string;
-    if (status === 204 || (status === 304 && fields.declared < 0)) framing = "";
+    let framing = "\r\n";
+    if (status === 204 || (status === 304 && fields.declared < 0)) this.#left = 0;
     else if (fields.declared >= 0) {
       this.#left = fields.declared;
-      framing = `Content-Length: ${fields.declared}\r\n`;
+      framing = lengthLine(fields.declared);
     } else if (this.#request.httpVersion === "1.1") {
       this.#left = CHUNKED;
-      framing = "Transfer-Encoding: chunked\r\n";
+      framing = "Transfer-Encoding: chunked\r\n\r\n";
     } else {
       this.#left = UNTIL_CLOSE;
       if (!this.#isBare) this.isLast = true;
-      framing = "";
     }
     const head = this.#head(status, fields, framing);
     this.#step = Step.head;
@@ -366,14 +365,14 @@ export class HttpResponse {
     const session = this.#session;
     this.#status = status;
     if (fields.closes || session.mustClose(this.#request)) this.isLast = true;
-    const date = fields.hasDate ? "" : dateLine(session.port.turnTime());
     const { settings } = session;
     const persists = this.isLast
       ? "Connection: close\r\n"
       : this.#request.httpVersion === "1.1"
         ? settings.persistLines
         : settings.persistLines10;
-    return `${statusLine(status)}${fields.lines}${date}${persists}${framing}\r\n`;
+    const rest = fields.hasDate ? persists : dateLineAnd(persists, session.port.turnTime());
+    return `${statusLine(status)}${fields.lines}${rest}${framing}`;
   }
 
   #put(piece: string | Uint8Array): boolean {
@@ -389,6 +388,13 @@ export class HttpResponse {
     session.queuedBehind(this.#queued);
     return false;
   }
+}
+
+const LENGTHS = Array.from({ length: 1024 }, (_, length) => `Content-Length: ${length}\r\n\r\n`);
+
+/** Content-Length and the end of the head. */
+function lengthLine(length: number): string {
+  return LENGTHS[length] ?? `Content-Length: ${length}\r\n\r\n`;
 }
 
 /** An answer that is a status and nothing else, behind which the connection closes. */
