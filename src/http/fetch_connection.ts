@@ -2,12 +2,11 @@ import { describe } from "../base/describe.js";
 import { ArgumentError } from "../base/errors.js";
 import { isThenable } from "../base/thenable.js";
 import { FetchRequest, RequestInfo } from "./fetch_request.js";
-import { FetchResponse, PLAIN_TEXT, type Sendable } from "./fetch_response.js";
+import { FetchResponse } from "./fetch_response.js";
 import { HttpConnection } from "./http_connection.js";
 import type { HttpOptions } from "./http_options.js";
 import type { HttpRequest } from "./http_request.js";
 import type { HttpResponse } from "./http_response.js";
-import type { ResponseFields } from "./response_fields.js";
 
 /** Answers a request: what Rack was to Ruby. */
 export type FetchHandler = (request: Request, info: RequestInfo) => Response | Promise<Response>;
@@ -96,40 +95,8 @@ function respond(answer: Response, response: HttpResponse): Promise<void> | unde
   if (!(answer instanceof FetchResponse)) {
     throw new ArgumentError(`a handler must return a Response, not ${describe(answer)}`);
   }
-  const sendable = FetchResponse.sendable(answer as unknown as Response);
-  const { status, body } = sendable;
-  if (response.isEnded) {
-    if (body instanceof ReadableStream) body.cancel().catch(() => {});
-    return undefined;
-  }
-  if (body === null || typeof body === "string" || body instanceof Uint8Array) {
-    response.send(status, fieldsOf(sendable), body ?? "");
-    return undefined;
-  }
-  return pump(sendable, body as ReadableStream<Uint8Array>, response);
-}
-
-function fieldsOf({ headers, isPlainText }: Sendable): ResponseFields {
-  if (!isPlainText) return (headers ?? NO_FIELDS) as ResponseFields;
-  if (headers === undefined) return PLAIN;
-  if (isPairs(headers)) {
-    const pairs = [...(headers as Iterable<readonly [string, string]>)];
-    return pairs.some(([name]) => isContentType(name)) ? pairs : [...pairs, PLAIN_PAIR];
-  }
-  for (const name of Object.keys(headers)) if (isContentType(name)) return headers as ResponseFields;
-  return { ...headers, "content-type": PLAIN_TEXT } as ResponseFields;
-}
-
-const NO_FIELDS: ResponseFields = Object.freeze({});
-const PLAIN_PAIR = ["content-type", PLAIN_TEXT] as const;
-const PLAIN: ResponseFields = Object.freeze({ "content-type": PLAIN_TEXT });
-
-function isContentType(name: string): boolean {
-  return name.length === 12 && name.toLowerCase() === "content-type";
-}
-
-function isPairs(headers: unknown): boolean {
-  return typeof (headers as { [Symbol.iterator]?: unknown })[Symbol.iterator] === "function";
+  const body = FetchResponse.send(answer as unknown as Response, response);
+  return body === undefined ? undefined : pump(answer as unknown as Response, body, response);
 }
 
 /** Microtasks that a stream with everything at hand may take to say so. */
@@ -138,18 +105,18 @@ const PROMPT = 4;
 /**
  * Sends a stream, as fast as the peer takes it. One that has all of its content at hand, as those of Node's own Response over text have, goes as a whole.
  */
-async function pump(sendable: Sendable, body: ReadableStream<Uint8Array>, response: HttpResponse): Promise<void> {
+async function pump(answer: Response, body: ReadableStream<Uint8Array>, response: HttpResponse): Promise<void> {
   const reader = body.getReader();
-  const fields = fieldsOf(sendable);
+  const { status, headers: fields } = answer;
   try {
     if (response.request.method === "HEAD") {
-      response.writeHead(sendable.status, fields);
+      response.writeHead(status, fields);
       response.end();
       return;
     }
     let next = await reader.read();
     if (next.done) {
-      response.send(sendable.status, fields);
+      response.send(status, fields);
       return;
     }
     const first = bytesOf(next.value);
@@ -163,10 +130,10 @@ async function pump(sendable: Sendable, body: ReadableStream<Uint8Array>, respon
     );
     for (let waited = 0; waited < PROMPT && second === undefined; waited++) await undefined;
     if ((second as { done: boolean } | undefined)?.done === true) {
-      response.send(sendable.status, fields, first);
+      response.send(status, fields, first);
       return;
     }
-    response.writeHead(sendable.status, fields);
+    response.writeHead(status, fields);
     let goesOn = response.write(first);
     next = await following;
     while (!next.done) {

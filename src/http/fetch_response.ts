@@ -1,21 +1,13 @@
 import { types } from "node:util";
+import type { HttpResponse } from "./http_response.js";
+import type { ResponseFields } from "./response_fields.js";
 
 const NodeResponse = globalThis.Response;
 
-/** What a response is made of, as it was given. */
-export type FetchBody = string | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string> | null;
+/** What a response is made of of which nothing need be made. */
+type FetchBody = string | Uint8Array | null;
 
 type HeadersGiven = ConstructorParameters<typeof Headers>[0];
-
-/** What is sent of a response: without Node's own having been made of it, where that need not be. */
-export interface Sendable {
-  readonly status: number;
-  /** As given: pairs, `Headers`, or an object of names and values. */
-  readonly headers: HeadersGiven | undefined;
-  /** Whether text has no content type of its own. */
-  readonly isPlainText: boolean;
-  readonly body: FetchBody;
-}
 
 const NO_INIT: ResponseInit = Object.freeze({});
 const TEXT = "text/plain;charset=UTF-8";
@@ -71,18 +63,25 @@ export class FetchResponse {
     return NodeResponse.error();
   }
 
-  /** What is to be sent, of ours and of Node's own. */
-  static sendable(response: Response): Sendable {
-    if (#body in response) return (response as FetchResponse).#sendable();
-    return ofNode(response);
+  /**
+   * Sends what is all at hand. Otherwise, or where it is Node's own, nothing is sent, and the stream that is to be is returned; null for none.
+   */
+  static send(answer: Response, response: HttpResponse): ReadableStream<Uint8Array> | undefined {
+    const own = #body in answer ? (answer as FetchResponse).#send(response) : answer;
+    if (own === undefined) return undefined;
+    if (own.bodyUsed) throw new TypeError("the response's content was read already");
+    const body = own.body as ReadableStream<Uint8Array> | null;
+    if (body !== null) return body;
+    response.send(own.status, own.headers);
+    return undefined;
   }
 
-  #sendable(): Sendable {
-    if (this.#own !== undefined) return ofNode(this.#own);
-    const headers = this.#headers;
-    if (headers !== undefined) return { status: this.#status, headers, isPlainText: false, body: this.#body };
-    const isPlainText = typeof this.#body === "string";
-    return { status: this.#status, headers: this.#given, isPlainText, body: this.#body };
+  #send(response: HttpResponse): Response | undefined {
+    if (this.#own !== undefined) return this.#own;
+    const body = this.#body;
+    const fields = (this.#headers ?? this.#given ?? NO_INIT) as ResponseFields;
+    response.sendAs(this.#status, fields, body ?? "", typeof body === "string" ? TEXT : "");
+    return undefined;
   }
 
   get status(): number {
@@ -138,12 +137,6 @@ function inheritRest(): void {
 }
 inheritRest();
 
-function ofNode(response: Response): Sendable {
-  const { status, headers, body } = response;
-  if (response.bodyUsed) throw new TypeError("the response's content was read already");
-  return { status, headers, isPlainText: false, body: body as ReadableStream<Uint8Array> | null };
-}
-
 function isSimpleInit(status: unknown, statusText: unknown): status is number {
   return Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599 && statusText === "";
 }
@@ -156,6 +149,3 @@ function isSimple(body: unknown): body is FetchBody | undefined {
   if (typeof body === "string" || body === undefined || body === null) return true;
   return types.isUint8Array(body);
 }
-
-/** What the content type of text is that has none. */
-export const PLAIN_TEXT = TEXT;

@@ -94,6 +94,11 @@ export class HttpResponse {
    * ```
    */
   send(status: number, headers: ResponseFields = NO_FIELDS, body: string | Uint8Array = ""): boolean {
+    return this.sendAs(status, headers, body, "");
+  }
+
+  /** @internal The same; `type` is the content's where the fields name none. */
+  sendAs(status: number, headers: ResponseFields, body: string | Uint8Array, type: string): boolean {
     if (this.#isMoot) return false;
     this.#mustBeNew();
     const isText = typeof body === "string";
@@ -102,6 +107,7 @@ export class HttpResponse {
     }
     const length = isText ? (body.length === 0 ? 0 : Buffer.byteLength(body)) : body.length;
     const fields = fieldText(headers);
+    if (type !== "" && !fields.hasType) fields.lines += `content-type: ${type}\r\n`;
     const isBare = this.#checkStatus(status, length);
     if (fields.declared >= 0 && fields.declared !== length && !(isBare && length === 0)) {
       throw new ArgumentError(`content-length must be ${length}, the length of the content, not ${fields.declared}`);

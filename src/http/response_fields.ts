@@ -13,12 +13,13 @@ export interface FieldText {
   /** What Content-Length says; -1 where it is not given. */
   declared: number;
   hasDate: boolean;
+  hasType: boolean;
   /** Whether Connection says close. */
   closes: boolean;
 }
 
 /** Of the response that is being made: one at a time is. */
-const text: FieldText = { lines: "", declared: -1, hasDate: false, closes: false };
+const text: FieldText = { lines: "", declared: -1, hasDate: false, hasType: false, closes: false };
 
 /**
  * Checks fields and makes their text; the result holds until the next call. Throws ArgumentError for what cannot be sent.
@@ -28,7 +29,7 @@ const text: FieldText = { lines: "", declared: -1, hasDate: false, closes: false
 export function fieldText(fields: ResponseFields): FieldText {
   text.lines = "";
   text.declared = -1;
-  text.hasDate = text.closes = false;
+  text.hasDate = text.hasType = text.closes = false;
   if (typeof fields !== "object" || fields === null) {
     throw new ArgumentError(`headers must be an object or pairs, not ${describe(fields)}`);
   }
@@ -63,6 +64,9 @@ function add(name: string, given: string): void {
         if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(value)) text.closes = true;
         return;
       }
+      break;
+    case 12:
+      if (lower === "content-type") text.hasType = true;
       break;
     case 14:
       if (lower === "content-length") {
