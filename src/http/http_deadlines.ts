@@ -30,7 +30,8 @@ export class HttpDeadlines {
   readonly #settings: HttpSettings;
   readonly #session: TimedSession;
   #timer: Timer | undefined = undefined;
-  #armedAt = Number.POSITIVE_INFINITY;
+  /** 0 while no timer is set. All times are whole milliseconds: others would each be an object beside this one. */
+  #armedAt = 0;
   /** From when a head, the idle time, and the content run; when the last of the content came, and output last moved. */
   #headFrom = 0;
   #idleFrom = 0;
@@ -48,28 +49,28 @@ export class HttpDeadlines {
 
   /** A head is awaited, or has begun. */
   headBegins(): void {
-    this.#headFrom = this.#port.turnTime();
+    this.#headFrom = this.#turnTime();
     this.#arm(this.#headFrom, this.#settings.headerTimeout);
   }
 
   /** The last response was let out. */
   idleBegins(): void {
-    this.#idleFrom = this.#port.turnTime();
+    this.#idleFrom = this.#turnTime();
     if (this.#settings.keepAliveTimeout > 0) this.#arm(this.#idleFrom, this.#settings.keepAliveTimeout + GRACE);
   }
 
   bodyBegins(): void {
-    this.#bodyFrom = this.#bodyAt = this.#port.turnTime();
+    this.#bodyFrom = this.#bodyAt = this.#turnTime();
     this.#bodyBefore = 0;
     this.#arm(this.#bodyFrom, this.#settings.bodyTimeout);
   }
 
   bodyMoves(): void {
-    this.#bodyAt = this.#port.turnTime();
+    this.#bodyAt = this.#turnTime();
   }
 
   outputFills(): void {
-    this.#outputAt = this.#port.turnTime();
+    this.#outputAt = this.#turnTime();
     this.#outputBytes = this.#port.bytesOut();
     this.#arm(this.#outputAt, this.#settings.responseTimeout);
   }
@@ -86,12 +87,17 @@ export class HttpDeadlines {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#armedAt = Number.POSITIVE_INFINITY;
+    this.#armedAt = 0;
+  }
+
+  /** Rounded up, so that no deadline is early. */
+  #turnTime(): number {
+    return Math.ceil(this.#port.turnTime());
   }
 
   #arm(from: number, after: number): void {
-    const at = from + after;
-    if (after === 0 || this.#armedAt <= at) return;
+    const at = Math.ceil(from + after);
+    if (after === 0 || (this.#armedAt > 0 && this.#armedAt <= at)) return;
     this.#timer?.cancel();
     this.#armedAt = at;
     this.#timer = this.#port.addOwnTimer(Math.max(0, at - this.#port.now()), this.#look);
@@ -100,16 +106,16 @@ export class HttpDeadlines {
   readonly #look = (): void => {
     const reached = this.#armedAt;
     this.#timer = undefined;
-    this.#armedAt = Number.POSITIVE_INFINITY;
+    this.#armedAt = 0;
     const { headerTimeout, bodyTimeout, minBodyRate, keepAliveTimeout, responseTimeout } = this.#settings;
     const session = this.#session;
     const port = this.#port;
     const body = session.awaitedBody;
     if (session.isFull || (session.isQuiet && port.outboundSize() > 0)) {
       const out = port.bytesOut();
-      if (out !== this.#outputBytes) this.#outputAt = port.now();
+      if (out !== this.#outputBytes) this.#outputAt = Math.ceil(port.now());
       this.#outputBytes = out;
-      this.#idleFrom = port.now();
+      this.#idleFrom = Math.ceil(port.now());
       this.#judge("response", this.#outputAt, responseTimeout, reached);
     }
     if (body !== undefined) {
@@ -119,7 +125,7 @@ export class HttpDeadlines {
       } else this.#judge("body", this.#bodyAt, bodyTimeout, reached);
     } else if (session.awaitsHead) {
       // A TLS handshake under way has a deadline of its own.
-      if (port.tls !== undefined && port.tls.info === undefined) this.#headFrom = port.now();
+      if (port.tls !== undefined && port.tls.info === undefined) this.#headFrom = Math.ceil(port.now());
       this.#judge("header", this.#headFrom, headerTimeout, reached);
     } else if (session.isQuiet && keepAliveTimeout > 0) {
       this.#judge("keep-alive", this.#idleFrom, keepAliveTimeout + GRACE, reached);
