@@ -310,8 +310,9 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
 
   timer(seenAt: number): void {
     this.#armed = Number.POSITIVE_INFINITY;
-    this.seenAt = seenAt;
-    this.deadlines.expire(seenAt);
+    // A moment that is yet to come, whatever memory says: the wheel would not find back.
+    this.seenAt = Math.min(seenAt, this.now());
+    this.deadlines.expire(this.seenAt);
     this.timers.expire(this.now());
     this.deadlineMoved();
   }

@@ -91,6 +91,8 @@ export class TimerWheel {
    * not fire. When `fire` throws, the error comes through and the timers not yet fired are the first of the next call.
    */
   expire(now: number, fire: (timer: Timer) => void): void {
+    // Of a clock that reads no time nothing is learnt.
+    if (!Number.isFinite(now)) return;
     this.#advance(now);
     if (this.#next <= now) this.#nextPassed = true;
     for (let timer = this.#heads[DUE]; timer !== undefined; timer = this.#heads[DUE]) {

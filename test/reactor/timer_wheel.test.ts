@@ -78,6 +78,18 @@ describe("TimerWheel", () => {
     assert.equal(bench.wheel.nextDeadline(), Number.POSITIVE_INFINITY);
   });
 
+  it("learns nothing of a clock that reads no time", () => {
+    const bench = new Bench(100);
+    bench.add(10, "a");
+    for (const time of [Number.POSITIVE_INFINITY, Number.NaN, Number.NEGATIVE_INFINITY]) {
+      assert.deepEqual(bench.to(time), []);
+    }
+    bench.time = 100;
+    bench.add(20, "b");
+    assert.deepEqual(bench.to(110), ["a"]);
+    assert.deepEqual(bench.to(120), ["b"]);
+  });
+
   it("never rounds a deadline down", () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: MAX_TIMER_DELAY, noNaN: true }), (deadline) => {
