@@ -189,6 +189,12 @@ onEveryEngine("a child process", (engine) => {
     assert.equal(reactor.connectionCount, 0);
   });
 
+  engine.rule("gets thousands of arguments", async (trial) => {
+    const many = Array.from({ length: 20_000 }, (_, at) => `${at}`);
+    const { output } = await trial.reactor.system(["sh", "-c", 'echo "$# $1"; shift 19999; echo "$1"', "sh", ...many]);
+    assert.equal(String(output), "20000 0\n19999\n");
+  });
+
   engine.rule("has the folder and the environment that it is given", async (trial) => {
     const folder = realpathSync(trial.path("."));
     const env = { PATH: process.env.PATH, GIVEN: "a value", LEFT_OUT: undefined };
