@@ -326,6 +326,7 @@ export class HttpResponse {
     const queue = this.#queue;
     if (queue === undefined) return;
     this.#queue = undefined;
+    this.#session.queuedBehind(-this.#queued);
     this.#queued = 0;
     for (const piece of queue) this.#put(piece);
     if (!this.needsDrain) this.wake();
@@ -391,7 +392,7 @@ export class HttpResponse {
     // The caller may use its memory again.
     this.#queue.push(typeof piece === "string" ? piece : new Uint8Array(piece));
     this.#queued += piece.length;
-    session.queuedBehind(this.#queued);
+    session.queuedBehind(piece.length);
     return false;
   }
 }

@@ -47,6 +47,8 @@ export class HttpSession implements ConnectionCallbacks, Http1Events, BodyHost, 
   front: HttpResponse | undefined;
   #back: HttpResponse | undefined;
   #waiting = 0;
+  /** Bytes of those that are not the first. */
+  #queued = 0;
   /** The content that is being read. */
   #body: RequestBody | undefined;
   #served = 0;
@@ -286,9 +288,10 @@ export class HttpSession implements ConnectionCallbacks, Http1Events, BodyHost, 
     else this.port.close();
   }
 
-  /** Bytes wait in a response that is not the first. */
+  /** So many bytes more, or fewer, wait in responses that are not the first: those of a connection have one limit. */
   queuedBehind(bytes: number): void {
-    if (bytes > OUTBOUND_LIMIT) this.port.close();
+    this.#queued += bytes;
+    if (this.#queued > OUTBOUND_LIMIT) this.port.close();
   }
 
   get #isEnding(): boolean {

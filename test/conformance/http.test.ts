@@ -592,4 +592,24 @@ onEveryEngine("HTTP", (engine) => {
       }
     },
   );
+
+  engine.rule("what waits behind a response that is not ready has one limit for the connection", async (trial) => {
+    let first: HttpResponse | undefined;
+    const served = await serveHttp(trial, (request, response) => {
+      if (request.target === "/first") first = response;
+      else response.send(200, {}, Buffer.alloc(4_000_000));
+    });
+    const fits = served.ask(get("/first") + get("/").repeat(3));
+    await trial.until(() => first !== undefined, "they have come");
+    first?.send(200);
+    const seen = await answers(trial, fits, 4);
+    assert.deepEqual(
+      seen.map(({ body }) => body.length),
+      [0, 4_000_000, 4_000_000, 4_000_000],
+    );
+    fits.closeConnection();
+    const passes = served.ask(get("/first") + get("/").repeat(8));
+    await trial.allUnbound(passes);
+    assert.equal(passes.text, "");
+  });
 });
