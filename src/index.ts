@@ -93,6 +93,7 @@ export type { AccessOptions, RateOptions } from "./proxy/access.js";
 export type { BackendList, BackendOptions, BackendState, BackendStatus } from "./proxy/backend.js";
 export type { EjectionOptions, NoBackend, ProxyQueueOptions } from "./proxy/backend_pool.js";
 export type { Balance } from "./proxy/balance.js";
+export type { DiscoverOptions } from "./proxy/discovery.js";
 export type { HealthOptions } from "./proxy/health_checks.js";
 export { ProxyServer, type ProxyServerOptions, type ProxyStats, type SessionClass } from "./proxy/proxy_server.js";
 export {

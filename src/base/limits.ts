@@ -174,3 +174,5 @@ export const PROXY_SOURCES = 65_536;
 export const PROXY_CHECK_INTERVAL = 2_000;
 /** How long one check may take. */
 export const PROXY_CHECK_TIMEOUT = 1_000;
+/** How often a proxy asks for the backends of a name. */
+export const PROXY_DISCOVERY_INTERVAL = 5_000;

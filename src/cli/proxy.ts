@@ -94,7 +94,7 @@ function configOf(flags: Flags): ProxyConfig {
   if (health !== undefined && health !== "tcp") config.health = { ...config.health, send: unescaped(health) };
   else if (health !== undefined) config.health = { ...config.health };
   if (expect !== undefined) config.health = { ...config.health, expect: unescaped(expect) };
-  if (config.backends === undefined || config.backends.length === 0) {
+  if (config.discover === undefined && (config.backends ?? []).length === 0) {
     throw new UsageError("--to ADDR[,ADDR...] is needed, or backends in --config FILE");
   }
   addressesOf(config.listen);
@@ -184,12 +184,13 @@ function logging(config: ProxyConfig): { onFinish?: (outcome: ProxyOutcome) => v
 
 /** Everything that a start would refuse but its addresses; nobody is connected to. */
 async function check(config: ProxyConfig): Promise<void> {
-  const { health, ...options } = proxyOptions(config);
+  const { health, discover, ...options } = proxyOptions(config);
   const [first] = options.listen as readonly object[];
   const listen = { ...without(first as object), host: "127.0.0.1", port: 0 };
   const reactor = new Reactor({ engine: "portable" });
   await reactor.run(async () => {
     await (await reactor.startProxy({ ...options, listen })).close();
+    if (discover !== undefined) await (await reactor.startProxy({ listen, backends: [], discover })).close();
     if (health !== undefined) await (await reactor.startProxy({ listen, backends: [], health })).close();
     if (config.stats !== undefined) parseAddress(config.stats);
     reactor.stop();

@@ -4,6 +4,7 @@ import {
   ArgumentError,
   type BackendOptions,
   type Balance,
+  type DiscoverOptions,
   type EjectionOptions,
   formatAddress,
   type HealthOptions,
@@ -39,6 +40,7 @@ export interface ProxyConfig {
   proxyProtocol?: ProxyProtocolOptions;
   maxConnections?: number;
   backends?: readonly (string | (Omit<BackendOptions, "tls"> & { tls?: boolean | BackendTls }))[];
+  discover?: DiscoverOptions;
   balance?: Balance;
   routes?: readonly {
     protocol?: PeekedProtocol | readonly PeekedProtocol[];

@@ -14,9 +14,10 @@ import type { ServerAddress } from "../options/options.js";
 import type { Listener } from "../server/listener.js";
 import type { ServerTls } from "../tls/tls_start.js";
 import { Access, type AccessOptions, checkAccess } from "./access.js";
-import type { BackendList, BackendStatus } from "./backend.js";
+import { Backend, type BackendList, type BackendStatus } from "./backend.js";
 import { BackendPool, type EjectionOptions, type ProxyQueueOptions } from "./backend_pool.js";
 import type { Balance } from "./balance.js";
+import { type DiscoverOptions, Discovery } from "./discovery.js";
 import { HealthChecks, type HealthOptions } from "./health_checks.js";
 import { Front } from "./legs.js";
 import type { ProxyHost } from "./proxy_host.js";
@@ -30,6 +31,8 @@ export interface ProxyServerOptions {
   listen: ServerAddress | readonly ServerAddress[];
   /** Where to pass connections on to. */
   backends: BackendList;
+  /** Further backends, by the addresses of a name, or the servers of a service; asked for again and again. Default: none. */
+  discover?: DiscoverOptions;
   /** How one is chosen. Default `"round-robin"`. */
   balance?: Balance;
   /** When a backend whose connects fail is left out. */
@@ -66,6 +69,7 @@ export interface ProxyServerOptions {
 const OPTIONS: Names<ProxyServerOptions> = {
   listen: true,
   backends: true,
+  discover: true,
   balance: true,
   ejection: true,
   queue: true,
@@ -108,6 +112,7 @@ interface State {
   readonly home: VisitHome;
   readonly secureHome: VisitHome;
   readonly checks: HealthChecks | undefined;
+  readonly discovery: Discovery | undefined;
   readonly onFinish: ((outcome: ProxyOutcome) => unknown) | undefined;
 }
 
@@ -121,6 +126,9 @@ export class ProxyServer implements AsyncDisposable {
   readonly #makeSession: (() => ProxySession) | undefined;
   readonly #visits = new Set<Visit>();
   readonly #ends: Partial<Record<ProxyEnd, number>> = {};
+  /** The backends that were named, and those that a name has. */
+  #given: BackendList;
+  #found: BackendList = [];
   /** What newcomers meet. */
   #state: State;
   #listeners: readonly Listener[] = [];
@@ -138,6 +146,7 @@ export class ProxyServer implements AsyncDisposable {
     this.#hooks = hooks;
     this.#makeSession = make;
     this.#state = this.#made(options);
+    this.#given = options.backends;
     this.#state.pool.set(options.backends);
   }
 
@@ -145,7 +154,7 @@ export class ProxyServer implements AsyncDisposable {
   #made(options: ProxyServerOptions): State {
     checkOptions(options, OPTIONS);
     const { connectTimeout = PROXY_CONNECT_TIMEOUT, retries = PROXY_RETRIES, idleTimeout = 0 } = options;
-    const { bufferSize = RELAY_BUFFER, onFinish, routes, access, health } = options;
+    const { bufferSize = RELAY_BUFFER, onFinish, routes, access, health, discover } = options;
     const { peekLimit = PROXY_PEEK_LIMIT, peekTimeout = PROXY_PEEK_TIMEOUT } = options;
     if (onFinish !== undefined) checkFunction(onFinish, "onFinish");
     const host = this.#host;
@@ -167,7 +176,9 @@ export class ProxyServer implements AsyncDisposable {
     };
     const checks = health === undefined ? undefined : new HealthChecks(host, pool, health);
     pool.onChange = (added, removed) => checks?.changed(added, removed);
-    return { pool, home, secureHome: { ...home, hasTls: true }, checks, onFinish };
+    const discovery =
+      discover === undefined ? undefined : new Discovery(host, discover, (found) => this.#discovered(found));
+    return { pool, home, discovery, secureHome: { ...home, hasTls: true }, checks, onFinish };
   }
 
   /** @internal */
@@ -186,6 +197,7 @@ export class ProxyServer implements AsyncDisposable {
     }
     const hooks = Session === undefined ? { data: false, response: false } : hooksOf(Session);
     const proxy = new ProxyServer(host, options, hooks, Session === undefined ? undefined : () => new Session(...args));
+    await proxy.#state.discovery?.start();
     await proxy.#listen(Array.isArray(options.listen) ? options.listen : [options.listen as ServerAddress]);
     return proxy;
   }
@@ -202,7 +214,7 @@ export class ProxyServer implements AsyncDisposable {
         started.push(await this.#host.startServer(options, Front, (front) => this.#enter(hasTls, front)));
       }
     } catch (error) {
-      this.#state.checks?.stop();
+      this.#stopAsking();
       await Promise.all(started.map((listener) => listener.close()));
       throw error;
     }
@@ -244,7 +256,9 @@ export class ProxyServer implements AsyncDisposable {
    * live on. Throws ArgumentError for what is no backend: then the old ones stay.
    */
   setBackends(backends: BackendList): void {
-    this.#state.pool.set(backends);
+    const found = this.#beside(backends, this.#found);
+    this.#state.pool.set([...backends, ...found]);
+    this.#given = backends;
   }
 
   /**
@@ -252,11 +266,16 @@ export class ProxyServer implements AsyncDisposable {
    * as they were; backends that stay keep their figures. Throws ArgumentError for options it cannot take: then nothing has changed.
    */
   reconfigure(options: Omit<ProxyServerOptions, "listen">): void {
-    const { pool: before, checks } = this.#state;
+    const { pool: before } = this.#state;
     const next = this.#made(options as ProxyServerOptions);
-    next.pool.follow(before, options.backends);
-    checks?.stop();
+    const { backends } = options;
+    const found = next.discovery === undefined ? [] : this.#found;
+    next.pool.follow(before, [...backends, ...this.#beside(backends, found)]);
+    this.#stopAsking();
+    this.#given = backends;
+    this.#found = found;
     this.#state = next;
+    void next.discovery?.start();
   }
 
   /** Serves newcomers with another certificate: see `Listener.setTlsContext`; on every listener that has TLS. */
@@ -266,7 +285,7 @@ export class ProxyServer implements AsyncDisposable {
 
   /** Stops accepting; resolves when the ports are free again. Connections that pass live on, and those that wait for a backend do. */
   async close(): Promise<void> {
-    this.#state.checks?.stop();
+    this.#stopAsking();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
 
@@ -278,6 +297,24 @@ export class ProxyServer implements AsyncDisposable {
   /** What `console.log` shows: its addresses. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `ProxyServer { ${this.addresses.map(formatAddress).join(", ")} }`;
+  }
+
+  /** A name has these now. */
+  #discovered(found: BackendList): void {
+    this.#found = found;
+    this.#state.pool.set([...this.#given, ...this.#beside(this.#given, found)]);
+  }
+
+  /** Those that were found and are not named as well. */
+  #beside(given: BackendList, found: BackendList): BackendList {
+    if (!Array.isArray(given)) throw new ArgumentError(`backends must be an array, not ${describe(given)}`);
+    const named = new Set(given.map((each) => new Backend(each).name));
+    return found.filter((each) => !named.has(new Backend(each).name));
+  }
+
+  #stopAsking(): void {
+    this.#state.checks?.stop();
+    this.#state.discovery?.stop();
   }
 
   #enter(hasTls: boolean, front: Front): Visit {

@@ -6,6 +6,7 @@ import {
   type ProxyServer,
   type ProxyServerOptions,
   ProxySession,
+  Resolver,
   type SessionClass,
 } from "eventmachine";
 import { PatternCheck, pattern } from "../support/bytes.js";
@@ -523,6 +524,59 @@ onEveryEngine("proxies", (engine) => {
     assert.equal(proxy.stats().backends.length, 1);
     for (const each of [old, client]) each.closeConnection();
   });
+
+  let addresses: string[] | undefined;
+  const lookup = async (): Promise<string[]> => {
+    if (addresses === undefined) throw Object.assign(new Error("no server answers"), { code: "EAI_AGAIN" });
+    return addresses;
+  };
+  // Nothing is kept: a change is to be seen at once.
+  const resolver = new Resolver({ lookup, cacheSize: 0 });
+
+  engine.rule(
+    "backends that a name has come and go with its addresses",
+    async (trial) => {
+      const a = await named(trial, "a");
+      const port = a.listener.port as number;
+      const b = await trial.serve(
+        { name: "b", receiveData: (me, data) => me.sendData(`b:${data}`) },
+        { host: "127.0.0.2", port },
+      );
+      assert.equal(b.listener.port, port);
+      addresses = ["127.0.0.1"];
+      const { proxy, dial } = await proxied(trial, {
+        backends: [],
+        discover: { host: "pool.test", port, interval: 20 },
+      });
+      const names = () => proxy.stats().backends.map(({ name }) => name);
+      assert.deepEqual(names(), [`127.0.0.1:${port}`], "the first answer is there when it has started");
+      const client = dial();
+      await ask(trial, client, "?", "a:?");
+      addresses = ["127.0.0.2", "127.0.0.1", "127.0.0.2"];
+      await trial.until(() => names().length === 2, "another address");
+      addresses = undefined;
+      await trial.sleep(60);
+      assert.equal(names().length, 2, "what cannot be answered changes nothing");
+      addresses = ["127.0.0.2"];
+      await trial.until(() => names().join() === `127.0.0.2:${port}`, "the first is gone");
+      const other = dial();
+      await ask(trial, other, "?", "b:?");
+      await ask(trial, client, "!", "a:!");
+      proxy.setBackends([`127.0.0.2:${port}`, `127.0.0.1:${port}`]);
+      await trial.until(() => names().length === 2, "one that is named too is one");
+      for (const each of [client, other]) each.closeConnection();
+      await proxy.close();
+      await assert.rejects(
+        trial.reactor.startProxy({ listen: LOOPBACK, backends: [], discover: { host: "a" } }),
+        /discover.port/,
+      );
+      await assert.rejects(
+        trial.reactor.startProxy({ listen: LOOPBACK, backends: [], discover: { service: "_a._tcp.b", port: 1 } }),
+        /not both/,
+      );
+    },
+    { reactor: { resolver } },
+  );
 
   engine.runRule("a stop and a drain end it, and everybody is told why", async (trial) => {
     const ends: (string | undefined)[] = [];
