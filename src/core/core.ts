@@ -310,9 +310,8 @@ export class Core implements EngineEvents, TimerServiceHost, TransportCore, Tran
 
   timer(seenAt: number): void {
     this.#armed = Number.POSITIVE_INFINITY;
-    // A moment that is yet to come, whatever memory says: the wheel would not find back.
-    this.seenAt = Math.min(seenAt, this.now());
-    this.deadlines.expire(this.seenAt);
+    this.seenAt = seenAt;
+    this.deadlines.expire(seenAt);
     this.timers.expire(this.now());
     this.deadlineMoved();
   }
