@@ -17,7 +17,7 @@ import { parseArgs } from "node:util";
 const FILE_TIMEOUT = 600_000;
 const SLOWEST = 20;
 /** Most files wait more than they compute. */
-const FILES_AT_ONCE = 4;
+const FILES_AT_ONCE = 6;
 /** What measures time: run when the others are through, two files on the two cores. */
 const QUIET = ["deadlines", "timers", "timer_wheel", "flow", "close.test", "idle", "never_reads", "tls_ends", "turn"];
 const QUIET_AT_ONCE = 2;

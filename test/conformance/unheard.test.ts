@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createServer } from "node:net";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { freePort } from "../support/free_port.js";
 import { onEveryEngine } from "../support/harness.js";
 import { pkiPath } from "../support/pki.js";
 import { PATIENCE } from "../support/wait.js";
@@ -27,14 +27,6 @@ function program(engine: string, refused: number, body: string): string {
       ${body}
       reactor.stop();
     });`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function told(

@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Resolver } from "eventmachine";
 import { Child } from "../support/child.js";
+import { freePort } from "../support/free_port.js";
 import { until } from "../support/wait.js";
-
-/** A port of 127.0.0.1 that is free now. */
-async function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
-}
 
 describe("a Resolver and dnsmasq", () => {
   const folder = mkdtempSync(join(tmpdir(), "em-dnsmasq-"));

@@ -1,19 +1,11 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
 import { existsSync, openSync } from "node:fs";
 import { Child } from "../support/child.js";
 import { DatagramRecorder } from "../support/datagrams.js";
+import { freePort } from "../support/free_port.js";
 import { onEveryEngine } from "../support/harness.js";
 import { Recorder } from "../support/recorder.js";
 import { until } from "../support/wait.js";
-
-async function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
-}
 
 onEveryEngine("socat", (engine) => {
   engine.rule("sends datagrams to an echo of ours, and is answered", async (trial) => {

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { freePort } from "../../support/free_port.js";
 import { needs } from "../../support/programs.js";
-import { freePort, makeCertificate, Program, temporaryFolder, until } from "./program.js";
+import { makeCertificate, Program, temporaryFolder, until } from "./program.js";
 
 /** A server that listens on a plain port and a TLS port of 127.0.0.1. */
 export interface TestServer {
@@ -94,7 +95,7 @@ export async function startRabbit(): Promise<TestServer & { readonly stomp: Test
   const folder = temporaryFolder("rabbit");
   const { cert, key } = makeCertificate(folder.path);
   const [port, tlsPort, stompPort, stompTlsPort, distribution, names] = await Promise.all(
-    [1, 2, 3, 4, 5, 6].map(freePort),
+    [1, 2, 3, 4, 5, 6].map(() => freePort()),
   );
   const configuration = join(folder.path, "rabbitmq.conf");
   writeFileSync(
