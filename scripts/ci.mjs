@@ -45,7 +45,7 @@ const STAGES = [
   ],
   [
     { name: "fuzzers", run: "node scripts/fuzz.mjs --seconds 75" },
-    { name: "soak", run: "node scripts/soak.mjs --seconds 60" },
+    { name: "soak", run: "node scripts/soak.mjs --seconds 60 --connections 400" },
     { name: "the package, installed with and without a compiler", run: "npm run check:package" },
   ],
 ];

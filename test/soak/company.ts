@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ChildProcess, FileWatch, type Reactor, WatchedDescriptor, worker } from "eventmachine";
 import { pattern } from "../support/bytes.js";
 import type { Random } from "../support/random.js";
@@ -20,6 +21,8 @@ import type { Ledger } from "./peer.js";
 /** How long each may take beside two thousand connections. */
 const PATIENCE = 30_000;
 const LARGEST = 200_000;
+/** Milliseconds between two of a kind: a process is made while the loop waits, and the connections are not to. */
+const PAUSE = 250;
 
 /** What else a reactor does, beside connections: children that echo and that are killed, watches that come and go, jobs in threads. */
 export class Company {
@@ -50,6 +53,7 @@ export class Company {
             } catch (error) {
               this.#ledger.wrong(`${name}: ${error instanceof Error ? error.message : error}`);
             }
+            await sleep(PAUSE);
           }
         }),
       );
