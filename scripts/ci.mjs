@@ -43,9 +43,10 @@ const STAGES = [
       run: "node scripts/test_sanitize.mjs",
     },
   ],
+  // Alone: it measures how long connections take.
+  [{ name: "soak", run: "node scripts/soak.mjs --seconds 45 --connections 400" }],
   [
     { name: "fuzzers", run: "node scripts/fuzz.mjs --seconds 75" },
-    { name: "soak", run: "node scripts/soak.mjs --seconds 60 --connections 400" },
     { name: "the package, installed with and without a compiler", run: "npm run check:package" },
   ],
 ];
