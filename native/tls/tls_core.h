@@ -18,6 +18,8 @@ constexpr uint64_t kMostAnswers = 256 * 1024;
 constexpr size_t kLookAhead = 64 * 1024;
 // A storm of handshakes, each of which costs as much as a hundred messages, leaves the open connections their turn.
 constexpr uint32_t kHandshakesARound = 8;
+// Of these so many are for what peers have answered: those that begin come first in a round, and could take them all.
+constexpr uint32_t kAnswersARound = 4;
 
 struct TlsCore {
   TlsCore();

@@ -226,7 +226,7 @@ bool due(Core& core, Slot& slot) {
   }
   if (tls.phase == TlsConnection::Phase::handshake) {
     if (tls.awaits != TlsConnection::Awaits::nothing) return true;
-    if (core.tls->handshakes_left == 0) return false;
+    if (core.tls->handshakes_left <= kAnswersARound) return false;
     core.tls->handshakes_left--;
     handshake_due(core, slot);
     return slot.state != State::open || emit_reports(core, slot);
