@@ -27,7 +27,8 @@ export function serveStats(
       response.end(request.method === "HEAD" ? undefined : body);
     };
     const host = (request.headers.host ?? "").toLowerCase().replace(/:\d+$/, "");
-    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    // No URL is made of it: not everything that HTTP lets through is one.
+    const [pathname] = (request.url ?? "/").split("?", 1);
     if (!known.has(host)) send(403, "text/plain", "This host is not known here.\n");
     else if (request.method !== "GET" && request.method !== "HEAD") send(405, "text/plain", "GET or HEAD.\n");
     else if (pathname === "/") send(200, "text/html; charset=utf-8", PAGE);

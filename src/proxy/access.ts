@@ -69,7 +69,8 @@ export class Access {
 
   /** Whether a newcomer may come in; then `left` is owed for it. */
   admits(address: SocketAddress | undefined, now: number): boolean {
-    if (this.#deny?.has(address) === true) return false;
+    // Who is not known is on no list, and that is no leave to come.
+    if (this.#deny !== undefined && (address === undefined || this.#deny.has(address))) return false;
     if (this.#allow !== undefined && !this.#allow.has(address)) return false;
     if (this.#rate === undefined && this.#most === Number.POSITIVE_INFINITY) return true;
     const source = this.#source(sourceOf(address), now);

@@ -74,6 +74,10 @@ for (const engine of ENGINES) {
       const page = await ask(figures.port, "/", "localhost:1");
       assert.match(page.body, /<title>eventmachine proxy<\/title>/);
       assert.equal((await ask(figures.port, "/stats", "evil.example")).status, 403);
+      for (const path of ["//", "//[", "/%", "*", "http://[/"]) {
+        assert.equal((await ask(figures.port, path)).status, 404, path);
+      }
+      assert.equal((await ask(figures.port, "/stats?fresh")).status, 200);
       assert.equal((await ask(figures.port, "/other")).status, 404);
 
       await using staying = new Peer(address);

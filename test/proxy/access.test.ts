@@ -20,6 +20,20 @@ describe("who may come", () => {
     assert.ok(!new AddressList("0.0.0.0/0", "from").has(at("::1")));
   });
 
+  it("a peer whose address is not known passes no list", () => {
+    assert.ok(!new Access({ allow: "0.0.0.0/0" }).admits(undefined, 0));
+    assert.ok(!new Access({ deny: "192.0.2.1" }).admits(undefined, 0));
+    assert.ok(new Access({ deny: "192.0.2.1" }).admits({ family: "unix", path: "" }, 0));
+    assert.ok(new Access({ maxPerSource: 1 }).admits(undefined, 0));
+  });
+
+  it("addresses of IPv4 are that however they are spelt", () => {
+    for (const host of ["::ffff:192.0.2.1", "::ffff:c000:201"]) {
+      assert.ok(!new Access({ deny: "192.0.2.0/24" }).admits(at(host), 0), host);
+      assert.ok(new Access({ allow: "192.0.2.0/24" }).admits(at(host), 0), host);
+    }
+  });
+
   it("a bucket fills with time, up to its size", () => {
     const access = new Access({ rate: { connections: 10, per: 1000, burst: 2 } });
     const admitted = (now: number) => access.admits(at("192.0.2.1"), now);
