@@ -3,11 +3,14 @@ import { StateError } from "../base/errors.js";
 import { answeredFor, answeredSteps, begun } from "../base/outcome.js";
 import { HeadFlag, type Http1Fields, type Http1Head } from "../codecs/http1/head.js";
 import { lowerName } from "../codecs/http1/names.js";
+import { violation } from "../codecs/http1/violations.js";
 import type { HttpConnection } from "./http_connection.js";
 import type { HttpSession } from "./http_session.js";
 import { RequestBody } from "./request_body.js";
 
 const NOTHING = Buffer.alloc(0);
+/** A last label that begins as a number makes an IPv4 address of a name, and `xn--` makes letters of a label: not of each. */
+const MAY_BE_NO_HOST = /(?:^|[./])\d[0-9a-fx]*\.?(?::\d*)?(?:$|[/?])|xn--/i;
 
 /**
  * A request, as `receiveRequest` is given it. No string is made of its head before one is asked for.
@@ -54,17 +57,20 @@ export class HttpRequest {
 
   /**
    * The target as an absolute URL: with the scheme that the connection speaks, and the host that the request names, or the connection's own
-   * address where it names none (HTTP/1.0).
+   * address where it names none (HTTP/1.0). Always one that `URL` takes: throws `HttpProtocolError` (`ERR_EM_HTTP_HOST`), for which the answer is 400,
+   * where the host is none, such as `256.1.1.1` or a name that is no punycode.
    */
   get url(): string {
     const { target, method } = this.#head;
     const first = target.charCodeAt(0);
-    if (first !== 0x2f && first !== 0x2a && method !== "CONNECT") return target;
-    const scheme = this.#session.isSecure ? "https://" : "http://";
-    if (method === "CONNECT") return `${scheme}${target}`;
-    const host = this.#head.get("host");
-    const named = host === undefined || host === "" ? this.#session.ownHost : host;
-    return first === 0x2a ? `${scheme}${named}` : `${scheme}${named}${target}`;
+    const isAbsolute = first !== 0x2f && first !== 0x2a && method !== "CONNECT";
+    const scheme = isAbsolute ? "" : this.#session.isSecure ? "https://" : "http://";
+    const host = isAbsolute || method === "CONNECT" ? "" : this.#head.get("host") || this.#session.ownHost;
+    const url = `${scheme}${host}${first === 0x2a ? "" : target}`;
+    if (MAY_BE_NO_HOST.test(host === "" ? url : host) && !URL.canParse(url)) {
+      throw violation("request", "ERR_EM_HTTP_HOST", 400, "the host that the request names is none");
+    }
+    return url;
   }
 
   /** The fields of its head, in their order. Names are asked for, and given, in lower case. */

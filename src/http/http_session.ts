@@ -87,7 +87,9 @@ export class HttpSession implements ConnectionCallbacks, Http1Events, BodyHost, 
   get ownHost(): string {
     const address = this.port.localAddress();
     if (address === undefined || address.family === "unix") return "localhost";
-    return address.family === "IPv6" ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+    // A zone means something on this machine alone, and no URL has one.
+    const host = address.host.split("%", 1)[0];
+    return address.family === "IPv6" ? `[${host}]:${address.port}` : `${host}:${address.port}`;
   }
 
   get awaitedBody(): RequestBody | undefined {

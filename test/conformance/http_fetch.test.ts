@@ -184,6 +184,25 @@ onEveryEngine("serveHttp", (engine) => {
     },
   );
 
+  engine.rule("a request's URL is one, or the request is refused", async (trial) => {
+    const ask = await serve(trial, (request) => new Ours(new URL(request.url).host));
+    const hosts = ["256.256.256.256", "1.2.3.4.5", "xn--a", "a.xn--a:80", "0x100000000", "1.2.3.256:8080", "09"];
+    for (const host of hosts) {
+      for (const target of ["/", "//", `http://${host}/`, `http://${host}`, `http://${host}?1`]) {
+        const client = ask(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+        await trial.allUnbound(client);
+        assert.equal(responses(client.text)?.[0]?.status, 400, `${target} of ${host}`);
+      }
+    }
+    const good = ["127.0.0.1:8080", "0x7f.1", "a.1b", "1a.example", "example.com.", "xn--bcher-kva.example", "[::1]:1"];
+    for (const host of good) {
+      const client = ask(`GET /1.2.3.4.5 HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      await trial.allUnbound(client);
+      const [answer] = responses(client.text) ?? [];
+      assert.deepEqual([answer?.status, answer?.body], [200, new URL(`http://${host}/`).host], host);
+    }
+  });
+
   engine.rule("a handler that fails is a 500, or what onError makes of it", async (trial) => {
     const reported: unknown[] = [];
     trial.reactor.onError((error) => reported.push((error as Error).message));
