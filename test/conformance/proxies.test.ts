@@ -485,6 +485,21 @@ onEveryEngine("proxies", (engine) => {
     }
   });
 
+  engine.rule("a backend whose certificate is not trusted, or another's, is sent nothing", async (trial) => {
+    const origin = await trial.over("tls").serve({});
+    const at = origin.at as { host: string; port: number };
+    for (const tls of [true, { context: clientContext(), verifyName: "other.example" }] as const) {
+      const { proxy, outcomes } = await proxied(trial, { backends: [{ ...at, tls }], retries: 0 });
+      const client = trial.dial({ host: "127.0.0.1", port: proxy.port as number }, {}, { tls: false });
+      client.sendData("secret");
+      await trial.allUnbound(client);
+      await trial.until(() => outcomes.length === 1, "it is over");
+      assert.equal(outcomes[0]?.end, "connect-failed");
+      assert.equal(client.bytes, 0);
+    }
+    assert.ok(origin.peers.every(({ bytes }) => bytes === 0));
+  });
+
   engine.rule("PROXY headers come in and go out", async (trial) => {
     const source = { family: "IPv4", host: "203.0.113.7", port: 5678 } as const;
     const destination = { family: "IPv4", host: "198.51.100.2", port: 443 } as const;
