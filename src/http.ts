@@ -1,5 +1,6 @@
 export { HttpProtocolError } from "./base/errors.js";
 export type { Http1Fields as HttpFields } from "./codecs/http1/head.js";
+export type { Http1Limits as HttpLimits } from "./codecs/http1/limits.js";
 export type { FetchErrorHandler, FetchHandler } from "./http/fetch_connection.js";
 export type { RequestInfo } from "./http/fetch_request.js";
 export { HttpConnection } from "./http/http_connection.js";

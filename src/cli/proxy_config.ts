@@ -1,16 +1,11 @@
 import { readFileSync } from "node:fs";
 import {
-  type AccessOptions,
   ArgumentError,
   type BackendOptions,
-  type Balance,
-  type DiscoverOptions,
-  type EjectionOptions,
   formatAddress,
   type HealthOptions,
   type PeekedProtocol,
   type ProxyProtocolOptions,
-  type ProxyQueueOptions,
   type ProxyServerOptions,
   parseAddress,
   type ServerAddress,
@@ -32,16 +27,22 @@ interface BackendTls {
   verifyName?: string;
 }
 
+/** Options of `startProxy` that a file has under the same name … */
+const OF_THE_PROXY = [
+  ...(["access", "balance", "discover", "ejection", "health", "queue", "slowStart", "connectTimeout"] as const),
+  ...(["retries", "idleTimeout", "bufferSize", "peekLimit", "peekTimeout"] as const),
+] as const;
+/** … and as they are: in `health` a file has text where the program has bytes, too. */
+type Shared = Exclude<(typeof OF_THE_PROXY)[number], "health">;
+
 /** The file that `--config` names; docs/proxy.schema.json describes it for editors. Times in milliseconds. */
-export interface ProxyConfig {
+export interface ProxyConfig extends Pick<ProxyServerOptions, Shared> {
   $schema?: string;
   listen?: string | readonly string[];
   tls?: CertificateFiles;
   proxyProtocol?: ProxyProtocolOptions;
   maxConnections?: number;
   backends?: readonly (string | (Omit<BackendOptions, "tls"> & { tls?: boolean | BackendTls }))[];
-  discover?: DiscoverOptions;
-  balance?: Balance;
   routes?: readonly {
     protocol?: PeekedProtocol | readonly PeekedProtocol[];
     serverName?: string | readonly string[];
@@ -50,17 +51,7 @@ export interface ProxyConfig {
     backends: readonly string[];
     tls?: CertificateFiles;
   }[];
-  access?: AccessOptions;
   health?: Omit<HealthOptions, "expect"> & { expect?: string };
-  ejection?: EjectionOptions;
-  queue?: ProxyQueueOptions;
-  slowStart?: number;
-  connectTimeout?: number;
-  retries?: number;
-  idleTimeout?: number;
-  bufferSize?: number;
-  peekLimit?: number;
-  peekTimeout?: number;
   /** Where figures are served; a loopback address unless `statsHosts` names others. */
   stats?: string;
   /** Names, beside loopback's, that a request for figures may be for. */
@@ -73,6 +64,9 @@ export interface ProxyConfig {
 /** What is not an option of `startProxy` under the same name. */
 const OWN = ["$schema", "listen", "tls", "proxyProtocol", "maxConnections", "backends", "routes"] as const;
 const OF_THE_COMMAND = ["stats", "statsHosts", "log", "drainDeadline"] as const;
+
+/** Every name that a file may have. */
+export const CONFIG_NAMES: readonly (keyof ProxyConfig)[] = [...OF_THE_PROXY, ...OWN, ...OF_THE_COMMAND];
 /** What a reload leaves as it is. */
 export const NEEDS_RESTART = ["listen", "proxyProtocol", "maxConnections", "stats", "statsHosts"] as const;
 

@@ -9,22 +9,12 @@ import {
   HTTP_PIPELINED,
   HTTP_RESPONSE_TIMEOUT,
 } from "../base/limits.js";
-import { checkHttp1Limits, type Http1Limits } from "../codecs/http1/limits.js";
+import { checkHttp1Limits, HTTP1_LIMIT_NAMES, type Http1Limits } from "../codecs/http1/limits.js";
+
+type Changeable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** How a server of HTTP reads and answers. Times in milliseconds, 0 for off; sizes in bytes. */
-export interface HttpOptions {
-  /** The longest start line, without its line end: 414. Default 8 KiB. */
-  maxStartLine?: number;
-  /** The longest header section, from the end of the start line to the end of the empty line: 431. Default 16 KiB. */
-  maxHeaderSection?: number;
-  /** The most fields of a header section, and of a trailer section: 431. Default 100, at most 1024. */
-  maxHeaderFields?: number;
-  /** The longest trailer section, its empty line included: 431. Default 8 KiB. */
-  maxTrailerSection?: number;
-  /** The most bytes of chunk extensions in one message: 413. Default 16 KiB. */
-  maxChunkExtensions?: number;
-  /** The most content of a request: 413. Default Infinity; `HttpRequest.maxBody` changes it for one request. */
-  maxBody?: number;
+export interface HttpOptions extends Changeable<Partial<Http1Limits>> {
   /** The most content that `bytes`, `text` and `json` gather where they are not told: 413. Default 1 MiB. */
   maxBufferedBody?: number;
   /** Requests of one connection that may wait for their responses; then it is not read until one is done. Default 16. */
@@ -44,12 +34,7 @@ export interface HttpOptions {
 }
 
 const NAMES: Names<HttpOptions> = {
-  maxStartLine: true,
-  maxHeaderSection: true,
-  maxHeaderFields: true,
-  maxTrailerSection: true,
-  maxChunkExtensions: true,
-  maxBody: true,
+  ...HTTP1_LIMIT_NAMES,
   maxBufferedBody: true,
   maxPipelined: true,
   maxRequestsPerConnection: true,

@@ -12,7 +12,7 @@ import {
 export const MOST_FIELDS = 1024;
 const MOST_BYTES = 1024 * 1024;
 
-/** How much of a message is read before it is refused. */
+/** How much of a message is read before it is refused, and with which status. */
 export interface Http1Limits {
   /** The start line in bytes, without its line end: 414. Default 8 KiB. */
   readonly maxStartLine: number;
@@ -24,11 +24,12 @@ export interface Http1Limits {
   readonly maxTrailerSection: number;
   /** Chunk extensions of one message in bytes: 413. Default 16 KiB. */
   readonly maxChunkExtensions: number;
-  /** Content in bytes, without its framing: 413. Default Infinity; `Http1Parser.maxBody` changes it for one message. */
+  /** Content in bytes, without its framing: 413. Default Infinity; `maxBody` of a request, and of `Http1Parser`, changes it for one message. */
   readonly maxBody: number;
 }
 
-const NAMES: Names<Http1Limits> = {
+/** The names of `Http1Limits`. */
+export const HTTP1_LIMIT_NAMES: Names<Http1Limits> = {
   maxStartLine: true,
   maxHeaderSection: true,
   maxHeaderFields: true,
@@ -48,7 +49,7 @@ export const DEFAULT_HTTP1_LIMITS: Http1Limits = Object.freeze({
 
 /** One object for all connections of a server. Throws ArgumentError for a limit out of its range. */
 export function checkHttp1Limits(limits: Partial<Http1Limits>): Http1Limits {
-  checkOptions(limits, NAMES);
+  checkOptions(limits, HTTP1_LIMIT_NAMES);
   const all = { ...DEFAULT_HTTP1_LIMITS, ...limits };
   checkInteger(all.maxStartLine, "maxStartLine", 16, MOST_BYTES);
   checkInteger(all.maxHeaderSection, "maxHeaderSection", 16, MOST_BYTES);
