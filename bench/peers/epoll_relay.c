@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loopback.h"
+
 enum { MAX_EVENTS = 1024, BUFFER_SIZE = 64 * 1024 };
 
 struct side {
@@ -32,11 +34,6 @@ static size_t drops;
 static int epoll_fd;
 static char buffer[BUFFER_SIZE];
 static struct sockaddr_in backend = {.sin_family = AF_INET};
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 static void ask(struct side *s, uint32_t events) {
   if (s->events == events) return;
@@ -161,15 +158,7 @@ int main(int count, char **arguments) {
   backend.sin_port = htons((uint16_t)atoi(arguments[1]));
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd < 0) fail("epoll_create1");
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) fail("socket");
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
-  if (listen(listener, 1024) < 0) fail("listen");
-  socklen_t length = sizeof address;
-  if (getsockname(listener, (struct sockaddr *)&address, &length) < 0) fail("getsockname");
-  printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
-  fflush(stdout);
+  int listener = listen_on_loopback();
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) < 0) fail("epoll_ctl");
 

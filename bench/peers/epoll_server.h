@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loopback.h"
+
 enum { MAX_EVENTS = 1024, BUFFER_SIZE = 64 * 1024 };
 
 struct connection {
@@ -30,11 +32,6 @@ static void on_writable(struct connection *c);
 
 static int epoll_fd;
 static char buffer[BUFFER_SIZE];
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 static void watch(struct connection *c, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = c};
@@ -67,6 +64,16 @@ static int queue_sent(struct connection *c, size_t sent) {
   return 1;
 }
 
+// Sends on what is queued, as far as the kernel takes it.
+static inline void send_queued(struct connection *c) {
+  ssize_t sent = send(c->fd, c->queued + c->queued_from, c->queued_to - c->queued_from, MSG_NOSIGNAL);
+  if (sent >= 0) {
+    queue_sent(c, (size_t)sent);
+  } else if (errno != EAGAIN && errno != EINTR) {
+    drop(c);
+  }
+}
+
 // One accept per event: under level triggering the next epoll_wait tells of the rest, without a closing EAGAIN.
 static void on_acceptable(int listener) {
   int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -80,22 +87,6 @@ static void on_acceptable(int listener) {
   on_open(c);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
   if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
-}
-
-static int listen_on_loopback(void) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) fail("socket");
-  int on = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it on Linux
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
-  if (listen(listener, 1024) < 0) fail("listen");
-  socklen_t length = sizeof address;
-  if (getsockname(listener, (struct sockaddr *)&address, &length) < 0) fail("getsockname");
-  printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
-  fflush(stdout);
-  return listener;
 }
 
 // Listens and serves, for ever.

@@ -22,13 +22,6 @@ static void on_readable(struct connection *c) {
   queue_rest(c, answer, ANSWER);
 }
 
-static void on_writable(struct connection *c) {
-  ssize_t sent = send(c->fd, c->queued + c->queued_from, c->queued_to - c->queued_from, MSG_NOSIGNAL);
-  if (sent >= 0) {
-    queue_sent(c, (size_t)sent);
-  } else if (errno != EAGAIN && errno != EINTR) {
-    drop(c);
-  }
-}
+static void on_writable(struct connection *c) { send_queued(c); }
 
 int main(void) { serve(); }
