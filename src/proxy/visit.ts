@@ -1,11 +1,9 @@
-import type { SocketAddress } from "../base/addresses.js";
 import type { CloseReason } from "../base/close_reason.js";
 import { describe } from "../base/describe.js";
 import { ArgumentError, StateError } from "../base/errors.js";
 import { PROXY_HOLD_LIMIT } from "../base/limits.js";
 import { isPromise } from "../base/thenable.js";
 import type { Peeked } from "../codecs/peek/peek.js";
-import type { ProxyHeaderOptions } from "../codecs/proxy/serializer.js";
 import { Connection } from "../connection/connection.js";
 import type { ConnectAddress } from "../options/options.js";
 import { relay } from "../relay/relay.js";
@@ -13,6 +11,8 @@ import type { Timer } from "../timers/timer.js";
 import type { Access } from "./access.js";
 import { Backend } from "./backend.js";
 import type { BackendPool, NoBackend } from "./backend_pool.js";
+import { headerOf, keyOf } from "./client_address.js";
+import { Kept } from "./kept.js";
 import { type Front, Leg } from "./legs.js";
 import type { ProxyHost } from "./proxy_host.js";
 import type { Hooks, ProxyEnd, ProxyOutcome, ProxySession, ProxyVerdict } from "./proxy_session.js";
@@ -34,25 +34,6 @@ export interface VisitHome {
   readonly peekLimit: number;
   readonly peekTimeout: number;
   finished(visit: Visit, outcome: ProxyOutcome): void;
-}
-
-/** Bytes that wait for a verdict, or for a backend. */
-class Kept {
-  #chunks: Uint8Array[] = [];
-  bytes = 0;
-
-  add(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.bytes += chunk.length;
-  }
-
-  /** All of it, with `more` behind. */
-  take(more?: Buffer): Buffer {
-    const all = more === undefined ? this.#chunks : [...this.#chunks, more];
-    this.#chunks = [];
-    this.bytes = 0;
-    return all.length === 1 ? (all[0] as Buffer) : Buffer.concat(all);
-  }
 }
 
 const Phase = {
@@ -545,23 +526,4 @@ function checkVerdict(verdict: unknown, hook: string): ProxyVerdict {
 function checkBytes(data: unknown, name: string): Uint8Array {
   if (data instanceof Uint8Array) return data;
   throw new ArgumentError(`${name} must be bytes, not ${describe(data)}`);
-}
-
-/** One client has one backend, whatever port it comes from. */
-function keyOf(address: SocketAddress | undefined): string {
-  return address === undefined || address.family === "unix" ? "" : address.host;
-}
-
-/** Who the client is, as far as a header of that version can say. */
-function headerOf(version: 1 | 2, front: Connection): ProxyHeaderOptions {
-  const source = withoutZone(front.remoteAddress);
-  const destination = withoutZone(front.via?.header.destination ?? front.localAddress);
-  if (source === undefined || destination === undefined) return { version };
-  if ((source.family === "unix") !== (destination.family === "unix")) return { version };
-  return version === 1 && source.family === "unix" ? { version } : { version, source, destination };
-}
-
-function withoutZone(address: SocketAddress | undefined): SocketAddress | undefined {
-  if (address === undefined || address.family === "unix" || !address.host.includes("%")) return address;
-  return { ...address, host: address.host.slice(0, address.host.indexOf("%")) };
 }
